@@ -1,0 +1,29 @@
+"""Buckets: where looking for an object begins."""
+
+from django.contrib import admin
+
+from ..models import Bucket, MultipartUpload
+from .cells import list_link, moment, objects_link
+from .pages import CatalogueAdmin
+
+
+@admin.register(Bucket)
+class BucketAdmin(CatalogueAdmin):
+    list_display = ["name", "objects", "uploads", "owner", "region", "created"]
+    list_select_related = ["owner"]
+    ordering = ["name"]
+    prefix_field = "name"
+    search_help_text = "Beginning of the name"
+    fields = readonly_fields = ["name", "owner", "region", "created", "objects", "uploads"]
+
+    @admin.display(description="Objects")
+    def objects(self, bucket: Bucket) -> str:
+        return objects_link("Objects", bucket.pk)
+
+    @admin.display(description="Uploads under way")
+    def uploads(self, bucket: Bucket) -> str:
+        return list_link("Uploads", MultipartUpload, bucket__id__exact=bucket.pk)
+
+    @admin.display(description="Created")
+    def created(self, bucket: Bucket) -> str:
+        return moment(bucket.created_at)

@@ -1,0 +1,50 @@
+"""What cells of the console's tables show."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Model
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.timezone import localtime
+
+from ..models import Object
+
+
+def list_url(model: type[Model], **lookups: Any) -> str:
+    """Return the address of a model's list, filtered."""
+    return reverse(f"admin:post3_{model._meta.model_name}_changelist") + "?" + urlencode(lookups)
+
+
+def list_link(text: str, model: type[Model], **lookups: Any) -> str:
+    """Return a link to a model's list, filtered."""
+    return format_html('<a href="{}">{}</a>', list_url(model, **lookups), text)
+
+
+def objects_link(text: str, bucket_id: int) -> str:
+    """Return a link to the list of a bucket's objects, in their latest versions."""
+    return list_link(text, Object, bucket__id__exact=bucket_id, is_latest__exact=1)
+
+
+def moment(when: datetime) -> str:
+    """Return a time to the second, in the site's time zone."""
+    return format_html('<span style="white-space: nowrap">{}</span>', f"{localtime(when):%Y-%m-%d %H:%M:%S}")
+
+
+def human_size(size: int) -> str:
+    """Return a size as people read it, the exact one when pointed at."""
+    return format_html('<span style="white-space: nowrap" title="{} bytes">{}</span>', size, filesizeformat(size))
+
+
+def visible(text: str) -> str:
+    """Return text with its spaces kept and its control characters shown, as keys may hold any."""
+    shown = "".join(f"\\x{ord(c):02x}" if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in text)
+    style = "display: inline-block; min-width: 15em; white-space: pre-wrap; overflow-wrap: anywhere"
+    return format_html('<span style="{}">{}</span>', style, shown)
+
+
+def code(text: str) -> str:
+    """Return text in a fixed-width font."""
+    return format_html('<code style="white-space: nowrap; color: inherit">{}</code>', text) if text else ""

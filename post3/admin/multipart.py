@@ -1,0 +1,111 @@
+"""Multipart uploads under way, and their parts."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ..models import MultipartUpload, MultipartUploadMetadata, UploadPart
+from .cells import code, human_size, list_link, moment, visible
+from .pages import CatalogueAdmin, PartsAdmin, TableInline
+
+
+class UploadPartCells:
+    """What a part shows, in its own list and in its upload's."""
+
+    @admin.display(description="Size")
+    def human_size(self, part: UploadPart) -> str:
+        return human_size(part.size)
+
+    @admin.display(description="ETag")
+    def shown_etag(self, part: UploadPart) -> str:
+        return code(part.etag)
+
+    @admin.display(description="Last modified")
+    def modified(self, part: UploadPart) -> str:
+        return moment(part.last_modified)
+
+
+UPLOAD_PART_COLUMNS = ["part_number", "human_size", "shown_etag", "checksum_algorithm", "checksum", "modified"]
+
+
+class UploadPartInline(UploadPartCells, TableInline):
+    model = UploadPart
+    verbose_name_plural = "parts"
+    fields = UPLOAD_PART_COLUMNS
+
+
+class MultipartUploadMetadataInline(TableInline):
+    model = MultipartUploadMetadata
+    verbose_name_plural = "metadata (x-amz-meta-…)"
+    fields = ["name", "value"]
+
+
+@admin.register(MultipartUpload)
+class MultipartUploadAdmin(CatalogueAdmin):
+    """All uploads, the newest first; those of one bucket by key, where a prefix can be searched for."""
+
+    list_display = ["shown_key", "bucket_link", "initiated", "all_parts", "content_type", "storage_class", "owner"]
+    list_display_links = ["shown_key"]
+    list_select_related = ["bucket", "owner"]
+    lookups = ("bucket__id__exact",)
+    prefix_field = "key"
+    search_help_text = "Beginning of the key, upper and lower case as they are"
+    inlines = [MultipartUploadMetadataInline, UploadPartInline]
+    fieldsets = [
+        (None, {"fields": ["bucket_link", "shown_key", "upload_id", "initiated", "owner", "all_parts"]}),
+        (
+            "The object to be",
+            {
+                "fields": [
+                    "storage_class",
+                    "checksum_algorithm",
+                    "checksum_type",
+                    "content_type",
+                    "content_encoding",
+                    "content_disposition",
+                    "content_language",
+                    "cache_control",
+                    "expires",
+                ]
+            },
+        ),
+    ]
+    readonly_fields = ["bucket_link", "shown_key", "initiated", "all_parts"]
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        """Order as one of the table's two indexes does, that of keys after the bucket."""
+        return ["key", "upload_id"] if self._in_bucket(request) else ["-initiated_at", "-pk"]
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Offer the search in a bucket only, as the index of keys begins with the bucket."""
+        return super().get_search_fields(request) if self._in_bucket(request) else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[MultipartUpload], search_term: str
+    ) -> tuple[QuerySet[MultipartUpload], bool]:
+        return super().get_search_results(request, queryset, search_term if self._in_bucket(request) else "")
+
+    def _in_bucket(self, request: HttpRequest) -> bool:
+        return "bucket__id__exact" in request.GET
+
+    @admin.display(description="Bucket")
+    def bucket_link(self, upload: MultipartUpload) -> str:
+        return list_link(upload.bucket.name, MultipartUpload, bucket__id__exact=upload.bucket_id)
+
+    @admin.display(description="Key")
+    def shown_key(self, upload: MultipartUpload) -> str:
+        return visible(upload.key)
+
+    @admin.display(description="Initiated")
+    def initiated(self, upload: MultipartUpload) -> str:
+        return moment(upload.initiated_at)
+
+    @admin.display(description="Parts")
+    def all_parts(self, upload: MultipartUpload) -> str:
+        return list_link("Parts", UploadPart, upload__id__exact=upload.pk)
+
+
+@admin.register(UploadPart)
+class UploadPartAdmin(UploadPartCells, PartsAdmin):
+    whole = "upload"
+    list_display = UPLOAD_PART_COLUMNS

@@ -1,0 +1,140 @@
+"""Objects of a bucket, by key, with metadata, tags and parts."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from ..models import Bucket, Object, ObjectMetadata, ObjectPart, ObjectTag
+from .cells import code, human_size, list_link, list_url, moment, objects_link, visible
+from .pages import CatalogueAdmin, PartsAdmin, TableInline, find_by_number
+
+
+class ObjectMetadataInline(TableInline):
+    model = ObjectMetadata
+    verbose_name_plural = "metadata (x-amz-meta-…)"
+    fields = ["name", "value"]
+
+
+class ObjectTagInline(TableInline):
+    model = ObjectTag
+    verbose_name_plural = "tags"
+    fields = ["key", "value"]
+
+
+class ObjectPartInline(TableInline):
+    model = ObjectPart
+    verbose_name_plural = "parts"
+    fields = ["part_number", "offset", "human_size", "checksum", "blob"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ObjectPart]:
+        return super().get_queryset(request).select_related("blob")
+
+    @admin.display(description="Size")
+    def human_size(self, part: ObjectPart) -> str:
+        return human_size(part.size)
+
+
+@admin.register(Object)
+class ObjectAdmin(CatalogueAdmin):
+    list_display_links = ["shown_key"]
+    list_select_related = ["owner"]
+    lookups = ("bucket__id__exact", "is_latest__exact")
+    prefix_field = "key"
+    search_help_text = "Beginning of the key, upper and lower case as they are"
+    inlines = [ObjectMetadataInline, ObjectTagInline, ObjectPartInline]
+    fieldsets = [
+        (None, {"fields": ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "owner"]}),
+        (
+            "Headers",
+            {
+                "fields": [
+                    "content_type",
+                    "content_encoding",
+                    "content_disposition",
+                    "content_language",
+                    "cache_control",
+                    "expires",
+                ]
+            },
+        ),
+        (
+            "Storage",
+            {"fields": ["storage_class", "blob", "blob_name", "shown_parts", "checksum_algorithm", "checksum_type", "checksum"]},
+        ),
+    ]
+    # Those that are no fields of the model; without permission to change, all others are read-only anyway.
+    readonly_fields = ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "blob_name", "shown_parts"]
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        versions = [] if self._latest_only(request) else ["version"]
+        columns = ["human_size", "modified", "content_type", "shown_etag", "storage_class", "shown_parts", "owner"]
+        return ["shown_key", *versions, *columns]
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        """Order as the indexes do after the bucket, which is one and the same: see `changelist_view`."""
+        return ["key"] if self._latest_only(request) else ["key", "sequence"]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        # Only the latest versions have an index of their own.
+        return value == "1" if lookup == "is_latest__exact" else super().lookup_allowed(lookup, value, request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """List the objects of the bucket in the address; without one, send to the buckets to choose from."""
+        bucket = find_by_number(Bucket, request.GET.get("bucket__id__exact", ""))
+        if bucket is None:
+            messages.info(request, "Objects are listed by bucket: choose one.")
+            return redirect("admin:post3_bucket_changelist")
+        latest_only = self._latest_only(request)
+        other = {} if latest_only else {"is_latest__exact": 1}
+        context = {
+            "title": f"Objects in {bucket}" if latest_only else f"All versions in {bucket}",
+            "versions_url": list_url(Object, bucket__id__exact=bucket.pk, **other),
+            "versions_text": "All versions" if latest_only else "Latest versions only",
+        }
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def _latest_only(self, request: HttpRequest) -> bool:
+        return "is_latest__exact" in request.GET
+
+    @admin.display(description="Bucket")
+    def bucket_link(self, obj: Object) -> str:
+        return objects_link(obj.bucket.name, obj.bucket_id)
+
+    @admin.display(description="Key")
+    def shown_key(self, obj: Object) -> str:
+        return visible(obj.key)
+
+    @admin.display(description="Size")
+    def human_size(self, obj: Object) -> str:
+        return human_size(obj.size)
+
+    @admin.display(description="ETag")
+    def shown_etag(self, obj: Object) -> str:
+        return code(obj.etag)
+
+    @admin.display(description="Last modified")
+    def modified(self, obj: Object) -> str:
+        return moment(obj.last_modified)
+
+    @admin.display(description="Version")
+    def version(self, obj: Object) -> str:
+        notes = [text for text, told in (("latest", obj.is_latest), ("delete marker", obj.is_delete_marker)) if told]
+        return f"{obj.version_id} ({', '.join(notes)})" if notes else obj.version_id
+
+    @admin.display(description="Parts")
+    def shown_parts(self, obj: Object) -> str:
+        return list_link(str(obj.parts_count), ObjectPart, object__id__exact=obj.pk) if obj.parts_count else "-"
+
+    @admin.display(description="Name in storage")
+    def blob_name(self, obj: Object) -> str:
+        return visible(obj.blob.name) if obj.blob and obj.blob.name else "-"
+
+
+@admin.register(ObjectPart)
+class ObjectPartAdmin(PartsAdmin):
+    whole = "object"
+    list_display = ["part_number", "offset", "human_size", "checksum", "blob"]
+    list_select_related = ["blob"]

@@ -1,0 +1,205 @@
+"""Lists that cost what they show: keyset pages and prefix search.
+
+Django's lists count all rows, page by OFFSET, sort by any column, filter by any field and search by `LIKE '%…%'`. Each
+of these reads the whole table. Here a page starts where the last one ended (`?p=` holds the values of its last row),
+the order is always that of an index, and only filters that this index serves are let through.
+"""
+
+import base64
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.core.exceptions import ValidationError
+from django.db.models import Model, Q, QuerySet
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.text import capfirst
+
+from ..models.listing import successor
+from .cells import human_size
+
+
+def encode_position(backwards: bool, values: list[Any]) -> str:
+    """Pack a place in a list (a row's values of the fields it is ordered by), and the direction to read from it."""
+    text = json.dumps([backwards, *(value if isinstance(value, int | str) else value.isoformat() for value in values)])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_position(token: str) -> tuple[bool, list[Any]]:
+    """Undo `encode_position`. Raises ValueError."""
+    backwards, *values = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+    for value in values:
+        if isinstance(value, str) and "\0" in value.encode().decode():  # encode: lone surrogates are no characters
+            raise ValueError("no key holds a NUL")
+    return bool(backwards), values
+
+
+def beyond(ordering: list[str], values: list[Any], backwards: bool) -> Q:
+    """Return the condition for rows beyond these values in that order.
+
+    The first field's bound stands alone too, so that the database can start the index there.
+    """
+    condition = Q()
+    for name, value in reversed(list(zip(ordering, values, strict=True))):
+        field = name.removeprefix("-")
+        side = "lt" if name.startswith("-") != backwards else "gt"
+        further = Q(**{f"{field}__{side}": value})
+        condition = further if not condition else Q(**{f"{field}__{side}e": value}) & (further | condition)
+    return condition
+
+
+def prefix_filter(field: str, prefix: str) -> Q:
+    """Return the condition "begins with" as a range of the field's index, where LIKE could read the whole table."""
+    end = successor(prefix)
+    condition = Q(**{f"{field}__gte": prefix})
+    return condition if end is None else condition & Q(**{f"{field}__lt": end})
+
+
+class KeysetChangeList(ChangeList):
+    """A list in the order the admin class gives, in pages that begin at a row instead of at a number.
+
+    A field that a filter fixes (the bucket) must not stand in the order: with `= 3 AND >= 3`, SQLite picks the range,
+    and then reads the whole bucket to sort it.
+    """
+
+    first_url = previous_url = next_url = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = capfirst(self.opts.verbose_name_plural)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[str]:
+        """Keep to the admin's order, which an index serves, whatever `?o=` says. It must be a total one."""
+        return list(self.model_admin.get_ordering(request))
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page, and one row more to know whether another follows."""
+        ordering = self.get_ordering(request, self.queryset)
+        queryset, backwards, token = self.queryset, False, request.GET.get(PAGE_VAR, "")
+        if token:
+            try:
+                backwards, values = decode_position(token)
+                queryset = queryset.filter(beyond(ordering, values, backwards))
+            except (ValueError, TypeError, ValidationError) as error:
+                raise IncorrectLookupParameters(error) from error
+        rows = list((queryset.reverse() if backwards else queryset)[: self.list_per_page + 1])
+        more = len(rows) > self.list_per_page
+        rows = rows[: self.list_per_page]
+        if backwards:
+            rows.reverse()
+        # A page read backwards came from the one after it, and a later page has one before it; else the row more tells.
+        if rows and (more if backwards else token):
+            self.previous_url = self._page_url(ordering, rows[0], backwards=True)
+        if rows and (backwards or more):
+            self.next_url = self._page_url(ordering, rows[-1], backwards=False)
+        self.first_url = self.get_query_string() if token else ""
+        # The two counts agree, so that Django's templates say nothing of a total that nobody counted.
+        self.result_list = rows
+        self.result_count = self.full_result_count = len(rows)
+        self.show_full_result_count = False
+        self.show_admin_actions = bool(rows)
+        self.can_show_all = self.multi_page = False
+        self.paginator = None
+
+    def _page_url(self, ordering: list[str], row: Model, backwards: bool) -> str:
+        values = [getattr(row, name.removeprefix("-")) for name in ordering]
+        return self.get_query_string({PAGE_VAR: encode_position(backwards, values)})
+
+
+class ReadOnly:
+    """Permissions of what can be looked at only."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class CatalogueAdmin(ReadOnly, admin.ModelAdmin):
+    """A read-only list over one index."""
+
+    actions = None
+    list_per_page = 100
+    show_facets = admin.ShowFacets.NEVER  # they count
+    #: A header to sort by would promise orders that no index has.
+    sortable_by = ()
+    #: Filters in the address that an index serves; others are refused.
+    lookups: tuple[str, ...] = ()
+    #: The field that the search box takes a prefix of.
+    prefix_field = ""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup in self.lookups
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return (self.prefix_field,) if self.prefix_field else ()
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        return queryset.filter(prefix_filter(self.prefix_field, search_term)) if search_term else queryset, False
+
+
+class LimitedFormSet(BaseInlineFormSet):
+    """Shows the first rows only, as 10,000 forms would take seconds to render."""
+
+    limit = 100
+
+    def get_queryset(self) -> QuerySet:
+        if not hasattr(self, "_limited"):
+            self._limited = super().get_queryset()[: self.limit]
+        return self._limited
+
+
+class TableInline(ReadOnly, admin.TabularInline):
+    """A read-only table of rows that belong to the one shown."""
+
+    template = "admin/post3/inline_table.html"
+    formset = LimitedFormSet
+    extra = 0
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return list(self.fields)
+
+
+class PartsAdmin(CatalogueAdmin):
+    """All parts of one object or upload, whose own page shows the first of them."""
+
+    list_display_links = None
+    #: The foreign key to what the parts belong to.
+    whole = ""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # reached from what they belong to
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup == f"{self.whole}__id__exact"
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return ["part_number"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """List the parts of the object or upload in the address; without one, send to where these are chosen."""
+        model = self.model._meta.get_field(self.whole).related_model
+        whole = find_by_number(model, request.GET.get(f"{self.whole}__id__exact", ""))
+        if whole is None:
+            return redirect(f"admin:post3_{model._meta.model_name}_changelist")
+        return super().changelist_view(request, {"title": f"Parts of {whole}", **(extra_context or {})})
+
+    @admin.display(description="Size")
+    def human_size(self, part: Any) -> str:
+        return human_size(part.size)
+
+
+def find_by_number(model: type[Model], number: str) -> Any:
+    """Return the row with that primary key, as it stands in an address; None where there is none."""
+    return model._default_manager.filter(pk=int(number)).first() if number.isascii() and number.isdecimal() else None

@@ -1,0 +1,51 @@
+"""The app's settings: name, type, default and one line of meaning each, read lazily from Django's settings.
+
+A project sets them with the prefix `POST3_`; `checks.py` tells at start which one is wrong.
+"""
+
+from typing import Any
+
+from django.conf import settings as django_settings
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+
+
+class Setting:
+    """One setting: `POST3_<NAME>` in Django's settings, or its default."""
+
+    def __init__(self, default: Any) -> None:
+        self.default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"POST3_{name}"
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return getattr(django_settings, self.name, self.default)
+
+
+class Settings:
+    #: Storage class -> {"BACKEND": dotted path, "OPTIONS": {...}}; must hold "STANDARD".
+    STORAGES: dict[str, dict[str, Any]] = Setting({"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}})
+    #: The region this server says it is.
+    REGION: str = Setting("us-east-1")
+    #: Bytes one PUT or part may hold.
+    MAX_BODY_SIZE: int = Setting(5 * GIB)
+    #: Bytes one object may hold.
+    MAX_OBJECT_SIZE: int = Setting(5 * TIB)
+    #: Bytes every part but the last must hold.
+    MIN_PART_SIZE: int = Setting(5 * MIB)
+    #: Seconds a request's clock may differ from ours.
+    MAX_CLOCK_SKEW: int = Setting(15 * 60)
+    #: Seconds a looked-up API key is believed; a revoked key is refused at most this much later.
+    API_KEY_CACHE_SECONDS: float = Setting(1.0)
+    #: Seconds released bytes are kept, so that a running download never loses them.
+    GARBAGE_GRACE_SECONDS: int = Setting(3600)
+    #: Seconds an upload may go without progress before its bytes are collected.
+    PENDING_UPLOAD_SECONDS: int = Setting(24 * 3600)
+    #: Worker threads of one server process that answer requests; each keeps one database connection.
+    THREADS: int = Setting(16)
+    #: Further threads of one server process for bodies too large to be buffered; each keeps one database connection.
+    UPLOAD_THREADS: int = Setting(16)
+
+
+conf = Settings()

@@ -1,0 +1,100 @@
+"""The one straight line every S3 request takes: select, authenticate, authorise, call the view, turn S3Error into XML."""
+
+import logging
+import os
+from base64 import b64encode
+from datetime import UTC, datetime
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+
+from . import operations
+from .errors import InternalError, S3Error, ServiceUnavailable
+from .s3 import responses, sigv4
+from .s3.headers import refuse_unknown_headers
+from .s3.request import S3Request, parse_request
+from .services import access, permissions
+from .storage.base import StorageError
+
+logger = logging.getLogger("post3")
+
+#: Bytes of an unread body that are read and dropped before an error is sent under WSGI, whose servers close the connection:
+#: a client still sending would see a reset instead of the answer.
+DRAIN_SIZE = 16 * 1024 * 1024
+
+
+@csrf_exempt
+def dispatch(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Answer an S3 request; `path` is what follows the place that post3 is mounted at."""
+    request_id = os.urandom(8).hex().upper()
+    mount = request.path[: len(request.path) - len(path)].rstrip("/")
+    s3_request = None
+    try:
+        s3_request = parse_request(request, mount)
+        if _is_browser(s3_request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        response = _answer(s3_request)
+    except Exception as error:
+        response = _refuse(_as_s3_error(error, request_id), request, s3_request, request_id)
+    response["x-amz-request-id"] = request_id
+    response["x-amz-id-2"] = _host_id(request_id)
+    return response
+
+
+dispatch.goes_around_middleware = True
+
+
+def _answer(request: S3Request) -> HttpResponseBase:
+    operation = operations.select(request)
+    signature = sigv4.parse_signature(request)
+    secret, identity = access.look_up(signature.access_key)
+    request.signing = sigv4.verify_signature(request, signature, secret, datetime.now(UTC))
+    request.identity = identity
+    permissions.authorise(identity, operation.permission)
+    refuse_unknown_headers(request)
+    if request.bucket and "x-amz-expected-bucket-owner" in request.headers:
+        permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
+    return operation.view(request)
+
+
+def _is_browser(request: S3Request) -> bool:
+    """Whether a person opened the server's root in a browser."""
+    return (
+        request.method == "GET"
+        and not request.bucket
+        and not request.raw_query
+        and "authorization" not in request.headers
+        and "text/html" in request.header("accept")
+    )
+
+
+def _as_s3_error(error: Exception, request_id: str) -> S3Error:
+    """Name an exception in S3's terms. What is no S3Error is a fault of ours or of what we stand on, and is logged."""
+    if isinstance(error, S3Error):
+        return error
+    logger.exception("Request %s failed", request_id, exc_info=error)
+    if isinstance(error, OperationalError | InterfaceError | StorageError):
+        return ServiceUnavailable()
+    return InternalError()
+
+
+def _refuse(error: S3Error, request: HttpRequest, s3_request: S3Request | None, request_id: str) -> HttpResponse:
+    if s3_request is not None and not hasattr(request, "scope"):
+        _drain(s3_request)
+    return responses.error_response(error, request.method or "GET", request_id, _host_id(request_id))
+
+
+def _host_id(request_id: str) -> str:
+    """The second id S3 gives every answer; here it says no more than the first."""
+    return b64encode(request_id.encode()).decode()
+
+
+def _drain(request: S3Request) -> None:
+    try:
+        left = DRAIN_SIZE
+        while left > 0 and (piece := request.body.read(min(left, 1 << 20))):
+            left -= len(piece)
+    except S3Error:
+        logger.debug("The body of a refused request was cut off.")

@@ -1,0 +1,228 @@
+"""S3's errors: one class per code, the class name being the code.
+
+Status and the names of further XML elements are data; the XML itself is made in `s3/documents.py`, and the one place that
+catches them is `dispatch.py`. Texts are AWS's where it has one.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from typing import Any, ClassVar
+
+
+class S3Error(Exception):
+    """An answer other than success.
+
+    `fields` are extra elements of the error document, given by keyword: `NoSuchBucket(BucketName="x")`.
+    `headers` are added to the answer.
+    """
+
+    status: ClassVar[int] = 400
+    message: ClassVar[str] = ""
+
+    def __init__(self, message: str | None = None, *, headers: dict[str, str] | None = None, **fields: Any) -> None:
+        super().__init__(message or self.message)
+        self.text = message or self.message
+        self.headers = headers or {}
+        self.fields = {name: str(value) for name, value in fields.items() if value is not None}
+
+    def __init_subclass__(cls, *, status: int = 400, message: str = "", code: str = "") -> None:
+        cls.status, cls.message, cls.code = status, message, code or cls.__name__
+
+    code: ClassVar[str] = "InternalError"
+
+
+class AccessDenied(S3Error, status=403, message="Access Denied"): ...
+
+
+class AccessForbidden(S3Error, status=403, message="CORSResponse: This CORS request is not allowed."): ...
+
+
+class AuthorizationHeaderMalformed(S3Error, message="The authorization header that you provided is not valid."): ...
+
+
+class AuthorizationQueryParametersError(
+    S3Error, message="The authorization query parameters that you provided are not valid."
+): ...
+
+
+class BadDigest(
+    S3Error, message="The Content-MD5 or checksum value that you specified did not match what the server received."
+): ...
+
+
+class BadRequest(S3Error, message="Bad Request"): ...
+
+
+class BucketAlreadyExists(
+    S3Error,
+    status=409,
+    message="The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+    "Please select a different name and try again.",
+): ...
+
+
+class BucketAlreadyOwnedByYou(
+    S3Error, status=409, message="Your previous request to create the named bucket succeeded and you already own it."
+): ...
+
+
+class BucketNotEmpty(S3Error, status=409, message="The bucket you tried to delete is not empty"): ...
+
+
+class ConditionalRequestConflict(
+    S3Error, status=409, message="The conditional request cannot succeed due to a conflicting operation against this resource."
+): ...
+
+
+class EntityTooLarge(S3Error, message="Your proposed upload exceeds the maximum allowed size."): ...
+
+
+class EntityTooSmall(S3Error, message="Your proposed upload is smaller than the minimum allowed size."): ...
+
+
+class IllegalLocationConstraintException(
+    S3Error,
+    message="The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.",
+): ...
+
+
+class IncompleteBody(S3Error, message="You did not provide the number of bytes specified by the Content-Length HTTP header."): ...
+
+
+class InternalError(S3Error, status=500, message="We encountered an internal error. Please try again."): ...
+
+
+class InvalidAccessKeyId(S3Error, status=403, message="The AWS Access Key Id you provided does not exist in our records."): ...
+
+
+class InvalidArgument(S3Error, message="Invalid Argument"): ...
+
+
+class InvalidBucketName(S3Error, message="The specified bucket is not valid."): ...
+
+
+class InvalidDigest(S3Error, message="The Content-MD5 you specified was invalid."): ...
+
+
+class InvalidLocationConstraint(S3Error, message="The specified location-constraint is not valid"): ...
+
+
+class InvalidPart(
+    S3Error,
+    message="One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified "
+    "entity tag may not match the part's entity tag.",
+): ...
+
+
+class InvalidPartNumber(S3Error, status=416, message="The requested partnumber is not satisfiable"): ...
+
+
+class InvalidPartOrder(
+    S3Error, message="The list of parts was not in ascending order. Parts must be ordered by part number."
+): ...
+
+
+class InvalidRange(S3Error, status=416, message="The requested range is not satisfiable"): ...
+
+
+class InvalidRequest(S3Error, message="Invalid Request"): ...
+
+
+class InvalidStorageClass(S3Error, message="The storage class you specified is not valid"): ...
+
+
+class InvalidToken(S3Error, message="The provided token is malformed or otherwise invalid."): ...
+
+
+class InvalidURI(S3Error, message="Couldn't parse the specified URI."): ...
+
+
+class KeyTooLongError(S3Error, message="Your key is too long"): ...
+
+
+class MalformedXML(
+    S3Error, message="The XML you provided was not well-formed or did not validate against our published schema"
+): ...
+
+
+class MaxMessageLengthExceeded(S3Error, message="Your request was too big."): ...
+
+
+class MetadataTooLarge(S3Error, message="Your metadata headers exceed the maximum allowed metadata size"): ...
+
+
+class MethodNotAllowed(S3Error, status=405, message="The specified method is not allowed against this resource."): ...
+
+
+class MissingContentLength(S3Error, status=411, message="You must provide the Content-Length HTTP header."): ...
+
+
+class MissingSecurityHeader(S3Error, message="Your request was missing a required header."): ...
+
+
+class NoSuchBucket(S3Error, status=404, message="The specified bucket does not exist"): ...
+
+
+class NoSuchKey(S3Error, status=404, message="The specified key does not exist."): ...
+
+
+class NoSuchUpload(
+    S3Error,
+    status=404,
+    message="The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+    "completed.",
+): ...
+
+
+class NotModified(S3Error, status=304, message="Not Modified"): ...
+
+
+class PreconditionFailed(S3Error, status=412, message="At least one of the pre-conditions you specified did not hold"): ...
+
+
+class RequestTimeTooSkewed(
+    S3Error, status=403, message="The difference between the request time and the current time is too large."
+): ...
+
+
+class RequestTimeout(
+    S3Error,
+    message="Your socket connection to the server was not read from or written to within the timeout period.",
+): ...
+
+
+class S3NotImplemented(
+    S3Error,
+    status=501,
+    code="NotImplemented",
+    message="A header or query you provided implies functionality that is not implemented.",
+):
+    """`NotImplemented`; Python owns the name."""
+
+
+class ServiceUnavailable(S3Error, status=503, message="Service is unable to handle request."): ...
+
+
+class SignatureDoesNotMatch(
+    S3Error,
+    status=403,
+    message="The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+): ...
+
+
+class SlowDown(S3Error, status=503, message="Please reduce your request rate."): ...
+
+
+class TooManyBuckets(S3Error, message="You have attempted to create more buckets than allowed"): ...
+
+
+class UnsupportedSignature(
+    S3Error,
+    code="InvalidRequest",
+    message="The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+):
+    """AWS answers `InvalidRequest` to a signature version it no longer speaks."""
+
+
+class XAmzContentSHA256Mismatch(
+    S3Error, message="The provided 'x-amz-content-sha256' header does not match what was computed."
+): ...

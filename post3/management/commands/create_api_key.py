@@ -1,0 +1,32 @@
+"""`manage.py create_api_key`: make an API key and print it, once."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ...services import access
+
+
+class Command(BaseCommand):
+    help = "Make an API key and print it with its secret, which is never shown again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", metavar="NAME", help="whose key it shall be; the only superuser's by default")
+        parser.add_argument("--create-user", action="store_true", help="make that user where there is none; it cannot log in")
+        parser.add_argument("--name", default="", help="what the key is for")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["create_user"] and not options["user"]:
+            raise CommandError("--create-user needs --user NAME.")
+        try:
+            user = access.find_user(options["user"], create=options["create_user"])
+            key, secret = access.create_api_key(user, options["name"])
+        except (access.NoSuchUser, access.InactiveUser) as error:
+            raise CommandError(str(error)) from None
+        values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
+        if options["json"]:
+            self.stdout.write(json.dumps(values))
+        else:
+            self.stdout.write("\n".join(f"{name}={value}" for name, value in values.items()))

@@ -1,0 +1,38 @@
+"""`manage.py list_api_keys`: all API keys, without their secrets."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from ...models import ApiKey
+from ...services import access
+
+COLUMNS = ("access_key", "user", "name", "created_at", "revoked_at")
+
+
+class Command(BaseCommand):
+    help = "List the API keys, the newest first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        rows = [_row(key) for key in access.find_api_keys()]
+        if options["json"]:
+            self.stdout.write(json.dumps(rows, indent=2))
+            return
+        lines = [COLUMNS, *([row[column] or "-" for column in COLUMNS] for row in rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
+        for line in lines:
+            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _row(key: ApiKey) -> dict[str, str | None]:
+    return {
+        "access_key": key.access_key,
+        "user": key.user.get_username(),
+        "name": key.name,
+        "created_at": key.created_at.isoformat(timespec="seconds"),
+        "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
+    }

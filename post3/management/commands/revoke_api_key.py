@@ -1,0 +1,22 @@
+"""`manage.py revoke_api_key ACCESS_KEY`: refuse a key from now on."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ...models import ApiKey
+from ...services import access
+
+
+class Command(BaseCommand):
+    help = "Revoke an API key for good. Revoking it again changes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("access_key", metavar="ACCESS_KEY")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            key = access.revoke_api_key(options["access_key"])
+        except ApiKey.DoesNotExist as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{key.access_key} is revoked since {key.revoked_at.isoformat(timespec='seconds')}")

@@ -1,0 +1,63 @@
+"""`manage.py run_worker`: the background worker, which collects garbage for as long as it runs.
+
+Any number of them may run at once; the passes share the work by `SKIP LOCKED`.
+"""
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from ...services import garbage
+from ...storage.base import StorageError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds to wait after the first failed pass; doubled after each further one, to the maximum.
+BACK_OFF, MAX_BACK_OFF = 1.0, 300.0
+
+
+class Command(BaseCommand):
+    help = "Collect released bytes and abandoned uploads, again and again, until stopped by SIGTERM or Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (10)")
+        parser.add_argument("--once", action="store_true", help="do one pass and end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["interval"] > 0:
+            raise CommandError("--interval must be more than 0 seconds.")
+        if options["once"]:
+            garbage.collect_garbage()
+            return
+        stopped = threading.Event()
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            # A second signal ends a pass that takes long; what it leaves half-done is done again later.
+            signal.signal(signum, signal.SIG_DFL)
+            stopped.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        work(stopped, options["interval"])
+
+
+def work(stopped: threading.Event, interval: float) -> None:
+    """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed."""
+    back_off = BACK_OFF
+    while not stopped.is_set():
+        try:
+            done = garbage.collect_garbage()
+        except (DatabaseError, InterfaceError, StorageError, OSError) as error:
+            logger.error("Garbage collection failed, next try in %g s: %s: %s", back_off, type(error).__name__, error)
+            close_old_connections()  # drops a connection that broke
+            stopped.wait(back_off)
+            back_off = min(back_off * 2, MAX_BACK_OFF)
+            continue
+        back_off = BACK_OFF
+        if not done:
+            stopped.wait(interval)

@@ -1,0 +1,21 @@
+"""The catalogue: tables, constraints, querysets."""
+
+from .access import ApiKey
+from .blobs import Blob, Block
+from .buckets import Bucket
+from .multipart import MultipartUpload, MultipartUploadMetadata, UploadPart
+from .objects import Object, ObjectMetadata, ObjectPart, ObjectTag
+
+__all__ = [
+    "ApiKey",
+    "Blob",
+    "Block",
+    "Bucket",
+    "MultipartUpload",
+    "MultipartUploadMetadata",
+    "Object",
+    "ObjectMetadata",
+    "ObjectPart",
+    "ObjectTag",
+    "UploadPart",
+]

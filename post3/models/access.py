@@ -1,0 +1,27 @@
+"""API keys: what an S3 client signs with."""
+
+from django.conf import settings
+from django.db import models
+
+
+class ApiKey(models.Model):
+    """An access key and its secret, belonging to a Django user. A revoked key stays a row, so that its name is never reused."""
+
+    access_key = models.CharField(max_length=128, unique=True)
+    #: The secret, encrypted under a key derived from the site's SECRET_KEY (services/access.py).
+    secret_encrypted = models.BinaryField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="post3_api_keys")
+    name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.access_key} ({self.name})" if self.name else self.access_key
+
+    @property
+    def is_active(self) -> bool:
+        return self.revoked_at is None

@@ -1,0 +1,48 @@
+"""Blobs: immutable byte strings in a storage, and the blocks of those kept in the database.
+
+A blob is referred to by objects, parts of objects and parts of uploads. When a reference goes, a trigger
+(migration 0002) sets `released_at`; the worker collects released blobs that nothing refers to any more.
+"""
+
+from django.db import models
+
+
+class Blob(models.Model):
+    """One immutable byte string. Its bytes are in the storage configured for `storage_class`, under `name`."""
+
+    class State(models.IntegerChoices):
+        PENDING = 0, "pending"  # being written: no reference may exist
+        STORED = 1, "stored"  # whole and durable
+        DELETING = 2, "deleting"  # being collected: no reference may be made
+
+    storage_class = models.CharField(max_length=32)
+    #: The storage's own name of the bytes; empty where the blob's id is name enough.
+    name = models.TextField(blank=True)
+    size = models.BigIntegerField()
+    #: MD5 of the bytes, hex.
+    md5 = models.CharField(max_length=32, blank=True)
+    #: Bytes a block of this blob holds (the last may hold fewer); 0 where the storage has no blocks.
+    block_size = models.IntegerField(default=0)
+    state = models.SmallIntegerField(choices=State)
+    created_at = models.DateTimeField()
+    #: When a reference last went; null while nobody let go of it.
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["released_at"], name="post3_blob_released", condition=models.Q(released_at__isnull=False)),
+            models.Index(fields=["created_at"], name="post3_blob_pending", condition=models.Q(state=0)),
+        ]
+        constraints = [models.CheckConstraint(condition=models.Q(size__gte=0), name="post3_blob_size")]
+
+    def __str__(self) -> str:
+        return f"blob {self.pk}"
+
+
+class Block(models.Model):
+    """A piece of a blob kept in the database. `storage/database.py` alone reads and writes it."""
+
+    pk = models.CompositePrimaryKey("blob_id", "index")
+    blob = models.ForeignKey(Blob, on_delete=models.CASCADE, db_index=False)
+    index = models.IntegerField()
+    data = models.BinaryField()

@@ -1,0 +1,15 @@
+"""A text field ordered and compared by UTF-8 bytes, as S3 orders keys."""
+
+from typing import Any
+
+from django.db import models
+
+
+class ByteOrderedField(models.TextField):
+    """Text whose order is that of its UTF-8 bytes: `COLLATE "C"` on PostgreSQL; SQLite's default, BINARY, is that already."""
+
+    def db_parameters(self, connection: Any) -> dict[str, Any]:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "postgresql":
+            parameters["collation"] = "C"
+        return parameters

@@ -1,0 +1,73 @@
+"""Multipart uploads under way."""
+
+from django.conf import settings
+from django.db import models
+
+from .blobs import Blob
+from .buckets import Bucket
+from .fields import ByteOrderedField
+from .objects import ObjectHeaders
+
+
+class MultipartUpload(ObjectHeaders):
+    """An upload between CreateMultipartUpload and Complete or Abort. It keeps what the object shall be."""
+
+    upload_id = models.CharField(max_length=64, unique=True)
+    bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, db_index=False)
+    key = ByteOrderedField()
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    storage_class = models.CharField(max_length=32)
+    #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME, where the client named one.
+    checksum_algorithm = models.CharField(max_length=16, blank=True)
+    #: COMPOSITE or FULL_OBJECT, where the client named an algorithm.
+    checksum_type = models.CharField(max_length=16, blank=True)
+    initiated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["bucket", "key", "upload_id"], name="post3_upload_key"),
+            models.Index(fields=["initiated_at"], name="post3_upload_initiated"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.upload_id})"
+
+
+class MultipartUploadMetadata(models.Model):
+    """One `x-amz-meta-*` of the object to be."""
+
+    upload = models.ForeignKey(MultipartUpload, on_delete=models.CASCADE, related_name="metadata", db_index=False)
+    name = models.TextField()
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["upload", "name"], name="post3_uploadmetadata_unique")]
+        verbose_name_plural = "multipart upload metadata"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}"
+
+
+class UploadPart(models.Model):
+    """An uploaded part: a number, its ETag and its blob."""
+
+    upload = models.ForeignKey(MultipartUpload, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    part_number = models.IntegerField()
+    etag = models.CharField(max_length=32)
+    size = models.BigIntegerField()
+    #: Base64, of the upload's checksum algorithm or, where it named none, of CRC64NVME.
+    checksum = models.CharField(max_length=64, blank=True)
+    checksum_algorithm = models.CharField(max_length=16, blank=True)
+    #: Null for a part of no bytes.
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="upload_parts")
+    last_modified = models.DateTimeField()
+
+    class Meta:
+        ordering = ["part_number"]
+        constraints = [
+            models.UniqueConstraint(fields=["upload", "part_number"], name="post3_uploadpart_number"),
+            models.CheckConstraint(condition=models.Q(part_number__gte=1, part_number__lte=10000), name="post3_uploadpart_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"part {self.part_number}"

@@ -1,0 +1,122 @@
+"""Objects: one row is one version of a key."""
+
+from django.conf import settings
+from django.db import models
+
+from .blobs import Blob
+from .buckets import Bucket
+from .fields import ByteOrderedField
+
+
+class ObjectHeaders(models.Model):
+    """The system headers that S3 keeps with an object and gives back; empty where the client sent none."""
+
+    content_type = models.TextField(blank=True)
+    content_encoding = models.TextField(blank=True)
+    content_disposition = models.TextField(blank=True)
+    content_language = models.TextField(blank=True)
+    cache_control = models.TextField(blank=True)
+    expires = models.TextField(blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Object(ObjectHeaders):
+    """One version of a key.
+
+    Its bytes are one blob, or the ordered blobs of its parts (`ObjectPart`) where it came by a multipart upload,
+    or nothing where it is empty or a delete marker.
+    """
+
+    bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, db_index=False)
+    key = ByteOrderedField()
+    #: "null" for the version of a key in a bucket that keeps none.
+    version_id = models.CharField(max_length=32, default="null")
+    #: Grows with every write of this key; the latest version has the highest.
+    sequence = models.BigIntegerField(default=1)
+    is_latest = models.BooleanField(default=True)
+    is_delete_marker = models.BooleanField(default=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    size = models.BigIntegerField(default=0)
+    #: Without quotes.
+    etag = models.CharField(max_length=40, blank=True)
+    storage_class = models.CharField(max_length=32)
+    last_modified = models.DateTimeField()
+    #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME.
+    checksum_algorithm = models.CharField(max_length=16, blank=True)
+    #: FULL_OBJECT, or COMPOSITE: the checksum of the parts' checksums.
+    checksum_type = models.CharField(max_length=16, blank=True)
+    #: Base64; COMPOSITE ones end in "-<number of parts>".
+    checksum = models.CharField(max_length=80, blank=True)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="object_versions")
+    #: How many parts it was uploaded in; 0 where it came in one PUT.
+    parts_count = models.IntegerField(default=0)
+    #: Of the multipart upload it came by, so that a repeated CompleteMultipartUpload is answered again.
+    upload_id = models.CharField(max_length=64, blank=True)
+    #: The storage's name of the description kept beside the bytes; empty where the storage keeps none.
+    sidecar = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["bucket", "key"], condition=models.Q(is_latest=True), name="post3_object_latest"),
+            models.UniqueConstraint(fields=["bucket", "key", "sequence"], name="post3_object_sequence"),
+            models.UniqueConstraint(fields=["bucket", "key", "version_id"], name="post3_object_version"),
+            models.CheckConstraint(condition=models.Q(size__gte=0), name="post3_object_size"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ObjectMetadata(models.Model):
+    """One `x-amz-meta-*` of an object, without that prefix, the name in lower case."""
+
+    object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="metadata", db_index=False)
+    name = models.TextField()
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["object", "name"], name="post3_objectmetadata_unique")]
+        verbose_name_plural = "object metadata"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}"
+
+
+class ObjectTag(models.Model):
+    """One tag of an object."""
+
+    object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="tags", db_index=False)
+    key = models.CharField(max_length=128)
+    value = models.CharField(max_length=256, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["object", "key"], name="post3_objecttag_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+class ObjectPart(models.Model):
+    """One part of an object that came by a multipart upload: its place in the object and its bytes."""
+
+    object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    part_number = models.IntegerField()
+    #: Bytes of the object before this part.
+    offset = models.BigIntegerField()
+    size = models.BigIntegerField()
+    #: Base64, of the object's checksum algorithm.
+    checksum = models.CharField(max_length=64, blank=True)
+    #: Null for a part of no bytes.
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="object_parts")
+
+    class Meta:
+        ordering = ["part_number"]
+        constraints = [
+            models.UniqueConstraint(fields=["object", "part_number"], name="post3_objectpart_number"),
+            models.UniqueConstraint(fields=["object", "offset", "part_number"], name="post3_objectpart_offset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"part {self.part_number}"

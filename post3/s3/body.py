@@ -1,0 +1,71 @@
+"""The request body as a stream that counts: what is shorter than announced is never taken for whole.
+
+WSGI and ASGI servers both end a cut-off upload quietly. The ASGI handler's body raises by itself; under WSGI the bytes are
+counted here against Content-Length.
+"""
+
+from typing import Any, Protocol
+
+from django.http import HttpRequest
+
+from ..errors import IncompleteBody, RequestTimeout
+
+
+class Body(Protocol):
+    """A blocking, file-like request body. `read` gives at most n bytes, `b""` at the end; raises IncompleteBody."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def body_of(request: HttpRequest) -> Body:
+    """Return the request's body, unread. The ASGI handler's own body knows how many bytes it must give."""
+    body = getattr(request, "post3_body", None)
+    if body is not None:
+        return body
+    environ = request.META
+    stream = environ.get("wsgi.input")
+    if stream is None:
+        return _DjangoBody(request)
+    length = environ.get("CONTENT_LENGTH") or ""
+    return WsgiBody(stream, int(length) if length.isdigit() else None)
+
+
+class WsgiBody:
+    """A WSGI server's input. `length` None: the server ends it itself (Transfer-Encoding: chunked)."""
+
+    def __init__(self, stream: Any, length: int | None) -> None:
+        self._stream, self._left = stream, length
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._left is not None:
+            size = self._left if size < 0 else min(size, self._left)
+            if size == 0:
+                return b""
+        try:
+            data = self._stream.read(size) if size >= 0 else self._stream.read()
+        except TimeoutError:
+            raise RequestTimeout() from None
+        except OSError as error:  # the servers' own exceptions for a broken body are all OSErrors
+            raise IncompleteBody() from error
+        if self._left is not None:
+            if not data:
+                raise IncompleteBody()
+            self._left -= len(data)
+        return data
+
+
+class _DjangoBody:
+    """The body as Django's own ASGI handler leaves it: a spooled file, counted against Content-Length."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        length = request.META.get("CONTENT_LENGTH") or ""
+        self._left = int(length) if length.isdigit() else None
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._request.read(size) if size >= 0 else self._request.read()
+        if self._left is not None:
+            self._left -= len(data)
+            if not data and self._left > 0:
+                raise IncompleteBody()
+        return data

@@ -1,0 +1,203 @@
+"""aws-chunked: the framing S3 clients put around a body, signed or not, with or without trailers.
+
+    <hex size>[;chunk-signature=<hex>] CRLF <data> CRLF ... 0[;chunk-signature=<hex>] CRLF [<name>:<value> CRLF ...] CRLF
+
+Signed chunks form a chain: each signature covers the one before, the first the request's own (the seed), the trailers' the last.
+Framing is read strictly, for a server that guesses stores framing as data. One thing is lenient, because minio-go sends it so: a
+trailer line may end with a bare LF, and empty lines among the trailers are skipped.
+
+AWS demands 8 KiB at least of every signed chunk but the last (InvalidChunkSizeError); that protects AWS's machines, not the
+data, and is not enforced here: the cost of small chunks is linear.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html,
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+
+from ..errors import IncompleteBody, InvalidRequest, SignatureDoesNotMatch
+from .body import Body
+from .sigv4 import SigningContext
+
+#: Bytes a chunk's header line may hold; with a signature it is about 100.
+MAX_LINE = 8 << 10
+#: Bytes all trailers together may hold.
+MAX_TRAILERS = 16 << 10
+#: Bytes asked of the body at once, at least: clients send chunks of 16 KiB to 1 MiB, and a read per chunk would be slow.
+READ_SIZE = 256 << 10
+#: And at most, however much the caller wants.
+MAX_READ_SIZE = 1 << 20
+
+TRAILER_SIGNATURE = "x-amz-trailer-signature"
+
+_CHUNK_HEADER = re.compile(rb"([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-f]{64}))?")
+_EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+class ChunkedBody:
+    """A body without its aws-chunked framing.
+
+    `read(n)` gives n bytes unless the body ends, `b""` only after everything was verified: chunk signatures, decoded length,
+    trailers, and that nothing follows. Then `trailers` holds the trailers by lower-case name.
+
+    A chunk may be gigabytes, so its bytes are handed out while its signature is still being computed; a wrong one raises at the
+    chunk's end. Nothing is published before `b""`, so nobody ever sees bytes that fail.
+
+    Raises IncompleteBody for bad framing and wrong lengths, SignatureDoesNotMatch, InvalidRequest for bad trailers.
+    """
+
+    def __init__(
+        self, body: Body, decoded_length: int, *, context: SigningContext | None = None, announced_trailers: Iterable[str] = ()
+    ) -> None:
+        """`context` None: chunks are unsigned. `announced_trailers`: lower-case names, all of which must come, and no other."""
+        self.trailers: dict[str, str] = {}
+        self._body, self._context, self._announced = body, context, frozenset(announced_trailers)
+        self._missing = decoded_length  # bytes of the decoded body not yet seen in a chunk header
+        self._buffer, self._at = b"", 0  # what was read from the body; where the unread rest begins
+        self._left = 0  # bytes of the current chunk not yet handed out
+        self._in_chunk = False  # whether a chunk's closing CRLF is due
+        self._done = False
+        self._previous = context.seed_signature if context else ""
+        self._signature = ""
+        self._sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        pieces: list[memoryview] = []
+        wanted = self._left + self._missing + 1 if size < 0 else size
+        while wanted and not self._done:
+            if not self._left:
+                self._next_chunk()
+                continue
+            if self._at == len(self._buffer):
+                self._fill(min(max(wanted, READ_SIZE), MAX_READ_SIZE))
+            piece = memoryview(self._buffer)[self._at : self._at + min(wanted, self._left)]
+            self._at += len(piece)
+            self._left -= len(piece)
+            wanted -= len(piece)
+            if self._context:
+                self._sha256.update(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _next_chunk(self) -> None:
+        """Finish the current chunk and read the next one's header, or the end of the body."""
+        if self._in_chunk:
+            self._expect_crlf()
+            self._verify_chunk()
+        match = _CHUNK_HEADER.fullmatch(self._line())
+        if match is None or (match[2] is None) != (self._context is None):
+            raise _malformed()
+        self._left = int(match[1], 16)
+        if self._left > self._missing:
+            raise IncompleteBody("The request body is longer than x-amz-decoded-content-length.")
+        self._missing -= self._left
+        self._in_chunk = self._left > 0
+        if self._context:
+            self._signature, self._sha256 = match[2].decode(), hashlib.sha256()
+        if not self._in_chunk:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Verify the last chunk and everything after it."""
+        if self._missing:
+            raise IncompleteBody("The request body is shorter than x-amz-decoded-content-length.")
+        self._verify_chunk()
+        self._read_trailers(self._rest())
+        self._done = True
+
+    def _verify_chunk(self) -> None:
+        if self._context is None:
+            return
+        context = self._context
+        self._verify(
+            f"AWS4-HMAC-SHA256-PAYLOAD\n{context.timestamp}\n{context.scope}\n{self._previous}\n{_EMPTY_SHA256}\n"
+            f"{self._sha256.hexdigest()}",
+            self._signature,
+        )
+
+    def _verify(self, string_to_sign: str, provided: str) -> None:
+        computed = hmac.digest(self._context.signing_key, string_to_sign.encode(), "sha256").hex()
+        if not hmac.compare_digest(computed.encode(), provided.encode()):
+            raise SignatureDoesNotMatch(StringToSign=string_to_sign, SignatureProvided=provided)
+        self._previous = computed
+
+    def _read_trailers(self, block: bytes) -> None:
+        """Parse what follows the last chunk's header: the trailers and an empty line, or that line alone."""
+        signature = None
+        if block != b"\r\n":
+            if not block.endswith(b"\r\n\r\n"):
+                raise _malformed()
+            for line in block.split(b"\n"):
+                name, colon, value = line.removesuffix(b"\r").decode("latin-1").partition(":")
+                name, value = name.lower(), value.strip(" \t")
+                if not name and not colon:
+                    continue
+                if not colon or name in self.trailers or (name == TRAILER_SIGNATURE and signature is not None):
+                    raise _malformed_trailer()
+                if name == TRAILER_SIGNATURE:
+                    signature = value
+                elif signature is not None:  # what comes after its signature is not covered by it
+                    raise _malformed_trailer()
+                else:
+                    self.trailers[name] = value
+        if self.trailers.keys() != self._announced:
+            raise _malformed_trailer()
+        if (signature is not None) != bool(self._context and self.trailers):
+            raise _malformed_trailer()
+        if signature is not None:
+            context = self._context
+            lines = "".join(f"{name}:{value}\n" for name, value in self.trailers.items())
+            self._verify(
+                f"AWS4-HMAC-SHA256-TRAILER\n{context.timestamp}\n{context.scope}\n{self._previous}\n"
+                f"{hashlib.sha256(lines.encode('latin-1')).hexdigest()}",
+                signature,
+            )
+
+    def _line(self) -> bytes:
+        """Take a line, without its CRLF."""
+        while (end := self._buffer.find(b"\r\n", self._at)) < 0:
+            if len(self._buffer) - self._at > MAX_LINE:
+                raise _malformed()
+            self._fill(READ_SIZE)
+        line = self._buffer[self._at : end] if end - self._at <= MAX_LINE else b""
+        self._at = end + 2
+        return line
+
+    def _expect_crlf(self) -> None:
+        while len(self._buffer) - self._at < 2:
+            self._fill(READ_SIZE)
+        if not self._buffer.startswith(b"\r\n", self._at):
+            raise _malformed()
+        self._at += 2
+
+    def _rest(self) -> bytes:
+        """Take everything up to the end of the body."""
+        rest = self._buffer[self._at :]
+        while data := self._body.read(READ_SIZE):
+            rest += data
+            if len(rest) > MAX_TRAILERS:
+                raise _malformed_trailer()
+        if len(rest) > MAX_TRAILERS:
+            raise _malformed_trailer()
+        self._buffer, self._at = b"", 0
+        return rest
+
+    def _fill(self, size: int) -> None:
+        """Read more of the body behind what is left of the buffer. Raises IncompleteBody at its end."""
+        data = self._body.read(size)
+        if not data:
+            raise IncompleteBody("The request body terminated unexpectedly")
+        self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
+        self._at = 0
+
+
+def _malformed() -> IncompleteBody:
+    return IncompleteBody("The request body is not valid aws-chunked data.")
+
+
+def _malformed_trailer() -> InvalidRequest:
+    return InvalidRequest(
+        "The request contained trailing data that was not well-formed or did not conform to our published schema."
+    )

@@ -1,0 +1,147 @@
+"""An S3 request as it came over the wire: raw path, raw query, headers by name, body as a stream.
+
+Signatures cover the path and query *as sent*; Django and WSGI show decoded ones. So everything here is taken from the
+server's raw values: `raw_path` and `query_string` of the ASGI scope, `RAW_URI` (gunicorn) or `REQUEST_URI` of WSGI.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from django.http import HttpRequest
+
+from ..errors import InvalidURI
+from .body import Body, body_of
+
+
+@dataclass(slots=True)
+class S3Request:
+    method: str
+    #: The path as sent, percent-encoded, from the leading slash, any prefix post3 is mounted under included.
+    raw_path: str
+    #: The query as sent, without the question mark.
+    raw_query: str
+    #: Header values by lower-case name; repeated headers joined by a comma; decoded as UTF-8, else Latin-1.
+    headers: dict[str, str]
+    #: Query values by name, percent-decoded; the first of repeated ones; "" where there was no value.
+    query: dict[str, str]
+    #: Bucket and key, percent-decoded, never normalised; empty where the path has none.
+    bucket: str
+    key: str
+    #: The body as it comes over the wire, aws-chunked framing and all.
+    body: Body
+    secure: bool = False
+    #: Set by dispatch: who asks (`services.access.Identity`), and what verifying a signed body needs (`sigv4.SigningContext`).
+    identity: Any = None
+    signing: Any = None
+
+    def header(self, name: str, default: str = "") -> str:
+        """The value of a header, by its lower-case name."""
+        return self.headers.get(name, default)
+
+
+def parse_request(request: HttpRequest, mount: str) -> S3Request:
+    """Read Django's request. `mount` is the path prefix that post3 is mounted under, without a trailing slash.
+
+    Raises InvalidURI where path or query are not percent-encoded UTF-8, or hold a NUL.
+    """
+    scope = getattr(request, "scope", None)
+    if scope is not None:
+        raw_path = scope["raw_path"].decode("latin-1")
+        raw_query = scope["query_string"].decode("latin-1")
+        headers = _headers_of_scope(scope["headers"])
+    else:
+        raw_path, raw_query = _target_of_environ(request.META)
+        headers = _headers_of_environ(request.META)
+    bucket, _, key = raw_path[len(mount) + 1 :].partition("/")
+    return S3Request(
+        method=request.method or "GET",
+        raw_path=raw_path,
+        raw_query=raw_query,
+        headers=headers,
+        query=parse_query(raw_query) if raw_query else {},
+        bucket=percent_decode(bucket),
+        key=percent_decode(key),
+        body=body_of(request),
+        secure=request.is_secure(),
+    )
+
+
+def percent_decode(text: str) -> str:
+    """Decode percent-encoding to text. Raises InvalidURI for what is not UTF-8 or holds a NUL, which no catalogue row can."""
+    try:
+        decoded = unquote_to_bytes(text.encode("latin-1")).decode() if "%" in text else text.encode("latin-1").decode()
+    except UnicodeError:
+        raise InvalidURI(URI=text) from None
+    if "\x00" in decoded:
+        raise InvalidURI("Keys with a NUL character are not supported.", URI=text)
+    return decoded
+
+
+def parse_query(raw_query: str) -> dict[str, str]:
+    """Split a raw query. A plus sign is a space, as in every form-encoded query AWS accepts."""
+    values: dict[str, str] = {}
+    for name, value in split_query(raw_query):
+        values.setdefault(percent_decode(name.replace("+", " ")), percent_decode(value.replace("+", " ")))
+    return values
+
+
+def split_query(raw_query: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) as sent, still encoded."""
+    for pair in raw_query.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            yield name, value
+
+
+def _decode_header(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _headers_of_scope(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1").lower(), _decode_header(raw_value)
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _target_of_environ(environ: dict[str, Any]) -> tuple[str, str]:
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if target is None:
+        raise InvalidURI("This WSGI server does not tell the path as sent (RAW_URI or REQUEST_URI), which signatures need.")
+    if not target.startswith("/"):  # absolute form, sent through a proxy
+        target = "/" + target.split("://", 1)[-1].partition("/")[2]
+    path, _, query = target.partition("?")
+    return path, query
+
+
+def _headers_of_environ(environ: dict[str, Any]) -> dict[str, str]:
+    """Read WSGI's headers. WSGI folds `-` and `_`; the names in SignedHeaders tell which it was."""
+    headers: dict[str, str] = {}
+    for name, value in environ.items():
+        if name.startswith("HTTP_"):
+            headers[name[5:].lower().replace("_", "-")] = _decode_header(value.encode("latin-1"))
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.lower().replace("_", "-")] = environ[name]
+    for name in _signed_names(headers, environ.get("QUERY_STRING", "")):
+        folded = name.replace("_", "-")
+        if name != folded and folded in headers:
+            headers[name] = headers.pop(folded)
+    return headers
+
+
+def _signed_names(headers: dict[str, str], raw_query: str) -> list[str]:
+    authorization = headers.get("authorization", "")
+    _, found, rest = authorization.partition("SignedHeaders=")
+    if found:
+        return rest.split(",", 1)[0].strip().split(";")
+    for name, value in split_query(raw_query):
+        if name.lower() == "x-amz-signedheaders":
+            return unquote_to_bytes(value).decode("latin-1").split(";")
+    return []

@@ -1,0 +1,154 @@
+"""AWS Signature Version 4: who signed this request, and is it what they signed.
+
+Two steps, so that the key can be looked up between them: `parse_signature` (in `signature.py`) reads what the request claims,
+`verify_signature` computes the signature and compares. Both are pure functions.
+
+What is verified is what is interpreted. The canonical request is computed from the *decoded* path and query, encoded once by
+S3's rules (unreserved characters and, in the path, the slash stay; nothing is normalised), because clients differ in what they
+percent-encode and a path as sent says nothing about that. A plus sign in the query is a space, as `request.parse_query` reads it.
+
+Every region is accepted: the key is derived from the region of the scope, so the signature still covers it, and a client with a
+wrong region setting has done no harm. The service must be `s3`. There are no session tokens.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html,
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from urllib.parse import quote, unquote_to_bytes
+
+from ..conf import conf
+from ..errors import AccessDenied, RequestTimeTooSkewed, SignatureDoesNotMatch
+from .request import S3Request, split_query
+from .signature import ALGORITHM, Signature, is_signed, parse_signature, parse_timestamp
+
+__all__ = ["Signature", "SigningContext", "is_signed", "parse_signature", "verify_signature"]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningContext:
+    """What the signatures of aws-chunked chunks continue from."""
+
+    seed_signature: str
+    signing_key: bytes
+    scope: str
+    timestamp: str
+
+
+def verify_signature(request: S3Request, signature: Signature, secret: str, now: datetime) -> SigningContext:
+    """Compute the request's signature with `secret` and compare; `now` is an aware datetime.
+
+    Raises AccessDenied for unsigned x-amz-* headers and presigned requests outside their time, RequestTimeTooSkewed,
+    SignatureDoesNotMatch.
+    """
+    _refuse_unsigned_headers(request, signature)
+    _check_time(signature, now)
+    key = signing_key(secret, signature.date, signature.region, signature.service)
+    provided = signature.signature.encode()
+    complete = all(name in request.headers for name in signature.signed_headers)
+    for encoding in ("utf-8", "latin-1"):
+        # Header values reached us as text. A client signs either the UTF-8 of a value (botocore does, whatever it then sends)
+        # or the Latin-1 bytes it sends; both spell the same text.
+        try:
+            canonical = canonical_request(request, signature, encoding)
+        except UnicodeEncodeError:  # never "replace": a header signed as "?" would then stand for any other
+            break
+        to_sign = f"{ALGORITHM}\n{signature.timestamp}\n{signature.scope}\n{hashlib.sha256(canonical).hexdigest()}"
+        computed = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        if hmac.compare_digest(computed.encode(), provided) and complete:
+            return SigningContext(computed, key, signature.scope, signature.timestamp)
+        if canonical.isascii():
+            break
+    raise SignatureDoesNotMatch(
+        AWSAccessKeyId=signature.access_key,
+        StringToSign=to_sign,
+        SignatureProvided=signature.signature,
+        CanonicalRequest=canonical.decode("utf-8", "replace"),
+    )
+
+
+@lru_cache(maxsize=256)
+def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """Derive the key of a scope, 32 bytes. Cached: four HMACs, the same for every request of a key and day."""
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def canonical_request(request: S3Request, signature: Signature, encoding: str = "utf-8") -> bytes:
+    """The canonical request, header values in `encoding`. Raises UnicodeEncodeError where one cannot be so encoded."""
+    headers = []
+    for name in signature.signed_headers:
+        value = request.header(name).encode(encoding)
+        headers.append(name.encode() + b":" + b" ".join(value.split()) + b"\n")
+    return b"\n".join(
+        (
+            request.method.encode(),
+            canonical_path(request.raw_path).encode(),
+            canonical_query(request.raw_query).encode(),
+            b"".join(headers),
+            ";".join(signature.signed_headers).encode(),
+            signature.payload_hash.encode(),
+        )
+    )
+
+
+def canonical_path(raw_path: str) -> str:
+    """Encode the path once, from its decoded bytes; slashes, dots and repeated slashes stay."""
+    return quote(unquote_to_bytes(raw_path.encode("latin-1")), safe="/")
+
+
+def canonical_query(raw_query: str) -> str:
+    """Encode and sort the query, without the signature itself."""
+    if not raw_query:
+        return ""
+    pairs = sorted((_canonical_component(name), _canonical_component(value)) for name, value in split_query(raw_query))
+    return "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
+
+
+def _canonical_component(text: str) -> str:
+    return quote(unquote_to_bytes(text.replace("+", " ").encode("latin-1")), safe="")
+
+
+def _refuse_unsigned_headers(request: S3Request, signature: Signature) -> None:
+    """Refuse x-amz-* headers that the signature does not cover.
+
+    Whoever holds a presigned PUT could otherwise add x-amz-copy-source and read any object of the signer, or x-amz-acl and
+    publish what they upload (CVE-2026-97731 and others).
+    """
+    unsigned = [name for name in request.headers if name.startswith("x-amz-") and name not in signature.signed_headers]
+    if unsigned:
+        raise AccessDenied(
+            "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(sorted(unsigned))
+        )
+
+
+def _check_time(signature: Signature, now: datetime) -> None:
+    signed_at = parse_timestamp(signature.timestamp)
+    if signed_at is None:
+        raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
+    skew = timedelta(seconds=conf.MAX_CLOCK_SKEW)
+    server_time = _iso(now)
+    if signature.expires is None:
+        if abs(now - signed_at) > skew:
+            raise RequestTimeTooSkewed(
+                RequestTime=signature.timestamp,
+                ServerTime=server_time,
+                MaxAllowedSkewMilliseconds=int(skew.total_seconds() * 1000),
+            )
+        return
+    if signed_at > now + skew:
+        raise AccessDenied("Request is not valid yet", ServerTime=server_time)
+    expires_in = timedelta(seconds=signature.expires)
+    if now - signed_at > expires_in:  # subtracted, not added: year 9999 must not overflow
+        fields = {"X-Amz-Expires": signature.expires, "Expires": _iso(signed_at + expires_in), "ServerTime": server_time}
+        raise AccessDenied("Request has expired", **fields)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,121 @@
+"""Blobs: bytes come into a storage first, then one catalogue commit publishes them.
+
+Three ways in:
+ - small bytes of a storage that lives in the catalogue's database travel with the publishing statement;
+ - bytes that are at hand at once are saved, then published together with their blob's row;
+ - more than that is saved under a pending blob, whose row tells the worker what to remove after a crash.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..errors import InvalidStorageClass
+from ..models import Blob
+from ..models.writing import BlobStep, new_blob, no_blob, pending_blob
+from ..storage.base import MIB, BlobRef, Storage
+from ..storage.handler import UnknownStorageClass, storages
+from ..values import Payload
+
+#: Bytes up to which a body is held in memory and needs no pending blob.
+AT_HAND_SIZE = MIB
+
+
+def storage_for(storage_class: str) -> Storage:
+    """Return the storage of a class. Raises InvalidStorageClass."""
+    try:
+        return storages[storage_class]
+    except UnknownStorageClass:
+        raise InvalidStorageClass(StorageClassRequested=storage_class) from None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedBytes:
+    """Bytes in a storage that nothing refers to yet."""
+
+    size: int
+    #: The storage's name of them, which their sidecar shares.
+    name: str
+    step: BlobStep
+    #: Remove them again, because they were not published.
+    discard: Callable[[], None]
+
+
+def needs_bucket_first(storage: Storage, length: int) -> bool:
+    """Whether the bucket must be looked up before bytes are taken, because the publishing statement would tell too late."""
+    return not (storage.inline and length <= storage.inline_size)
+
+
+def save(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
+    """Save a body to its end, which verifies it. Leaves nothing behind where it raises: S3Error, StorageError."""
+    if payload.length == 0:
+        payload.read(1)
+        return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", no_blob(), _nothing)
+    if payload.length <= max(AT_HAND_SIZE, storage.inline_size):
+        return _save_at_hand(storage, bucket, key, payload)
+    return _save_pending(storage, bucket, key, payload)
+
+
+def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
+    data = read_whole(payload)
+    now = datetime.now(UTC)
+    if storage.inline and len(data) <= storage.inline_size:
+        also = storage.inline_insert(data)
+        step = new_blob(storage.storage_class, "", len(data), payload.md5, storage.block_size, now, also)
+        return SavedBytes(len(data), "", step, _nothing)
+    if storage.block_size:  # blocks need their blob's row
+        return _save_pending(storage, bucket, key, _Reread(payload, data))
+    ref = BlobRef(0, storage.new_name(bucket, key), 0, 0)
+    storage.save(ref, _Reread(payload, data))
+    step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, 0, now)
+    return SavedBytes(len(data), ref.name, step, lambda: storage.delete(ref))
+
+
+def read_whole(payload: Payload) -> bytes:
+    """Read a body of a length that memory bears, to its verified end."""
+    pieces = []
+    while piece := payload.read(payload.length + 1):
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
+    blob = Blob.objects.create(
+        storage_class=storage.storage_class,
+        name=storage.new_name(bucket, key),
+        size=0,
+        block_size=storage.block_size,
+        state=Blob.State.PENDING,
+        created_at=datetime.now(UTC),
+    )
+    ref = BlobRef(blob.pk, blob.name, 0, blob.block_size)
+
+    def discard() -> None:
+        storage.delete(ref)
+        Blob.objects.filter(pk=blob.pk, state=Blob.State.PENDING).delete()
+
+    try:
+        size = storage.save(ref, payload)
+    except BaseException:
+        discard()
+        raise
+    return SavedBytes(size, blob.name, pending_blob(blob.pk, size, payload.md5), discard)
+
+
+def _nothing() -> None:
+    """There is nothing to discard: the bytes are no more than the statement that was not run."""
+
+
+class _Reread:
+    """Bytes that were read and verified already, as a stream once more."""
+
+    def __init__(self, payload: Payload, data: bytes) -> None:
+        self.length, self.md5 = payload.length, payload.md5
+        self.checksum_algorithm, self.checksum = payload.checksum_algorithm, payload.checksum
+        self._data, self._position = data, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        end = len(self._data) if size < 0 else self._position + size
+        data = self._data[self._position : end]
+        self._position += len(data)
+        return data

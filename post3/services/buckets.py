@@ -1,0 +1,105 @@
+"""Buckets: names, owners, life and death."""
+
+import re
+
+from django.db import IntegrityError, connection, transaction
+
+from ..conf import conf
+from ..errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    IllegalLocationConstraintException,
+    InvalidBucketName,
+    InvalidLocationConstraint,
+    NoSuchBucket,
+)
+from ..models import Bucket, Object
+from ..models.rows import BucketRow
+from ..models.sql import execute
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
+_REGION = re.compile(r"EU|[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether S3 allows a bucket of that name."""
+    return bool(
+        _NAME.fullmatch(name)
+        and ".." not in name
+        and not _ADDRESS.fullmatch(name)
+        and not name.startswith(_RESERVED_PREFIXES)
+        and not name.endswith(_RESERVED_SUFFIXES)
+    )
+
+
+def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
+    """Create a bucket. `region`: the location constraint that was sent, None without one.
+
+    Re-creating one's own bucket succeeds in us-east-1, as on AWS, and nowhere else (B011).
+    Raises InvalidBucketName, InvalidLocationConstraint, IllegalLocationConstraintException, BucketAlreadyExists,
+    BucketAlreadyOwnedByYou.
+    """
+    if not is_valid_name(name):
+        raise InvalidBucketName(BucketName=name)
+    _check_location(region)
+    try:
+        with transaction.atomic():
+            return Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
+    except IntegrityError:
+        bucket = Bucket.objects.filter(name=name).first()
+    if bucket is None or bucket.owner_id != owner_id:
+        raise BucketAlreadyExists(BucketName=name)
+    if conf.REGION != "us-east-1" or region is not None:
+        raise BucketAlreadyOwnedByYou(BucketName=name)
+    return bucket
+
+
+def _check_location(region: str | None) -> None:
+    """Hold to what AWS says of location constraints: us-east-1 takes any but itself (B015), others only their own (B016)."""
+    if conf.REGION == "us-east-1":
+        if region is not None and (region == "us-east-1" or not _REGION.fullmatch(region)):
+            raise InvalidLocationConstraint(LocationConstraint=region)
+    elif region != conf.REGION:
+        which = f"{region} location constraint" if region else "unspecified location constraint"
+        raise IllegalLocationConstraintException(
+            f"The {which} is incompatible for the region specific endpoint this request was sent to."
+        )
+
+
+def find_bucket(name: str) -> BucketRow:
+    """Return a bucket. Raises NoSuchBucket."""
+    row = Bucket.objects.filter(name=name).values_list("id", "name", "owner_id", "region").first()
+    if row is None:
+        raise NoSuchBucket(BucketName=name)
+    return BucketRow(*row)
+
+
+def list_buckets(owner_id: int, prefix: str, after: str, limit: int) -> list[Bucket]:
+    """Return up to `limit` buckets of that owner in name order, from the first name > `after`."""
+    found = Bucket.objects.filter(owner_id=owner_id, name__gt=after)
+    if prefix:
+        found = found.filter(name__startswith=prefix)
+    return list(found.order_by("name")[:limit])
+
+
+def delete_bucket(name: str) -> None:
+    """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty.
+
+    The row is locked first: a PUT in flight holds a share of it through its foreign key, so the bucket is either seen
+    to be not empty, or the PUT finds it gone.
+    """
+    with transaction.atomic():
+        locked = Bucket.objects.filter(name=name)
+        if connection.features.has_select_for_update:
+            locked = locked.select_for_update()
+        bucket = locked.first()
+        if bucket is None:
+            raise NoSuchBucket(BucketName=name)
+        if Object.objects.filter(bucket=bucket).exists():
+            raise BucketNotEmpty(BucketName=name)
+        execute("DELETE FROM post3_bucket WHERE id = %s", (bucket.pk,))  # the database cascades (migration 0002)

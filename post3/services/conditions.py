@@ -1,0 +1,60 @@
+"""Preconditions of reads and writes: pure functions over an ETag and a time."""
+
+from datetime import datetime
+
+from ..errors import NoSuchKey, NotModified, PreconditionFailed, S3NotImplemented
+from ..values import Conditions
+
+
+def names_etag(header: str, etag: str) -> bool:
+    """Whether an `If-Match` or `If-None-Match` value names that ETag, quoted or not, weak or not; `*` names any."""
+    tokens = [token.strip().removeprefix("W/").strip('"') for token in header.split(",")]
+    return "*" in tokens or etag in tokens
+
+
+def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> None:
+    """Raise PreconditionFailed or NotModified where a read must not be answered (RFC 9110, 13.2.2; B053)."""
+    modified = last_modified.replace(microsecond=0)
+    if conditions.if_match is not None:
+        if not names_etag(conditions.if_match, etag):
+            raise PreconditionFailed(Condition="If-Match")
+    elif conditions.if_unmodified_since is not None and modified > conditions.if_unmodified_since:
+        raise PreconditionFailed(Condition="If-Unmodified-Since")
+    if conditions.if_none_match is not None:
+        if names_etag(conditions.if_none_match, etag):
+            raise NotModified(headers={"ETag": f'"{etag}"'})
+    elif conditions.if_modified_since is not None and modified <= conditions.if_modified_since:
+        raise NotModified(headers={"ETag": f'"{etag}"'})
+
+
+def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime) -> None:
+    """Raise PreconditionFailed where a copy's source is not as asked; a copy is never "not modified"."""
+    try:
+        check_read(conditions, etag, last_modified)
+    except NotModified:
+        condition = "If-None-Match" if conditions.if_none_match is not None else "If-Modified-Since"
+        raise PreconditionFailed(Condition=f"x-amz-copy-source-{condition}") from None
+    except PreconditionFailed as error:
+        raise PreconditionFailed(Condition=f"x-amz-copy-source-{error.fields['Condition']}") from None
+
+
+def is_write_condition(conditions: Conditions) -> bool:
+    """Whether a write depends on what is there. Raises NotImplemented for what S3 does not offer on writes (B071, B072)."""
+    if conditions.if_none_match is not None and conditions.if_match is not None:
+        raise S3NotImplemented(Header="If-Match,If-None-Match")
+    if conditions.if_none_match is not None and conditions.if_none_match.strip('"') != "*":
+        raise S3NotImplemented(Header="If-None-Match")
+    if conditions.if_match == "*":
+        raise S3NotImplemented(Header="If-Match")
+    return conditions.if_match is not None or conditions.if_none_match is not None
+
+
+def check_write(conditions: Conditions, key: str, etag: str | None) -> None:
+    """Raise where a write must not happen over the version with that ETag (None: there is none)."""
+    if conditions.if_none_match is not None and etag is not None:
+        raise PreconditionFailed(Condition="If-None-Match")
+    if conditions.if_match is not None:
+        if etag is None:
+            raise NoSuchKey(Key=key)
+        if not names_etag(conditions.if_match, etag):
+            raise PreconditionFailed(Condition="If-Match")

@@ -1,0 +1,49 @@
+"""Listing objects: pages in key order, rolled up by a delimiter."""
+
+from dataclasses import dataclass
+
+from ..models.listing import list_objects as list_rows
+from ..models.listing import successor
+from ..models.rows import CommonPrefix, ListedObject
+from .buckets import find_bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page. `last` is the last key or common prefix on it, from where the next page goes on."""
+
+    entries: list[ListedObject | CommonPrefix]
+    is_truncated: bool
+    last: str
+
+
+def list_objects(bucket: str, prefix: str, delimiter: str, after: str, limit: int, skip_marker_prefix: bool) -> Listing:
+    """Return up to `limit` keys and common prefixes that come after `after`. Raises NoSuchBucket.
+
+    `skip_marker_prefix`: a marker inside a common prefix skips all that the prefix stands for (B039).
+    """
+    bucket_id = find_bucket(bucket).id
+    if limit == 0:
+        return Listing([], False, "")
+    start = _start(prefix, delimiter, after, skip_marker_prefix)
+    if start is None:
+        return Listing([], False, "")
+    entries = list_rows(bucket_id, prefix, delimiter, start, limit + 1)
+    page = entries[:limit]
+    return Listing(page, len(entries) > limit, name_of(page[-1]) if page else "")
+
+
+def name_of(entry: ListedObject | CommonPrefix) -> str:
+    """The key of an object, or the prefix of a common prefix."""
+    return entry.prefix if isinstance(entry, CommonPrefix) else entry.key
+
+
+def _start(prefix: str, delimiter: str, after: str, skip_marker_prefix: bool) -> str | None:
+    """Return the first key to look at; None where nothing can follow."""
+    if not after:
+        return ""
+    if delimiter and skip_marker_prefix and after.startswith(prefix):
+        place = after.find(delimiter, len(prefix))
+        if place >= 0:
+            return successor(after[: place + len(delimiter)])
+    return after + "\x01"  # keys hold no U+0000, so this follows `after` at once

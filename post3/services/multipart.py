@@ -1,0 +1,275 @@
+"""Multipart uploads: begin, take parts, complete by reference, abort."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import md5
+from itertools import pairwise
+
+from django.db import IntegrityError, connection, transaction
+
+from ..conf import conf
+from ..errors import (
+    BadDigest,
+    EntityTooLarge,
+    EntityTooSmall,
+    InvalidPart,
+    InvalidPartOrder,
+    InvalidRequest,
+    MalformedXML,
+    NoSuchUpload,
+)
+from ..models import MultipartUpload, MultipartUploadMetadata, Object, UploadPart
+from ..models.rows import HEADER_COLUMNS, NewObject
+from ..models.sql import execute
+from ..models.writing import BlobStep, make_blob, no_blob
+from ..s3 import checksums
+from ..values import CompletedPart, Conditions, Description, Payload
+from . import blobs
+from .buckets import find_bucket
+from .objects import check_key
+from .publishing import discard_quietly, publish
+from .sidecars import PartBlob
+
+#: The algorithm of parts whose upload named none; S3 does so too (B062).
+DEFAULT_ALGORITHM = "CRC64NVME"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    etag: str
+    checksum_algorithm: str
+    checksum_type: str
+    checksum: str
+
+
+def create_multipart_upload(
+    bucket: str, key: str, owner_id: int, description: Description, checksum_algorithm: str, checksum_type: str
+) -> MultipartUpload:
+    """Begin an upload. Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass."""
+    check_key(key)
+    blobs.storage_for(description.storage_class)
+    bucket_id = find_bucket(bucket).id
+    with transaction.atomic():
+        upload = MultipartUpload.objects.create(
+            # Sorts by the time of its making, as a listing of one key's uploads does.
+            upload_id=f"{time.time_ns():016x}{secrets.token_hex(24)}",
+            bucket_id=bucket_id,
+            key=key,
+            owner_id=owner_id,
+            storage_class=description.storage_class,
+            checksum_algorithm=checksum_algorithm,
+            checksum_type=checksum_type,
+            initiated_at=datetime.now(UTC),
+            **dict(zip(HEADER_COLUMNS, description.headers, strict=True)),
+        )
+        MultipartUploadMetadata.objects.bulk_create(
+            MultipartUploadMetadata(upload=upload, name=name, value=value) for name, value in description.metadata.items()
+        )
+    return upload
+
+
+def find_upload(bucket: str, key: str, upload_id: str, lock: bool = False) -> MultipartUpload:
+    """Return an upload under way; with `lock`, nobody else ends it or adds a part meanwhile. Raises NoSuchUpload."""
+    found = MultipartUpload.objects.filter(upload_id=upload_id, bucket__name=bucket, key=key)
+    if lock and connection.features.has_select_for_update:
+        found = found.select_for_update(of=("self",))
+    upload = found.first()
+    if upload is None:
+        find_bucket(bucket)
+        raise NoSuchUpload(UploadId=upload_id)
+    return upload
+
+
+def upload_part(upload: MultipartUpload, bucket: str, part_number: int, payload: Payload) -> UploadPart:
+    """Store a part, in place of an earlier one of that number. Raises NoSuchUpload, InvalidRequest, what the payload raises."""
+    storage = blobs.storage_for(upload.storage_class)
+    saved = blobs.save(storage, bucket, upload.key, payload)
+    if upload.checksum_algorithm and payload.checksum_algorithm != upload.checksum_algorithm:
+        discard_quietly(saved.discard)
+        raise InvalidRequest(
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
+            f"actual checksum Type: {payload.checksum_algorithm.lower()}"
+        )
+    part = UploadPart(
+        upload=upload,
+        part_number=part_number,
+        etag=payload.md5,
+        size=saved.size,
+        checksum_algorithm=payload.checksum_algorithm,
+        checksum=payload.checksum,
+        last_modified=datetime.now(UTC),
+    )
+    try:
+        return publish_part(part, bucket, saved.step)
+    except BaseException:
+        discard_quietly(saved.discard)
+        raise
+
+
+def publish_part(part: UploadPart, bucket: str, step: BlobStep) -> UploadPart:
+    """Commit a part whose bytes are saved. Raises NoSuchUpload where the upload ended meanwhile."""
+    fields = ["etag", "size", "checksum_algorithm", "checksum", "last_modified", "blob"]
+    try:
+        with transaction.atomic():
+            part.blob_id = make_blob(bucket, step)
+            if part.blob_id is None and part.size:
+                raise NoSuchUpload(UploadId=part.upload.upload_id)
+            UploadPart.objects.bulk_create(
+                [part], update_conflicts=True, unique_fields=["upload", "part_number"], update_fields=fields
+            )
+    except IntegrityError:  # the upload's row is gone
+        raise NoSuchUpload(UploadId=part.upload.upload_id) from None
+    return part
+
+
+def complete_multipart_upload(
+    bucket: str,
+    key: str,
+    upload_id: str,
+    listed: Sequence[CompletedPart],
+    conditions: Conditions,
+    expected: dict[str, str],
+    expected_size: int | None,
+) -> Completed:
+    """Make the listed parts one object, by reference: no byte is copied.
+
+    `expected`: the client's checksum of the whole object by algorithm; `expected_size`: its bytes.
+    Raises NoSuchUpload, InvalidPart, InvalidPartOrder,
+    EntityTooSmall, EntityTooLarge, MalformedXML (no parts), InvalidRequest, BadDigest, PreconditionFailed.
+    """
+    try:
+        upload = find_upload(bucket, key, upload_id)
+    except NoSuchUpload:
+        completed = _completed_already(bucket, key, upload_id)
+        if completed is None:
+            raise
+        return completed
+    storage = blobs.storage_for(upload.storage_class)
+    parts = _chosen_parts(upload, listed)
+    chosen = _as_blobs(parts)
+    size = sum(part.size for part in parts)
+    if expected_size is not None and expected_size != size:
+        raise InvalidRequest(
+            f"The provided 'x-amz-mp-object-size' header value {expected_size} does not match what was computed: {size}"
+        )
+    completed = _summary(upload, parts, expected)
+    new = NewObject(
+        key=key,
+        owner_id=upload.owner_id,
+        size=size,
+        etag=completed.etag,
+        storage_class=upload.storage_class,
+        last_modified=datetime.now(UTC),
+        headers=tuple(getattr(upload, name) for name in HEADER_COLUMNS),
+        metadata=dict(upload.metadata.values_list("name", "value")),
+        checksum_algorithm=completed.checksum_algorithm,
+        checksum_type=completed.checksum_type,
+        checksum=completed.checksum,
+        parts_count=len(parts),
+        upload_id=upload_id,
+        sidecar=storage.new_name(bucket, key) if storage.describes else "",
+    )
+
+    def end_upload() -> None:
+        """Take the upload away, unless a part changed or the upload ended since it was read."""
+        find_upload(bucket, key, upload_id, lock=True)
+        now = {part.pk: part.blob_id for part in UploadPart.objects.filter(upload=upload)}
+        if any(now.get(part.pk, -1) != part.blob_id for part in parts):
+            raise InvalidPart(UploadId=upload_id)
+        _delete_upload(upload)
+
+    publish(bucket, new, no_blob(), storage, conditions, parts=chosen, within=end_upload)
+    return completed
+
+
+def _completed_already(bucket: str, key: str, upload_id: str) -> Completed | None:
+    """Return what this upload was completed to, for a client that asks again because it missed the answer (B088)."""
+    found = Object.objects.filter(bucket__name=bucket, key=key, is_latest=True, upload_id=upload_id)
+    values = found.values_list("etag", "checksum_algorithm", "checksum_type", "checksum").first()
+    return Completed(*values) if values else None
+
+
+def _chosen_parts(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> list[UploadPart]:
+    if not listed:
+        raise MalformedXML()
+    numbers = [part.part_number for part in listed]
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
+        raise InvalidPartOrder(UploadId=upload.upload_id)
+    if upload.checksum_type == checksums.COMPOSITE:
+        _check_all_have_checksums(upload, listed)
+    there = {part.part_number: part for part in upload.parts.select_related("blob")}
+    chosen = []
+    for part in listed:
+        found = there.get(part.part_number)
+        wrong = found is None or found.etag != part.etag
+        if not wrong and found is not None:
+            sent = part.checksums.get(found.checksum_algorithm)
+            wrong = sent is not None and sent != found.checksum
+        if wrong:
+            raise InvalidPart(UploadId=upload.upload_id, PartNumber=part.part_number, ETag=part.etag)
+        chosen.append(found)
+    _check_sizes(chosen)
+    return chosen
+
+
+def _check_all_have_checksums(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> None:
+    for part in listed:
+        if upload.checksum_algorithm not in part.checksums:
+            raise InvalidRequest(
+                f"The upload was created using a {upload.checksum_algorithm.lower()} checksum. The complete request must include "
+                f"the checksum for each part. It was missing for part {part.part_number} in the request."
+            )
+
+
+def _check_sizes(parts: Sequence[UploadPart]) -> None:
+    for part in parts[:-1]:
+        if part.size < conf.MIN_PART_SIZE:
+            raise EntityTooSmall(
+                ProposedSize=part.size, MinSizeAllowed=conf.MIN_PART_SIZE, PartNumber=part.part_number, ETag=part.etag
+            )
+    size = sum(part.size for part in parts)
+    if size > conf.MAX_OBJECT_SIZE:
+        raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
+
+
+def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
+    chosen, offset = [], 0
+    for part in parts:
+        name = part.blob.name if part.blob else ""
+        chosen.append(PartBlob(part.part_number, offset, part.size, part.checksum, part.blob_id, name))
+        offset += part.size
+    return chosen
+
+
+def _summary(upload: MultipartUpload, parts: Sequence[UploadPart], expected: dict[str, str]) -> Completed:
+    """ETag and checksum of the whole: MD5 of the parts' MD5s, and the parts' checksums combined."""
+    etag = f"{md5(b''.join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
+    algorithm = upload.checksum_algorithm or DEFAULT_ALGORITHM
+    checksum_type = upload.checksum_type or "FULL_OBJECT"
+    if any(part.checksum_algorithm != algorithm for part in parts):
+        return Completed(etag, "", "", "")
+    if checksum_type == "COMPOSITE":
+        checksum = checksums.composite(algorithm, [part.checksum for part in parts])
+    else:
+        checksum = checksums.full_object(algorithm, [(part.checksum, part.size) for part in parts])
+    sent = expected.get(algorithm)
+    if sent is not None and sent.partition("-")[0] != checksum.partition("-")[0]:
+        raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
+    return Completed(etag, algorithm, checksum_type, checksum)
+
+
+def abort_multipart_upload(bucket: str, key: str, upload_id: str) -> None:
+    """End an upload and let go of its parts. Raises NoSuchUpload."""
+    _delete_upload(find_upload(bucket, key, upload_id))
+
+
+def _delete_upload(upload: MultipartUpload) -> None:
+    execute("DELETE FROM post3_multipartupload WHERE id = %s", (upload.pk,))  # the database cascades (migration 0002)
+
+
+def find_parts(upload: MultipartUpload, after: int, limit: int) -> list[UploadPart]:
+    """Return up to `limit` parts with a number > `after`, in order."""
+    return list(upload.parts.filter(part_number__gt=after).order_by("part_number")[:limit])

@@ -1,0 +1,207 @@
+"""Objects: put, open for reading, delete."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from django.db import connection, transaction
+
+from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey
+from ..models.reading import find_object
+from ..models.rows import NewObject, ObjectRow
+from ..models.writing import delete_object as delete_row
+from ..models.writing import delete_objects as delete_rows
+from ..storage.base import BlobRef
+from ..storage.handler import storages
+from ..values import ByteRange, Conditions, Description, Payload
+from . import blobs, parts
+from .buckets import find_bucket
+from .conditions import check_read, check_write
+from .publishing import delete_sidecar, discard_quietly, lock_latest, publish, retried
+
+#: Bytes of a key in UTF-8.
+MAX_KEY_SIZE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    etag: str
+    checksum_algorithm: str
+    checksum: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenObject:
+    """An object found for reading: its row, which bytes of it, and those bytes."""
+
+    row: ObjectRow
+    start: int
+    length: int
+    #: Whether the client asked for less than all (206).
+    partial: bool
+    #: Of the whole object, where a part of it was asked for by number.
+    parts_count: int
+    body: bytes | Iterator[bytes]
+
+
+def check_key(key: str) -> None:
+    """Raise KeyTooLongError for a key of more than 1,024 bytes."""
+    if len(key) > MAX_KEY_SIZE // 4 and len(key.encode()) > MAX_KEY_SIZE:
+        raise KeyTooLongError(Size=len(key.encode()), MaxSizeAllowed=MAX_KEY_SIZE)
+
+
+def put_object(
+    bucket: str, key: str, owner_id: int, description: Description, payload: Payload, conditions: Conditions
+) -> PutResult:
+    """Store a body as the latest version of a key; when it returns, it is on disk.
+
+    Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass, PreconditionFailed, what the payload raises, StorageError.
+    """
+    check_key(key)
+    storage = blobs.storage_for(description.storage_class)
+    if blobs.needs_bucket_first(storage, payload.length):
+        find_bucket(bucket)
+    saved = blobs.save(storage, bucket, key, payload)
+    new = NewObject(
+        key=key,
+        owner_id=owner_id,
+        size=saved.size,
+        etag=payload.md5,
+        storage_class=description.storage_class,
+        last_modified=datetime.now(UTC),
+        headers=description.headers,
+        metadata=description.metadata,
+        checksum_algorithm=payload.checksum_algorithm,
+        checksum_type="FULL_OBJECT",
+        checksum=payload.checksum,
+        sidecar=saved.name,
+    )
+    try:
+        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name if saved.size else "")
+    except BaseException:
+        discard_quietly(saved.discard)
+        raise
+    return PutResult(new.etag, new.checksum_algorithm, new.checksum, new.size)
+
+
+def head_object(bucket: str, key: str, conditions: Conditions) -> ObjectRow:
+    """Return the latest version of a key. Raises NoSuchBucket, NoSuchKey, NotModified, PreconditionFailed."""
+    return _found(bucket, key, conditions, "", 0)
+
+
+def open_object(
+    bucket: str, key: str, conditions: Conditions, byte_range: ByteRange | None = None, part_number: int | None = None
+) -> OpenObject:
+    """Find the latest version of a key and open its bytes: all, a range, or the part of that number.
+
+    Small objects of a storage in the catalogue's database come with the finding statement.
+    Raises as `head_object`, and InvalidRange, InvalidPartNumber, StorageError.
+    """
+    inline, inline_size = _inline()
+    while True:
+        row = _found(bucket, key, conditions, inline, inline_size)
+        start, length, partial = _span(row, byte_range, part_number)
+        body = _open_span(row, start, length)
+        if body is not None:
+            return OpenObject(row, start, length, partial, row.parts_count, body)
+        # The key was overwritten between the row and its parts: look again.
+
+
+def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> tuple[int, int, bool]:
+    """Return (start, length, partial) of what a HEAD asks. Raises InvalidRange, InvalidPartNumber."""
+    return _span(row, byte_range, part_number)
+
+
+def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
+    found, row = find_object(connection.vendor, bucket, key, inline, inline_size)
+    if not found:
+        raise NoSuchBucket(BucketName=bucket)
+    if row is None:
+        check_key(key)
+        raise NoSuchKey(Key=key)
+    check_read(conditions, row.etag, row.last_modified)
+    return row
+
+
+@lru_cache(maxsize=1)
+def _inline() -> tuple[str, int]:
+    """The SQL that brings small bytes along, where any configured storage keeps them in the catalogue's database."""
+    for storage_class in storages.classes():
+        storage = storages[storage_class]
+        if storage.inline:
+            return storage.inline_select("o.blob_id"), storage.inline_size
+    return "", 0
+
+
+def _span(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> tuple[int, int, bool]:
+    if part_number is not None:
+        return _part_span(row, part_number)
+    if byte_range is None:
+        return 0, row.size, False
+    if byte_range.first is None:
+        start = max(0, row.size - (byte_range.last or 0))
+        last = row.size - 1
+        satisfiable = bool(byte_range.last) and row.size > 0
+    else:
+        start = byte_range.first
+        last = row.size - 1 if byte_range.last is None else min(byte_range.last, row.size - 1)
+        satisfiable = start < row.size
+    if not satisfiable:
+        raise InvalidRange(
+            RangeRequested=byte_range.text, ActualObjectSize=row.size, headers={"Content-Range": f"bytes */{row.size}"}
+        )
+    return start, last - start + 1, True
+
+
+def _part_span(row: ObjectRow, part_number: int) -> tuple[int, int, bool]:
+    if row.parts_count == 0:
+        if part_number != 1:
+            raise InvalidPartNumber(ActualPartCount=1, PartNumberRequested=part_number)
+        return 0, row.size, True
+    found = parts.find_part(row, part_number)
+    if found is None:
+        raise InvalidPartNumber(ActualPartCount=row.parts_count, PartNumberRequested=part_number)
+    return found.offset, found.size, True
+
+
+def _open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes] | None:
+    if length == 0:
+        return b""
+    if row.data is not None and len(row.data) == row.size:
+        return row.data if length == row.size else row.data[start : start + length]
+    if row.blob_id is not None:
+        ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
+        return storages[row.storage_class].open(ref, start, length)
+    return parts.open_parts(row, start, length)
+
+
+@retried
+def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
+    """Delete the latest version of a key; a key that is not there is deleted too. Raises NoSuchBucket, PreconditionFailed."""
+    if conditions.if_match is not None:
+        with transaction.atomic():
+            check_write(conditions, key, lock_latest(bucket, key))
+            found, sidecars = delete_row(bucket, key)
+    else:
+        found, sidecars = delete_row(bucket, key)
+    if not found:
+        raise NoSuchBucket(BucketName=bucket)
+    _delete_sidecars(sidecars)
+
+
+@retried
+def delete_objects(bucket: str, keys: Sequence[str]) -> None:
+    """Delete the latest versions of up to 1,000 keys in one statement. Raises NoSuchBucket."""
+    bucket_id = find_bucket(bucket).id
+    if keys:
+        _delete_sidecars([sidecar for _, sidecar in delete_rows(bucket_id, keys)])
+
+
+def _delete_sidecars(names: Sequence[str]) -> None:
+    for name in names:
+        if name:
+            for storage_class in storages.classes():
+                if storages[storage_class].describes:
+                    delete_sidecar(storages[storage_class], name)

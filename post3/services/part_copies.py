@@ -1,0 +1,97 @@
+"""UploadPartCopy: by reference where a part is the whole of one blob, else by reading the bytes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import md5
+
+from ..conf import conf
+from ..errors import InvalidArgument, InvalidRequest
+from ..models import Blob, MultipartUpload, UploadPart
+from ..models.rows import ObjectRow
+from ..models.writing import shared_blob
+from ..s3 import checksums
+from ..values import ByteRange, Conditions
+from . import multipart
+from .conditions import check_copy_source
+from .objects import OpenObject, head_object, open_object
+
+
+def upload_part_copy(
+    upload: MultipartUpload,
+    bucket: str,
+    part_number: int,
+    source: tuple[str, str],
+    conditions: Conditions,
+    byte_range: ByteRange | None,
+) -> UploadPart:
+    """Make (a range of) an object a part of an upload.
+
+    Raises NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (range outside the source),
+    InvalidRequest (over 5 GiB).
+    """
+    row = head_object(*source, Conditions())
+    check_copy_source(conditions, row.etag, row.last_modified)
+    if byte_range is not None and (byte_range.last or 0) >= row.size:
+        raise InvalidArgument(
+            f"Range specified is not valid for source object of size: {row.size}",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=byte_range.text,
+        )
+    shared = _by_reference(upload, bucket, part_number, row, byte_range)
+    if shared is not None:
+        return shared
+    opened = open_object(*source, Conditions(if_match=row.etag), byte_range)
+    if opened.length > conf.MAX_BODY_SIZE:
+        raise InvalidRequest(
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
+        )
+    algorithm = upload.checksum_algorithm or multipart.DEFAULT_ALGORITHM
+    return multipart.upload_part(upload, bucket, part_number, CopiedPayload(opened, algorithm))
+
+
+def _by_reference(
+    upload: MultipartUpload, bucket: str, part_number: int, row: ObjectRow, byte_range: ByteRange | None
+) -> UploadPart | None:
+    """Share the source's blob, where it is one, wholly wanted, in the upload's storage, and its checksum is of the right kind."""
+    algorithm = upload.checksum_algorithm or multipart.DEFAULT_ALGORITHM
+    wanted = byte_range is None or (byte_range.first == 0 and byte_range.last == row.size - 1)
+    if not wanted or row.blob_id is None or row.storage_class != upload.storage_class or row.size > conf.MAX_BODY_SIZE:
+        return None
+    if row.checksum_algorithm != algorithm or row.checksum_type != checksums.FULL_OBJECT:
+        return None
+    part = UploadPart(
+        upload=upload,
+        part_number=part_number,
+        etag=row.etag,
+        size=row.size,
+        checksum_algorithm=algorithm,
+        checksum=row.checksum,
+        last_modified=datetime.now(UTC),
+    )
+    if not Blob.objects.filter(pk=row.blob_id, state=Blob.State.STORED).exists():
+        return None
+    return multipart.publish_part(part, bucket, shared_blob(row.blob_id))
+
+
+class CopiedPayload:
+    """An opened object as a payload: hashed on the way, like a body that came over the wire."""
+
+    def __init__(self, opened: OpenObject, algorithm: str) -> None:
+        self.length = opened.length
+        self.md5, self.checksum_algorithm, self.checksum = "", algorithm, ""
+        self._pieces: Iterator[bytes] = iter((opened.body,) if isinstance(opened.body, bytes) else opened.body)
+        self._piece, self._position = b"", 0
+        self._md5, self._hasher = md5(usedforsecurity=False), checksums.new_hasher(algorithm)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._position >= len(self._piece):
+            self._piece, self._position = next(self._pieces, b""), 0
+            if not self._piece:
+                self.md5, self.checksum = self._md5.hexdigest(), self._hasher.base64()
+                return b""
+        end = len(self._piece) if size < 0 else self._position + size
+        data = self._piece[self._position : end]
+        self._position += len(data)
+        self._md5.update(data)
+        self._hasher.update(data)
+        return data

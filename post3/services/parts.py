@@ -1,0 +1,85 @@
+"""The parts of an object that came by a multipart upload: each a blob, shared by copies."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..models.rows import ObjectRow
+from ..models.sql import fetch
+from ..storage.base import BlobRef
+from ..storage.handler import storages
+from .sidecars import PartBlob
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart(PartBlob):
+    """A part as the catalogue has it, with what opening its blob takes."""
+
+    storage_class: str
+    block_size: int
+    md5: str
+
+    def ref(self) -> BlobRef:
+        return BlobRef(self.blob_id or 0, self.blob_name, self.size, self.block_size)
+
+
+# The sequence tells whether the object is still the one whose row was read: parts of two writes must never mix.
+_PARTS = (
+    "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.storage_class, ''), "
+    "coalesce(b.block_size, 0), coalesce(b.md5, '') "
+    "FROM post3_object o JOIN post3_objectpart p ON p.object_id = o.id LEFT JOIN post3_blob b ON b.id = p.blob_id "
+    "WHERE o.id = %s AND o.sequence = %s"
+)
+
+
+def find_parts(row: ObjectRow) -> list[StoredPart]:
+    """Return all parts in order; none where the object was overwritten since its row was read."""
+    return [StoredPart(*values) for values in fetch(f"{_PARTS} ORDER BY p.part_number", (row.id, row.sequence))]
+
+
+def find_part(row: ObjectRow, part_number: int) -> StoredPart | None:
+    """Return the n-th part, counted from 1 in order, as S3 counts the parts of a complete object."""
+    found = fetch(f"{_PARTS} ORDER BY p.part_number LIMIT 1 OFFSET %s", (row.id, row.sequence, part_number - 1))
+    return StoredPart(*found[0]) if found else None
+
+
+def open_parts(row: ObjectRow, start: int, length: int) -> Iterator[bytes] | None:
+    """Return the bytes of a span that may touch several parts; None where the object was overwritten since its row was read."""
+    sql = f'{_PARTS} AND p."offset" < %s AND p."offset" + p.size > %s ORDER BY p.part_number'
+    found = [StoredPart(*values) for values in fetch(sql, (row.id, row.sequence, start + length, start))]
+    if sum(part.size for part in found) < length:
+        return None
+    return PartsReader(found, start, length)
+
+
+class PartsReader:
+    """Opens one part after the other; the first one at once, so that its errors show before the answer begins."""
+
+    def __init__(self, parts: Sequence[StoredPart], start: int, length: int) -> None:
+        self._parts = iter(parts)
+        self._start, self._end = start, start + length
+        self._current = self._open_next()
+
+    def _open_next(self) -> Iterator[bytes] | None:
+        part = next(self._parts, None)
+        if part is None:
+            return None
+        first = max(self._start, part.offset)
+        last = min(self._end, part.offset + part.size)
+        return storages[part.storage_class].open(part.ref(), first - part.offset, last - first)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while self._current is not None:
+            piece = next(self._current, None)
+            if piece is not None:
+                return piece
+            self._current = self._open_next()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Close the part that is open."""
+        if self._current is not None:
+            self._current.close()
+            self._current = None

@@ -1,0 +1,133 @@
+"""The one commit that makes saved bytes an object, for PUT, copy and CompleteMultipartUpload alike.
+
+Order: bytes, then their description (where the storage keeps one), then the commit; afterwards what the old version had.
+A crash in between leaves bytes or a description that nothing refers to, never an object without bytes.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from ..errors import NoSuchBucket, NoSuchKey, PreconditionFailed, ServiceUnavailable
+from ..models import Bucket, Object, ObjectPart
+from ..models.rows import NewObject
+from ..models.writing import BlobStep, Written, lock_blobs, write_object
+from ..storage.base import Storage, StorageError
+from ..values import Conditions
+from .conditions import check_write, is_write_condition
+from .sidecars import PartBlob, describe
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+T = TypeVar("T")
+
+
+def retried(work: Callable[..., T]) -> Callable[..., T]:
+    """Run again what lost a race: two first writers of one key, or a circle of waiting bulk deletes that the database broke."""
+
+    @wraps(work)
+    def run(*args: Any, **kwargs: Any) -> T:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return work(*args, **kwargs)
+            except (IntegrityError, OperationalError) as error:
+                if connection.in_atomic_block or not _is_lost_race(error):
+                    raise
+        return work(*args, **kwargs)
+
+    return run
+
+
+def _is_lost_race(error: Exception) -> bool:
+    """Whether PostgreSQL says unique violation, foreign key violation, serialization failure or deadlock."""
+    return getattr(error.__cause__, "sqlstate", None) in ("23505", "23503", "40001", "40P01")
+
+
+@retried
+def publish(
+    bucket: str,
+    new: NewObject,
+    step: BlobStep,
+    storage: Storage,
+    conditions: Conditions,
+    blob_name: str = "",
+    parts: Sequence[PartBlob] = (),
+    within: Callable[[], None] | None = None,
+) -> None:
+    """Make `new` the latest version of its key.
+
+    `blob_name`: the storage's name of its bytes, for the description. `parts`: the blobs of an object that has several.
+    `within`: run in the same transaction, last.
+    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing).
+    """
+    conditional = is_write_condition(conditions)
+    if new.sidecar:
+        storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, parts))
+    try:
+        if conditional or parts or within:
+            with transaction.atomic():
+                written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
+                if within:
+                    within()
+        else:
+            written = _checked(write_object(bucket, new, step), bucket)
+    except BaseException:
+        delete_sidecar(storage, new.sidecar)
+        raise
+    if written.old_sidecar != new.sidecar:
+        delete_sidecar(storage, written.old_sidecar)
+
+
+def _publish_with_care(
+    bucket: str, new: NewObject, step: BlobStep, conditions: Conditions | None, parts: Sequence[PartBlob]
+) -> Written:
+    only_new = False
+    if conditions is not None:
+        check_write(conditions, new.key, lock_latest(bucket, new.key))
+        only_new = conditions.if_none_match is not None
+    if not lock_blobs([part.blob_id for part in parts if part.blob_id is not None]):
+        raise NoSuchKey("The source was deleted while it was copied.")
+    written = _checked(write_object(bucket, new, step, only_new), bucket)
+    ObjectPart.objects.bulk_create([part.as_row(written.object_id) for part in parts], batch_size=1000)
+    return written
+
+
+def _checked(written: Written, bucket: str) -> Written:
+    if written.bucket_id is None:
+        raise NoSuchBucket(BucketName=bucket)
+    if written.object_id is None:
+        if written.blob_id is not None:  # only_new, and somebody else was first, after the look
+            raise PreconditionFailed(Condition="If-None-Match")
+        raise ServiceUnavailable("The upload took so long that its bytes were collected. Please try again.")
+    return written
+
+
+def lock_latest(bucket: str, key: str) -> str | None:
+    """Lock the latest version of a key until the transaction ends; return its ETag, None where there is none."""
+    found = Object.objects.filter(bucket__name=bucket, key=key, is_latest=True, is_delete_marker=False)
+    if connection.features.has_select_for_update:
+        found = found.select_for_update(of=("self",))
+    etag = found.values_list("etag", flat=True).first()
+    if etag is None and not Bucket.objects.filter(name=bucket).exists():
+        raise NoSuchBucket(BucketName=bucket)
+    return etag
+
+
+def delete_sidecar(storage: Storage, name: str | None) -> None:
+    """Delete the description of what is no more. A failure is logged: the catalogue has decided, and the worker cleans up."""
+    if name:
+        try:
+            storage.delete_sidecar(name)
+        except StorageError:
+            logger.exception("A description was left behind: %s", name)
+
+
+def discard_quietly(discard: Callable[[], None]) -> None:
+    """Remove bytes that were not published, keeping the error that says why; the worker removes what this cannot."""
+    with suppress(StorageError, OperationalError):
+        discard()

@@ -1,0 +1,58 @@
+"""The description of an object that a storage keeps beside the bytes, so that its tree explains itself."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..models import ObjectPart
+from ..models.rows import HEADER_COLUMNS, NewObject
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PartBlob:
+    """One part of an object to be: its place, and the blob that holds its bytes (None: no bytes)."""
+
+    part_number: int
+    offset: int
+    size: int
+    checksum: str
+    blob_id: int | None
+    blob_name: str
+
+    def as_row(self, object_id: int) -> ObjectPart:
+        return ObjectPart(
+            object_id=object_id,
+            part_number=self.part_number,
+            offset=self.offset,
+            size=self.size,
+            checksum=self.checksum,
+            blob_id=self.blob_id,
+        )
+
+
+def describe(bucket: str, new: NewObject, blob_name: str, parts: Sequence[PartBlob]) -> bytes:
+    """Return a JSON document of everything the catalogue knows of an object; blobs by the storage's names."""
+    document = {
+        "format": FORMAT,
+        "bucket": bucket,
+        "key": new.key,
+        "version_id": "null",
+        "owner_id": new.owner_id,
+        "size": new.size,
+        "etag": new.etag,
+        "storage_class": new.storage_class,
+        "last_modified": new.last_modified.isoformat(),
+        "headers": {name: value for name, value in zip(HEADER_COLUMNS, new.headers, strict=True) if value},
+        "metadata": new.metadata,
+        "checksum_algorithm": new.checksum_algorithm,
+        "checksum_type": new.checksum_type,
+        "checksum": new.checksum,
+        "blob": blob_name,
+        "parts": [
+            {"part_number": part.part_number, "size": part.size, "checksum": part.checksum, "blob": part.blob_name}
+            for part in parts
+        ],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1).encode()

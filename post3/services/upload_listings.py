@@ -1,0 +1,68 @@
+"""Listing multipart uploads: pages in order of key, then time, rolled up by a delimiter."""
+
+from dataclasses import dataclass
+
+from ..models import MultipartUpload
+from ..models.listing import successor
+from .buckets import find_bucket
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class UploadListing:
+    """One page. The next one goes on after `next_key` and, where it is an upload, `next_upload_id`."""
+
+    uploads: list[MultipartUpload]
+    prefixes: list[str]
+    is_truncated: bool
+    next_key: str
+    next_upload_id: str
+
+
+def list_uploads(bucket: str, prefix: str, delimiter: str, key_marker: str, id_marker: str, limit: int) -> UploadListing:
+    """Return up to `limit` uploads and common prefixes after those markers. Raises NoSuchBucket."""
+    bucket_id = find_bucket(bucket).id
+    uploads: list[MultipartUpload] = []
+    prefixes: list[str] = []
+    next_key = next_id = ""
+    while True:
+        batch = _batch(bucket_id, prefix, _beyond(prefix, delimiter, key_marker), key_marker, id_marker)
+        for upload in batch:
+            if prefixes and upload.key.startswith(prefixes[-1]):
+                continue
+            if len(uploads) + len(prefixes) == limit:
+                return UploadListing(uploads, prefixes, limit > 0, next_key, next_id)
+            rolled_up = _common_prefix(prefix, delimiter, upload.key)
+            if rolled_up:
+                prefixes.append(rolled_up)
+                next_key, next_id = rolled_up, ""
+            else:
+                uploads.append(upload)
+                next_key, next_id = upload.key, upload.upload_id
+        if len(batch) < _BATCH:
+            return UploadListing(uploads, prefixes, False, next_key, next_id)
+        key_marker, id_marker = (next_key, "") if next_id == "" else (batch[-1].key, batch[-1].upload_id)
+
+
+def _common_prefix(prefix: str, delimiter: str, key: str) -> str:
+    """Return the common prefix that a key is rolled up into, "" for none."""
+    place = key.find(delimiter, len(prefix)) if delimiter else -1
+    return key[: place + len(delimiter)] if place >= 0 else ""
+
+
+def _beyond(prefix: str, delimiter: str, marker: str) -> str | None:
+    """Return the first key beyond a marker that lies in a common prefix, None where it lies in none (B039)."""
+    rolled_up = _common_prefix(prefix, delimiter, marker) if marker.startswith(prefix) else ""
+    return successor(rolled_up) if rolled_up else None
+
+
+def _batch(bucket_id: int, prefix: str, beyond: str | None, key_marker: str, id_marker: str) -> list[MultipartUpload]:
+    found = MultipartUpload.objects.filter(bucket_id=bucket_id, key__gte=max(prefix, beyond or ""))
+    high = successor(prefix)
+    if high is not None:
+        found = found.filter(key__lt=high)
+    if key_marker and beyond is None:
+        later = found.filter(key__gt=key_marker)
+        found = later | found.filter(key=key_marker, upload_id__gt=id_marker) if id_marker else later
+    return list(found.order_by("key", "upload_id")[:_BATCH])

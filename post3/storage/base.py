@@ -1,0 +1,114 @@
+"""What a storage is: a place that saves, opens, copies and deletes named byte strings.
+
+A storage knows nothing of buckets, versions or S3. The catalogue makes a row for each blob, gives the storage a
+`BlobRef` to it, and publishes what was saved by one commit of its own: bytes first, then the catalogue; when deleting,
+the catalogue first. A storage therefore never has to hide or reveal anything; it must only be whole
+when `save` returns, durable once the catalogue's commit is, and able to delete what a crash left behind.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+class Stream(Protocol):
+    """What a storage reads from: `read(n)` gives at most n bytes, `b""` at the end, and raises where the body is not whole."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """What a storage needs to find one blob."""
+
+    #: The blob's id in the catalogue.
+    id: int
+    #: The storage's own name of it, as `new_name` made it.
+    name: str
+    #: Bytes, as saved; 0 while it is being saved.
+    size: int
+    #: Bytes a block; 0 where the storage has no blocks.
+    block_size: int
+
+
+class StorageError(Exception):
+    """A storage could not do what it was asked (disk full, directory missing, I/O error). Says what and where."""
+
+
+class BlobMissing(StorageError):
+    """The bytes the catalogue tells of are not there, or fewer than it tells."""
+
+
+class Storage:
+    """The interface every storage fulfils; `tests/storage/` holds the suite that all of them must pass.
+
+    Instances are shared by all threads of a process.
+    """
+
+    #: Whether `inline_insert` and `inline_select` give SQL, so that small bytes travel in the catalogue's own statement.
+    inline = False
+    #: Bytes up to which they do.
+    inline_size = 0
+    #: Bytes a block of a new blob holds; 0 where the storage has no blocks.
+    block_size = 0
+    #: Whether the storage keeps a description beside the bytes, from which a lost catalogue can be rebuilt.
+    describes = False
+
+    def __init__(self, storage_class: str, **options: Any) -> None:
+        self.storage_class = storage_class
+
+    def new_name(self, bucket: str, key: str) -> str:
+        """Return a fresh name for a blob (or a sidecar) of that key; empty where the blob's id is name enough."""
+        return ""
+
+    def save(self, ref: BlobRef, stream: Stream) -> int:
+        """Save all bytes of `stream` under `ref`; return their count.
+
+        They are durable when it returns or, where they are in the catalogue's database, with its next commit.
+        Leaves nothing behind where the stream raises, and lets its exception through. Raises StorageError.
+        """
+        raise NotImplementedError
+
+    def open(self, ref: BlobRef, start: int, length: int) -> Iterator[bytes]:
+        """Return the `length` bytes from `start` (both within the blob) as an iterator of pieces of about 1 MiB at most.
+
+        The first error shows at the call, not at the first piece: raises BlobMissing and StorageError at once where
+        the bytes are not there. Successive pieces may be asked for by different threads. The iterator has a `close()`.
+        """
+        raise NotImplementedError
+
+    def copy(self, source: BlobRef, target: BlobRef) -> int:
+        """Save the bytes of `source` under `target`, both of this storage; return their count. Durable as after `save`."""
+        raise NotImplementedError
+
+    def delete(self, ref: BlobRef) -> None:
+        """Delete the bytes under `ref`, whole or half-written; nothing there is no error. May take many small steps."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Do the cheapest thing that shows the storage works (for the readiness probe). Raises StorageError."""
+        raise NotImplementedError
+
+    def write_sidecar(self, name: str, document: bytes) -> None:
+        """Keep a description under `name` (from `new_name`), durable when it returns. Only where `describes`."""
+
+    def delete_sidecar(self, name: str) -> None:
+        """Delete a description; nothing there is no error. Only where `describes`."""
+
+    def sweep(self, older_than: float) -> int:
+        """Delete temporary leftovers of crashed processes, older than that many seconds. Return how many."""
+        return 0
+
+    def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
+        """Return `INSERT … SELECT … FROM blob` for a CTE whose `blob` row holds the new blob's `id`, and its parameters."""
+        raise NotImplementedError
+
+    def inline_select(self, blob_id: str) -> str:
+        """Return a scalar subquery giving the bytes of a blob of at most `inline_size` bytes whose id is that SQL expression.
+
+        It gives NULL for a blob of another storage, and too little for one saved while the storage had smaller blocks:
+        believe it only where its length is the blob's size, and `open` the blob otherwise.
+        """
+        raise NotImplementedError

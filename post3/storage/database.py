@@ -1,0 +1,226 @@
+"""Bytes in the catalogue's own database, in rows of one block each.
+
+A block is written by a short statement of its own, so no transaction is open while a client sends. On PostgreSQL these
+commit without waiting for the disk (`synchronous_commit = off`): the write-ahead log is sequential, so the flush that makes
+the catalogue's publishing commit durable makes every earlier block durable with it. Reading is one statement per
+block on whatever connection the calling thread has, so a slow reader holds no cursor and no snapshot.
+
+This module alone touches the table of `Block`.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, InterfaceError, OperationalError, connection
+
+from post3.models import sql
+
+from .base import KIB, MIB, BlobMissing, BlobRef, Storage, StorageError, Stream
+
+logger = logging.getLogger(__name__)
+
+#: Blocks one statement copies, and one deletes: it bounds the locks, the log and the time each takes.
+COPY_BATCH, DELETE_BATCH = 16, 64
+#: A block is read and written whole, in memory and on the wire.
+MAX_BLOCK_SIZE = 64 * MIB
+#: Bytes of the longest piece a reader is given.
+PIECE = MIB
+
+# {relaxed} is a condition that always holds; see `_run`.
+INSERT = 'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, %s, %s WHERE {relaxed}'
+COPY = (
+    'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, "index", data FROM post3_block '
+    'WHERE blob_id = %s AND "index" >= %s AND "index" < %s AND {relaxed} RETURNING length(data)'
+)
+DELETE = (
+    'DELETE FROM post3_block WHERE blob_id = %s AND "index" IN '
+    '(SELECT "index" FROM post3_block WHERE blob_id = %s ORDER BY "index" LIMIT %s) AND {relaxed}'
+)
+# Evaluated once, before the first row, and for this transaction alone, which is this one statement: one round trip
+# where SET LOCAL in a transaction would be four.
+RELAXED = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
+
+
+class DatabaseStorage(Storage):
+    """Blocks of `block_size` bytes as rows of `post3_block`, on PostgreSQL and SQLite."""
+
+    inline = True
+
+    def __init__(self, storage_class: str, block_size: int = MIB) -> None:
+        super().__init__(storage_class)
+        if not 1 <= block_size <= MAX_BLOCK_SIZE:
+            raise ImproperlyConfigured(f"block_size of storage class {storage_class} must be 1 to {MAX_BLOCK_SIZE} bytes")
+        self.block_size = block_size
+        self.inline_size = min(block_size, 256 * KIB)
+
+    def save(self, ref: BlobRef, stream: Stream) -> int:
+        """Save `stream` block by block; they are durable once the next commit of this database is (the catalogue's)."""
+        size = index = 0
+        try:
+            while block := _read_block(stream, ref.block_size or self.block_size):
+                with self._telling("save", ref):
+                    _run(INSERT, [ref.id, index, block], sql.execute)
+                size += len(block)
+                index += 1
+        except BaseException:
+            if index:
+                self._discard(ref)
+            raise
+        return size
+
+    def open(self, ref: BlobRef, start: int, length: int) -> Iterator[bytes]:
+        return BlockReader(self, ref, start, length)
+
+    def copy(self, source: BlobRef, target: BlobRef) -> int:
+        if (target.block_size or self.block_size) != source.block_size:
+            # The setting changed since the source was saved: cut anew.
+            return self.save(target, _PieceStream(self.open(source, 0, source.size)))
+        copied = 0
+        try:
+            for index in range(0, -(-source.size // source.block_size), COPY_BATCH):
+                with self._telling("copy", source):
+                    rows = _run(COPY, [target.id, source.id, index, index + COPY_BATCH], sql.fetch)
+                copied += sum(row[0] for row in rows)
+            if copied != source.size:
+                raise BlobMissing(f"{self._describe(source)} has {copied} of {source.size} bytes")
+        except BaseException:
+            self._discard(target)
+            raise
+        return copied
+
+    def delete(self, ref: BlobRef) -> None:
+        with self._telling("delete", ref):
+            while _run(DELETE, [ref.id, ref.id, DELETE_BATCH], sql.execute) == DELETE_BATCH:
+                pass
+
+    def check(self) -> None:
+        with self._telling("reach", None):
+            sql.fetch("SELECT 1 FROM post3_block LIMIT 1")
+
+    def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
+        return 'INSERT INTO post3_block (blob_id, "index", data) SELECT id, 0, %s FROM blob', [data]
+
+    def inline_select(self, blob_id: str) -> str:
+        return f'(SELECT data FROM post3_block WHERE blob_id = {blob_id} AND "index" = 0)'
+
+    def fetch_piece(self, ref: BlobRef, position: int, most: int) -> bytes:
+        """Return at most `most` bytes from `position`, none beyond the block it is in nor beyond `PIECE`."""
+        block_size = ref.block_size or self.block_size
+        index, offset = divmod(position, block_size)
+        wanted = min(most, block_size - offset, PIECE)
+        where = 'FROM post3_block WHERE blob_id = %s AND "index" = %s'
+        if wanted == min(block_size, ref.size - index * block_size):
+            statement, params = f"SELECT data {where}", [ref.id, index]
+        else:  # stored EXTERNAL on PostgreSQL, so that this reads only the pages it needs
+            part = "substring(data from %s for %s)" if connection.vendor == "postgresql" else "substr(data, %s, %s)"
+            statement, params = f"SELECT {part} {where}", [offset + 1, wanted, ref.id, index]
+        with self._telling("read", ref):
+            rows = _fetch_once_more(statement, params)
+        if not rows or len(rows[0][0]) != wanted:
+            raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
+        return rows[0][0]
+
+    def _discard(self, ref: BlobRef) -> None:
+        """Delete what a failed save wrote. Where even that fails, the worker does it later: the blob is still pending."""
+        try:
+            self.delete(ref)
+        except Exception:
+            logger.warning("could not delete the half-written %s", self._describe(ref), exc_info=True)
+
+    @contextmanager
+    def _telling(self, doing: str, ref: BlobRef | None) -> Iterator[None]:
+        """Turn the database's errors into StorageError, saying what could not be done."""
+        try:
+            yield
+        except Error as error:
+            raise StorageError(f"cannot {doing} {self._describe(ref) if ref else 'the blocks'}: {error}") from error
+
+    def _describe(self, ref: BlobRef) -> str:
+        return f"blob {ref.id} of storage class {self.storage_class}"
+
+
+class BlockReader:
+    """The bytes of a range, a block or less at a time, each on the connection of the thread that asks."""
+
+    def __init__(self, storage: DatabaseStorage, ref: BlobRef, start: int, length: int) -> None:
+        self._storage, self._ref = storage, ref
+        self._position, self._end = start, start + length
+        self._lock = threading.Lock()
+        # Now rather than at the first piece, so that missing bytes are an error and not a broken-off answer.
+        self._first = self._fetch() if length > 0 else b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._lock:
+            piece, self._first = self._first or self._fetch(), b""
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        """Give no further piece. There is nothing to release."""
+        self._end, self._first = 0, b""
+
+    def _fetch(self) -> bytes:
+        if self._position >= self._end:
+            return b""
+        piece = self._storage.fetch_piece(self._ref, self._position, self._end - self._position)
+        self._position += len(piece)
+        return piece
+
+
+class _PieceStream:
+    """A stream over an iterator of pieces; a read gives one piece or the rest of it."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._rest or next(self._pieces, b"")
+        size = len(data) if size < 0 else size
+        self._rest = data[size:]
+        return data[:size]
+
+
+def _read_block(stream: Stream, size: int) -> bytes:
+    """Read until `size` bytes or the end: a socket may give fewer than asked for."""
+    block = stream.read(size)
+    if not block or len(block) == size:
+        return block
+    pieces, have = [block], len(block)
+    while have < size and (piece := stream.read(size - have)):
+        pieces.append(piece)
+        have += len(piece)
+    return b"".join(pieces)
+
+
+def _run(statement: str, params: Sequence[Any], how: Any) -> Any:
+    """Run a statement that writes blocks, by `sql.fetch` or `sql.execute`; alone, its commit does not wait for the disk.
+
+    Inside a caller's transaction it must not say so: the setting would last until the caller's own commit,
+    which would then be acknowledged before it is on disk.
+    """
+    relaxed = connection.vendor == "postgresql" and not connection.in_atomic_block
+    return how(statement.format(relaxed=RELAXED if relaxed else "1 = 1"), params)
+
+
+def _fetch_once_more(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Fetch; where the connection turns out to be dead (a restarted server), once more on a new one. For reading only.
+
+    Needed because Django renews connections between requests only, and a long download outlives its request's start.
+    """
+    try:
+        return sql.fetch(statement, params)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close_if_unusable_or_obsolete()
+        if connection.connection is not None:
+            raise
+        return sql.fetch(statement, params)

@@ -1,0 +1,256 @@
+"""Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
+
+`xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
+file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
+into its place, and the directory synced: what has its name is whole, and what `save` returned for survives a power cut.
+
+Directories stay when their last file goes: to remove one would race with a save into it, and there are few.
+
+No symbolic link below `location` is followed: every step of a path is opened relative to the one above, with O_NOFOLLOW.
+"""
+
+import os
+import re
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import quote
+
+from .base import MIB, BlobMissing, BlobRef, Storage, StorageError, Stream
+from .files import FileReader, copy_bytes, sync_data, write_all
+
+#: Where files are written before they have a name. No bucket's name starts with a dot.
+TEMPORARY = ".tmp"
+#: Bytes asked of a stream at once.
+PIECE = MIB
+#: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
+MAX_KEY_PART = 255 - len("." + "0" * 32) - len(".json")
+
+BUCKET = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}"
+# The only names this storage makes; anything else, such as one with "..", is refused before it reaches the file system.
+NAME = re.compile(rf"({BUCKET})/([0-9a-f]{{2}})/([A-Za-z0-9_~%-]*\.[0-9a-f]{{32}}(?:\.json)?)", re.ASCII)
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
+OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FilesystemStorage(Storage):
+    """One file per blob below the directory `location`, which is made where it is missing."""
+
+    describes = True
+
+    def __init__(self, storage_class: str, location: str | os.PathLike[str]) -> None:
+        super().__init__(storage_class)
+        self.location = os.path.abspath(location)
+        #: Directories whose entry in the one above this process has synced.
+        self._durable: set[str] = set()
+        with self._telling("make", ""):
+            if not os.path.isdir(self.location):
+                os.makedirs(self.location, mode=0o750, exist_ok=True)
+                _sync_path(os.path.dirname(self.location))
+
+    def new_name(self, bucket: str, key: str) -> str:
+        if not re.fullmatch(BUCKET, bucket):
+            raise StorageError(f"{bucket!r} cannot be the name of a directory")
+        unique = uuid.uuid4().hex
+        return f"{bucket}/{unique[:2]}/{_encode_key(key)}.{unique}"
+
+    def save(self, ref: BlobRef, stream: Stream) -> int:
+        size = 0
+        with self._written_aside(ref.name) as file:
+            # Reading is outside `_telling`: an OSError of the client's connection is no error of ours.
+            while piece := stream.read(PIECE):
+                with self._telling("write", ref.name):
+                    write_all(file, piece)
+                size += len(piece)
+        return size
+
+    def open(self, ref: BlobRef, start: int, length: int) -> Iterator[bytes]:
+        file = self._open_file(ref.name)
+        try:
+            self._check_size(file, ref.name, start + length)
+            return FileReader(file, self._full_path(ref.name), start, length)
+        except BaseException:
+            os.close(file)
+            raise
+
+    def copy(self, source: BlobRef, target: BlobRef) -> int:
+        file = self._open_file(source.name)
+        try:
+            self._check_size(file, source.name, source.size)
+            with self._written_aside(target.name) as copy, self._telling("copy", source.name):
+                copy_bytes(file, copy, source.size)
+        finally:
+            os.close(file)
+        return source.size
+
+    def delete(self, ref: BlobRef) -> None:
+        self._delete(ref.name)
+
+    def write_sidecar(self, name: str, document: bytes) -> None:
+        with self._written_aside(f"{name}.json") as file, self._telling("write", name):
+            write_all(file, document)
+
+    def delete_sidecar(self, name: str) -> None:
+        self._delete(f"{name}.json")
+
+    def check(self) -> None:
+        with self._telling("write to", TEMPORARY):
+            name, directory = uuid.uuid4().hex, self._open_directory(TEMPORARY, make=True)
+            try:
+                file = os.open(name, OPEN_TO_WRITE, 0o640, dir_fd=directory)
+                try:
+                    write_all(file, b"post3")
+                finally:
+                    os.close(file)
+                    os.unlink(name, dir_fd=directory)
+            finally:
+                os.close(directory)
+
+    def sweep(self, older_than: float) -> int:
+        """Delete files under `.tmp` last written that many seconds ago; choose more than a stalled upload may take."""
+        swept, limit = 0, time.time() - older_than
+        with self._telling("sweep", TEMPORARY):
+            directory = self._open_directory(TEMPORARY, make=True)
+            try:
+                for name in os.listdir(directory):
+                    with suppress(FileNotFoundError):  # its owner was quicker
+                        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
+                            os.unlink(name, dir_fd=directory)
+                            swept += 1
+            finally:
+                os.close(directory)
+        return swept
+
+    @contextmanager
+    def _written_aside(self, name: str) -> Iterator[int]:
+        """Give a file open for writing; afterwards make it durable under `name`, or leave nothing where anything raised."""
+        bucket, fan, file_name = self._split(name)
+        temporary = uuid.uuid4().hex
+        with self._telling("create a file for", name):
+            aside = self._open_directory(TEMPORARY, make=True)
+            try:
+                file = os.open(temporary, OPEN_TO_WRITE, 0o640, dir_fd=aside)
+            except BaseException:
+                os.close(aside)
+                raise
+        try:
+            try:
+                yield file
+                with self._telling("sync", name):
+                    sync_data(file)
+            finally:
+                os.close(file)
+            with self._telling("rename a file to", name):
+                directory = self._open_directory(bucket, fan, make=True)
+                try:
+                    os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
+                    try:
+                        os.fsync(directory)
+                    except BaseException:
+                        os.unlink(file_name, dir_fd=directory)
+                        raise
+                finally:
+                    os.close(directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=aside)
+            raise
+        finally:
+            os.close(aside)
+
+    def _open_file(self, name: str) -> int:
+        """Open a file for reading. Raises BlobMissing where it is not there."""
+        bucket, fan, file_name = self._split(name)
+        with self._telling("open", name):
+            try:
+                directory = self._open_directory(bucket, fan)
+                try:
+                    return os.open(file_name, OPEN_TO_READ, dir_fd=directory)
+                finally:
+                    os.close(directory)
+            except FileNotFoundError:
+                raise BlobMissing(f"{self._full_path(name)} is missing") from None
+
+    def _check_size(self, file: int, name: str, size: int) -> None:
+        """Raise BlobMissing unless the file is a plain one of at least `size` bytes."""
+        with self._telling("examine", name):
+            status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise BlobMissing(f"{self._full_path(name)} is not a plain file")
+        if status.st_size < size:
+            raise BlobMissing(f"{self._full_path(name)} has {status.st_size} bytes of at least {size}")
+
+    def _delete(self, name: str) -> None:
+        """Delete a file, durably: else a power cut could bring it back after the catalogue forgot it."""
+        bucket, fan, file_name = self._split(name)
+        with self._telling("delete", name), suppress(FileNotFoundError):
+            directory = self._open_directory(bucket, fan)
+            try:
+                os.unlink(file_name, dir_fd=directory)
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+    def _open_directory(self, *steps: str, make: bool = False) -> int:
+        """Open the directory at `steps` below the location, following no link; `make` makes it, durably, where it is missing."""
+        directory = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for depth, step in enumerate(steps, 1):
+            above, path = directory, "/".join(steps[:depth])
+            try:
+                if make and path not in self._durable:
+                    with suppress(FileExistsError):
+                        os.mkdir(step, 0o750, dir_fd=above)
+                    # Even where it was there: who made it may not have come to its own fsync yet.
+                    os.fsync(above)
+                    self._durable.add(path)
+                try:
+                    directory = os.open(step, OPEN_DIRECTORY, dir_fd=above)
+                except FileNotFoundError:
+                    if not make:
+                        raise
+                    # Somebody removed it behind our back.
+                    with suppress(FileExistsError):
+                        os.mkdir(step, 0o750, dir_fd=above)
+                    os.fsync(above)
+                    directory = os.open(step, OPEN_DIRECTORY, dir_fd=above)
+            finally:
+                os.close(above)
+        return directory
+
+    def _split(self, name: str) -> tuple[str, str, str]:
+        """Return bucket, fan-out directory and file name. Raises StorageError for a name this storage would not make."""
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise StorageError(f"{name!r} is no name of a file in {self.location}")
+        return match[1], match[2], match[3]
+
+    @contextmanager
+    def _telling(self, doing: str, name: str) -> Iterator[None]:
+        """Turn OSError into StorageError, saying what could not be done, where, and why."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"cannot {doing} {self._full_path(name)}: {error.strerror or error}") from error
+
+    def _full_path(self, name: str) -> str:
+        return os.path.join(self.location, name)
+
+
+def _encode_key(key: str) -> str:
+    """Percent-encode all but letters, digits, `_` and `-`; where too long, cut (between characters' bytes) and append `~`."""
+    encoded = quote(key, safe="").replace(".", "%2E").replace("~", "%7E")
+    if len(encoded) <= MAX_KEY_PART:
+        return encoded
+    return re.sub(r"%[0-9A-F]?$", "", encoded[: MAX_KEY_PART - 1]) + "~"
+
+
+def _sync_path(path: str) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,162 @@
+"""Request bodies under ASGI, as blocking, file-like objects with bounded buffering and back-pressure.
+
+ASGI servers end a cut-off upload quietly (`http.disconnect`); here it raises IncompleteBody, so that a body shorter than
+announced never becomes an object.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from io import RawIOBase
+from typing import Any
+
+from .errors import IncompleteBody, RequestTimeout
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+#: Bytes of a body buffered ahead of its reader, at most (plus one message of the server's).
+BUFFER_SIZE = 4 * 1024 * 1024
+#: Seconds without a byte after which a sender is given up.
+READ_TIMEOUT = 60.0
+
+
+async def gone(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class MemoryBody:
+    """A small body, read already."""
+
+    __slots__ = ("_data", "_position", "_whole")
+
+    def __init__(self, data: bytes, whole: bool) -> None:
+        self._data, self._position, self._whole = data, 0, whole
+
+    @classmethod
+    async def receive(cls, receive: Receive, length: int) -> "MemoryBody":
+        """Read a body of that many bytes; nothing is asked of the server where there is none."""
+        if length == 0:
+            return cls(b"", True)
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return cls(b"".join(pieces), False)
+                    pieces.append(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            return cls(b"".join(pieces), False)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return cls(data, len(data) == length)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0 or (self._position == 0 and size >= len(self._data)):
+            data = self._data[self._position :] if self._position else self._data
+        else:
+            data = self._data[self._position : self._position + size]
+        self._position += len(data)
+        if not data and size and not self._whole:
+            raise IncompleteBody()
+        return data
+
+    def stop(self) -> None:
+        """Nothing runs that would have to be stopped."""
+
+
+class StreamedBody:
+    """A large body. A task on the event loop, begun with the first `read`, fills a bounded buffer; a worker thread empties it.
+
+    Beginning only then matters: asking the server for the body is what sends `100 Continue`, and a request refused by its
+    headers must not invite gigabytes.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive) -> None:
+        self._loop, self._receive = loop, receive
+        self._pieces: deque[bytes] = deque()
+        self._buffered = 0
+        self._ended = self._cut = False
+        self._filled = threading.Condition()
+        self._room = asyncio.Event()
+        self._task: Any = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return exactly `size` bytes, fewer only at the end. Raises IncompleteBody, RequestTimeout."""
+        if self._task is None:
+            self._task = asyncio.run_coroutine_threadsafe(self._fill(), self._loop)
+        taken: list[bytes] = []
+        missing = size if size >= 0 else 1 << 62
+        with self._filled:
+            while missing > 0:
+                while not self._pieces and not self._ended:
+                    if not self._filled.wait(READ_TIMEOUT):
+                        raise RequestTimeout()
+                if not self._pieces:
+                    if self._cut:
+                        raise IncompleteBody()
+                    break
+                piece = self._pieces.popleft()
+                if len(piece) > missing:
+                    self._pieces.appendleft(piece[missing:])
+                    piece = piece[:missing]
+                taken.append(piece)
+                missing -= len(piece)
+                self._take(len(piece))
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _take(self, count: int) -> None:
+        was_full = self._buffered >= BUFFER_SIZE
+        self._buffered -= count
+        if was_full and self._buffered < BUFFER_SIZE:
+            self._loop.call_soon_threadsafe(self._room.set)
+
+    async def _fill(self) -> None:
+        more = True
+        try:
+            while more:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    return
+                more = message.get("more_body", False)
+                full = self._put(message.get("body", b""))
+                if full:
+                    await self._room.wait()
+        finally:
+            with self._filled:
+                self._ended, self._cut = True, more
+                self._filled.notify()
+
+    def _put(self, piece: bytes) -> bool:
+        with self._filled:
+            if piece:
+                self._pieces.append(piece)
+                self._buffered += len(piece)
+                self._filled.notify()
+            full = self._buffered >= BUFFER_SIZE
+            if full:
+                self._room.clear()
+            return full
+
+    def stop(self) -> None:
+        """End the task, where one runs: the answer is given, what else the client sends is of no interest."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+class StreamedFile(RawIOBase):
+    """A body as Django's own request wants it, for the console's forms."""
+
+    def __init__(self, body: MemoryBody | StreamedBody) -> None:
+        super().__init__()
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._body.read(size)

@@ -1,0 +1,56 @@
+"""Plain values that views hand to services: what a request asks, without HTTP."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The preconditions of a read or a write; ETags as sent, times in UTC. None: not asked."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: datetime | None = None
+    if_unmodified_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """One range as asked: `first` to `last` (None: to the end), or the `last` bytes (`first` None)."""
+
+    first: int | None
+    last: int | None
+    #: As sent, for error messages.
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a client says of an object beside its bytes."""
+
+    storage_class: str
+    #: In the order of `models.rows.HEADER_COLUMNS`.
+    headers: tuple[str, ...]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPart:
+    """A part as CompleteMultipartUpload names it; `checksums` by algorithm, base64."""
+
+    part_number: int
+    etag: str
+    checksums: dict[str, str]
+
+
+class Payload(Protocol):
+    """A body that hashes and verifies itself. The attributes are there once `read` has returned `b""`."""
+
+    #: Bytes announced.
+    length: int
+    md5: str
+    checksum_algorithm: str
+    checksum: str
+
+    def read(self, size: int = -1, /) -> bytes: ...

@@ -1,0 +1,24 @@
+"""Health, for load balancers and orchestrators: plain Django views, without S3's authentication."""
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from ..services.health import check_readiness
+
+
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> JsonResponse:
+    """Answer 200 as long as the process serves requests at all. Restart it where this fails."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """Answer 200 where the database and every storage work, else 503, and which failed. Send it no requests then."""
+    checks = check_readiness()
+    failed = [name for name, outcome in checks.items() if outcome != "ok"]
+    answer = {"status": "unavailable" if failed else "ok", "failed": failed, "checks": checks}
+    return JsonResponse(answer, status=503 if failed else 200)

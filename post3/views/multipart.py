@@ -1,0 +1,181 @@
+"""Multipart uploads: create, upload a part, complete, abort, list."""
+
+from urllib.parse import quote
+from xml.etree.ElementTree import Element
+
+from django.http import HttpResponse
+
+from ..errors import InvalidRequest, MalformedXML
+from ..models import MultipartUpload, UploadPart
+from ..s3 import checksums, headers, parameters, responses
+from ..s3.documents import Node, parse, text_of
+from ..s3.payload import open_payload, read_document
+from ..s3.request import S3Request
+from ..services import multipart, upload_listings
+from ..services.access import canonical_id
+from ..values import CompletedPart
+from .describing import description_of
+
+#: Ten thousand parts with number, ETag and checksum.
+_MAX_DOCUMENT = 8 * 1024 * 1024
+
+
+def create_multipart_upload(request: S3Request) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html (B061)"""
+    named = request.header("x-amz-checksum-algorithm")
+    algorithm = checksums.parse_algorithm(named, "x-amz-checksum-algorithm") if named else ""
+    asked = request.header("x-amz-checksum-type")
+    if asked and not algorithm:
+        raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+    checksum_type = checksums.parse_type(algorithm, asked) if algorithm else ""
+    upload = multipart.create_multipart_upload(
+        request.bucket, request.key, request.identity.user_id, description_of(request), algorithm, checksum_type
+    )
+    nodes: list[Node] = [("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload.upload_id)]
+    response = responses.xml("InitiateMultipartUploadResult", nodes)
+    if algorithm:
+        responses.set_headers(response, {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": checksum_type})
+    return response
+
+
+def upload_part(request: S3Request) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html (B006, B063, B082)"""
+    part_number = parameters.part_number_of(request)
+    upload = multipart.find_upload(request.bucket, request.key, request.query["uploadId"])
+    payload = open_payload(request, request.signing, upload.checksum_algorithm or multipart.DEFAULT_ALGORITHM)
+    part = multipart.upload_part(upload, request.bucket, part_number, payload)
+    found = {"ETag": f'"{part.etag}"'}
+    if upload.checksum_algorithm or payload.client_checksum:
+        found[checksums.header_name(part.checksum_algorithm)] = part.checksum
+    return responses.empty(200, found)
+
+
+def complete_multipart_upload(request: S3Request) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (B083 to B089)"""
+    document = parse(read_document(request, request.signing, _MAX_DOCUMENT, verify_checksum=False), "CompleteMultipartUpload")
+    size = request.header("x-amz-mp-object-size")
+    completed = multipart.complete_multipart_upload(
+        request.bucket,
+        request.key,
+        request.query["uploadId"],
+        [_completed_part(element) for element in document.findall("Part")],
+        headers.conditions_of(request),
+        _object_checksums(request),
+        int(size) if size.isascii() and size.isdigit() else None,
+    )
+    host = request.header("host")
+    location = f"{'https' if request.secure else 'http'}://{host}/{request.bucket}/{quote(request.key, safe='')}"
+    nodes: list[Node] = [
+        ("Location", location),
+        ("Bucket", request.bucket),
+        ("Key", request.key),
+        ("ETag", f'"{completed.etag}"'),
+    ]
+    if completed.checksum:
+        nodes += [
+            (f"Checksum{completed.checksum_algorithm}", completed.checksum),
+            ("ChecksumType", completed.checksum_type),
+        ]
+    return responses.xml("CompleteMultipartUploadResult", nodes)
+
+
+def _object_checksums(request: S3Request) -> dict[str, str]:
+    """The client's checksums of the whole object, by algorithm."""
+    sent = {algorithm: request.header(checksums.header_name(algorithm)) for algorithm in checksums.ALGORITHMS}
+    return {algorithm: value for algorithm, value in sent.items() if value}
+
+
+def _completed_part(element: Element) -> CompletedPart:
+    number, etag = text_of(element, "PartNumber"), text_of(element, "ETag")
+    if not number or not etag or not (number.strip().isascii() and number.strip().isdigit()) or len(number.strip()) > 9:
+        raise MalformedXML()
+    sent = {name: text_of(element, f"Checksum{name}") for name in checksums.ALGORITHMS}
+    return CompletedPart(
+        int(number), etag.strip().strip('"'), {name: value.strip() for name, value in sent.items() if value is not None}
+    )
+
+
+def abort_multipart_upload(request: S3Request) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html (B092)"""
+    multipart.abort_multipart_upload(request.bucket, request.key, request.query["uploadId"])
+    return responses.empty(204)
+
+
+def list_parts(request: S3Request) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html (B090)"""
+    limit = parameters.page_size(request, "max-parts", "max-parts")
+    marker = parameters.marker_number(request, "part-number-marker")
+    upload = multipart.find_upload(request.bucket, request.key, request.query["uploadId"])
+    found = multipart.find_parts(upload, marker, limit + 1)
+    page = found[:limit]
+    encode = parameters.encode_name if parameters.url_encoding(request) else str
+    nodes: list[Node] = [
+        ("Bucket", request.bucket),
+        ("Key", encode(request.key)),
+        ("UploadId", upload.upload_id),
+        *_owners(upload),
+        ("StorageClass", upload.storage_class),
+        ("PartNumberMarker", marker),
+        ("NextPartNumberMarker", page[-1].part_number if page else 0),
+        ("MaxParts", limit),
+        ("IsTruncated", len(found) > limit and limit > 0),
+        ("ChecksumAlgorithm", upload.checksum_algorithm or None),
+        ("ChecksumType", upload.checksum_type or None),
+        *(("Part", _part(part, upload)) for part in page),
+    ]
+    return responses.xml("ListPartsResult", nodes)
+
+
+def _owners(upload: MultipartUpload) -> list[Node]:
+    owner: list[Node] = [("ID", canonical_id(upload.owner_id))]
+    return [("Initiator", owner), ("Owner", owner)]
+
+
+def _part(part: UploadPart, upload: MultipartUpload) -> list[Node]:
+    shown = part.checksum if upload.checksum_algorithm else None
+    return [
+        ("PartNumber", part.part_number),
+        ("LastModified", part.last_modified),
+        ("ETag", f'"{part.etag}"'),
+        ("Size", part.size),
+        (f"Checksum{part.checksum_algorithm}", shown),
+    ]
+
+
+def list_multipart_uploads(request: S3Request) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html (B091)"""
+    query = request.query
+    prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+    key_marker = query.get("key-marker", "")
+    id_marker = query.get("upload-id-marker", "") if key_marker else ""
+    limit = parameters.page_size(request, "max-uploads", "max-uploads")
+    encoded = parameters.url_encoding(request)
+    encode = parameters.encode_name if encoded else str
+    page = upload_listings.list_uploads(request.bucket, prefix, delimiter, key_marker, id_marker, limit)
+    nodes: list[Node] = [
+        ("Bucket", request.bucket),
+        ("KeyMarker", encode(key_marker)),
+        ("UploadIdMarker", id_marker),
+        ("NextKeyMarker", encode(page.next_key)),
+        ("NextUploadIdMarker", page.next_upload_id),
+        ("Delimiter", encode(delimiter) if delimiter else None),
+        ("Prefix", encode(prefix)),
+        ("MaxUploads", limit),
+        ("EncodingType", "url" if encoded else None),
+        ("IsTruncated", page.is_truncated),
+        *(("Upload", _upload(upload, encode(upload.key))) for upload in page.uploads),
+        *(("CommonPrefixes", [("Prefix", encode(name))]) for name in page.prefixes),
+    ]
+    return responses.xml("ListMultipartUploadsResult", nodes)
+
+
+def _upload(upload: MultipartUpload, key: str) -> list[Node]:
+    return [
+        ("Key", key),
+        ("UploadId", upload.upload_id),
+        *_owners(upload),
+        ("StorageClass", upload.storage_class),
+        ("Initiated", upload.initiated_at),
+        ("ChecksumAlgorithm", upload.checksum_algorithm or None),
+        ("ChecksumType", upload.checksum_type or None),
+    ]

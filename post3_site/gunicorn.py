@@ -1,0 +1,51 @@
+"""gunicorn's settings, good for an object store:
+
+    gunicorn -c python:post3_site.gunicorn -k uvicorn_worker.UvicornWorker post3_site.asgi:application
+    gunicorn -c python:post3_site.gunicorn post3_site.wsgi
+
+Everything here can be overridden on gunicorn's command line.
+"""
+
+import os
+
+from django.conf import settings as _settings
+
+from post3.conf import conf as _conf
+
+from .checks import stop_on_problems
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
+stop_on_problems()
+
+_host, _port = _settings.POST3_ADDRESS
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+
+# One process a core: each is bound by Python's lock.
+workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# More than one thread makes gunicorn's default worker a threaded one; the uvicorn worker has its own threads.
+threads = _conf.THREADS + _conf.UPLOAD_THREADS
+
+# Seconds a worker may be deaf before it is killed. Both kinds of worker report from their main loop, whatever their
+# threads do, so an upload may take hours.
+timeout = 60
+# Seconds that running requests are given when the server stops.
+graceful_timeout = 30
+# Clients keep their connections and write on them after a pause; closing early makes them fail.
+keepalive = 75
+
+# S3's headers: 8 KiB together, one `x-amz-meta-*` or a presigned query may take nearly all of it.
+limit_request_line = 8190
+limit_request_fields = 1000
+limit_request_field_size = 16384
+
+# Names with an underscore (`x-amz-meta-my_key`) are dropped otherwise. "Dangerous" is that `my_key` and `my-key` become one:
+# the signature covers the names as sent, so of a header that pretends to be another one, it tells.
+header_map = "dangerous"
+# With that, a client behind a trusted proxy could set WSGI's own path by these headers' names.
+forwarder_headers = ""
+forwarded_allow_ips = "127.0.0.1,::1"
+
+errorlog = "-"
+# A line for every request costs more than many a request; a proxy in front can write them.
+accesslog = None
+control_socket_disable = True

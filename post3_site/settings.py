@@ -1,0 +1,154 @@
+"""The site's settings: the environment in, nothing else reads it.
+
+Every scalar setting of `post3/conf.py` can be given as an environment variable of the same name, with the prefix
+`POST3_`. Nothing here raises: wrong values are told by `post3_site/checks.py`.
+"""
+
+import os
+from pathlib import Path
+
+from post3.conf import Settings
+
+from .environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+_environment = Environment(os.environ)
+
+# What is wrong with the environment, for the system checks.
+POST3_PROBLEMS = _environment.problems
+
+# --- The store ---------------------------------------------------------------------------------------------------------
+
+_data_dir = Path(_environment.text("POST3_DATA_DIR", str(BASE_DIR / "var"))).expanduser().absolute()
+POST3_DATA_DIR = str(_data_dir)
+# Host and port that `manage.py serve` and gunicorn listen on.
+POST3_ADDRESS = _environment.address("POST3_HOST", "127.0.0.1:9000")
+
+DATABASES = {"default": _environment.database("DATABASE_URL", _data_dir / "catalogue.sqlite3")}
+_on_sqlite = DATABASES["default"].get("ENGINE", "").endswith("sqlite3")
+
+_BACKENDS = {
+    "filesystem": {
+        "BACKEND": "post3.storage.filesystem.FilesystemStorage",
+        "OPTIONS": {"location": str(_data_dir / "objects")},
+    },
+    "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
+}
+POST3_STORAGES = {
+    "STANDARD": _BACKENDS[
+        _environment.choice("POST3_STORAGE", ("filesystem", "database"), "filesystem" if _on_sqlite else "database")
+    ]
+}
+globals().update(_environment.scalars(Settings.__annotations__))
+
+# Signs sessions and opens the API keys' secrets. Kept beside the embedded catalogue; a site with a database server may
+# have several machines, which must all be given the same one.
+SECRET_KEY = _environment.secret("POST3_SECRET_KEY", _data_dir / "secret_key" if _on_sqlite else None)
+SECRET_KEY_FALLBACKS = _environment.list("POST3_SECRET_KEY_FALLBACKS")
+
+if _on_sqlite:
+    try:
+        _data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as _error:
+        _environment.problem(
+            "post3.E007",
+            f"The data directory {_data_dir} cannot be made: {_error.strerror}.",
+            "Write POST3_DATA_DIR=<a directory that this user may write to>.",
+        )
+
+# --- The console -------------------------------------------------------------------------------------------------------
+
+DEBUG = _environment.boolean("POST3_DEBUG", False)
+# S3 requests are authenticated by their signature, which covers the Host header; this list is the console's.
+ALLOWED_HOSTS = _environment.list("POST3_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _environment.list("POST3_CSRF_TRUSTED_ORIGINS")
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if "://" not in _origin:
+        _environment.problem(
+            "post3.E008",
+            f"POST3_CSRF_TRUSTED_ORIGINS holds {_origin!r}.",
+            f"Write each origin with its scheme: https://{_origin}.",
+        )
+
+INSTALLED_APPS = [
+    "post3_site",
+    "post3",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+# The console's; post3/handlers.py leads S3 requests past it.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+ROOT_URLCONF = "post3_site.urls"
+ASGI_APPLICATION = "post3_site.asgi.application"
+WSGI_APPLICATION = "post3_site.wsgi.application"
+
+# Under a name that no bucket can have. The finders list the admin's files once, at start: no collectstatic, and no look
+# at the disk for names that clients invent.
+STATIC_URL = "/_/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+# Objects and console share an origin; the browser shall send the console's cookies to the console alone.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/_/"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "post3_session", "post3_csrf"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        # Django's and uvicorn's own handlers would say everything a second time.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.error": {"handlers": [], "propagate": True},
+        # A line for every request costs more than many a request; a proxy in front can write them.
+        "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": True},
+    },
+}

@@ -1,0 +1,5 @@
+"""The site's URLs: all of them are post3's."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("post3.urls"))]

@@ -1,0 +1,115 @@
+"""A PostgreSQL cluster of the tests' own: made in a temporary directory, reached by a socket in it, removed at the end.
+
+It syncs like a production cluster (no `fsync=off`), because durability is part of what is tested.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+
+#: Several servers with 32 connections each run at once.
+MAX_CONNECTIONS = 400
+
+
+class NoPostgreSQL(Exception):
+    """There is no PostgreSQL server on this machine, and none can be installed. Says why."""
+
+
+def find_binaries() -> Path | None:
+    """Return the directory of the newest `initdb` with a `pg_ctl` beside it."""
+    directories = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _version(path.parent.name), reverse=True)
+    if on_path := shutil.which("initdb"):
+        directories.append(Path(on_path).resolve().parent)
+    return next((path for path in directories if (path / "initdb").exists() and (path / "pg_ctl").exists()), None)
+
+
+def _version(name: str) -> float:
+    try:
+        return float(name)
+    except ValueError:
+        return 0.0
+
+
+def install() -> Path:
+    """Install PostgreSQL through apt-get. Raises NoPostgreSQL."""
+    if not shutil.which("apt-get"):
+        raise NoPostgreSQL("There is no PostgreSQL (initdb) on this machine, and no apt-get to install it with.")
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "postgresql"]):
+        print("Installing PostgreSQL: apt-get", *arguments, flush=True)
+        try:
+            subprocess.run([*prefix, "apt-get", *arguments], env=environment, stdin=subprocess.DEVNULL, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise NoPostgreSQL(f"There is no PostgreSQL on this machine, and installing it failed: {error}") from None
+    binaries = find_binaries()
+    if binaries is None:
+        raise NoPostgreSQL("apt-get installed the package postgresql, but there is still no initdb in /usr/lib/postgresql.")
+    return binaries
+
+
+@contextlib.contextmanager
+def private_cluster() -> Iterator[str]:
+    """Start a cluster; yield the URL of its maintenance database; stop and remove it, whatever happens."""
+    binaries = find_binaries() or install()
+    as_owner, owner = _owner()
+    # Not in TMPDIR: the path of a socket may have 107 bytes only. Lower case, because URLs fold their host.
+    directory = Path(tempfile.mkdtemp(prefix="post3-postgresql-", dir="/tmp"))
+    data = directory / "data"
+
+    def run(*command: str) -> None:
+        # postgres keeps standard output open, so it must not be a pipe that somebody reads to its end.
+        with open(directory / "commands.log", "ab") as log:
+            done = subprocess.run([*as_owner, *command], cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if done.returncode:
+            logs = [path.read_text(errors="replace") for path in (directory / "commands.log", directory / "log") if path.exists()]
+            raise RuntimeError(f"{Path(command[0]).name} failed:\n" + "\n".join(logs))
+
+    try:
+        shutil.chown(directory, owner)
+        locale = ["--encoding=UTF8", "--locale=C.UTF-8"]
+        run(str(binaries / "initdb"), "-D", str(data), "-U", "post3", "--auth=trust", "--no-instructions", *locale)
+        with open(data / "postgresql.conf", "a") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{directory}'\nmax_connections = {MAX_CONNECTIONS}\n")
+            file.write("log_min_messages = warning\n")
+        run(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(directory / "log"), "-w", "-t", "60", "start")
+        try:
+            yield f"postgresql://post3@{quote(str(directory), safe='')}/postgres"
+        finally:
+            run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _owner() -> tuple[list[str], str]:
+    """Return what to put before a command and whom it then runs as: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return [], pwd.getpwuid(os.geteuid()).pw_name
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            pwd.getpwnam(name)
+            return ["runuser", "-u", name, "--"], name
+    raise NoPostgreSQL("PostgreSQL does not run as root, and there is no user postgres to run it as.")
+
+
+def create_database(url: str) -> str:
+    """Make a fresh database beside the one `url` names; return its URL."""
+    name = f"post3_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def drop_database(url: str, fresh: str) -> None:
+    """Drop what `create_database(url)` made, even where somebody is still connected to it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {urlsplit(fresh).path[1:]} WITH (FORCE)")

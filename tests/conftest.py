@@ -1,0 +1,157 @@
+"""What all tests stand on: Django on a database of the tests' own, and real servers.
+
+Every name a test may use: `catalogue` (the migrated database, emptied after the test); `server`, `s3`, `bucket`, `raw` (a
+server of each kind, a boto3 client, a bucket on it, and requests byte by byte); `make_server` for one with other settings.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from .cluster import create_database, drop_database
+from .raw import RawClient
+from .servers import Server
+
+POSTGRESQL_URL = os.environ.get("POST3_TEST_POSTGRESQL_URL", "")
+
+
+def _configure_django() -> None:
+    """Set Django up on a fresh database, before any test module imports a model."""
+    data_dir = tempfile.mkdtemp(prefix="post3-test-")
+    atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
+    for name in list(os.environ):
+        if name.startswith("POST3_") and not name.startswith("POST3_TEST_"):
+            del os.environ[name]
+    url = os.environ.get("DATABASE_URL", "")
+    if url:
+        # Beside the named database, which may hold something.
+        fresh = create_database(url)
+        atexit.register(drop_database, url, fresh)
+        os.environ["DATABASE_URL"] = fresh
+    os.environ["POST3_DATA_DIR"] = data_dir
+    os.environ["POST3_SECRET_KEY"] = uuid.uuid4().hex * 2
+    os.environ["DJANGO_SETTINGS_MODULE"] = "post3_site.settings"
+    import django
+
+    django.setup()
+
+
+_configure_django()
+
+
+@pytest.fixture(scope="session")
+def _migrated() -> None:
+    from django.core.management import call_command
+
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+@pytest.fixture
+def catalogue(_migrated: None) -> Iterator[Any]:
+    """The database connection, with all tables empty; no transaction around the test, so that threads see what it wrote."""
+    from django.db import connection, connections
+
+    yield connection
+    if connection.in_atomic_block:
+        connection.close()
+    _empty(connection)
+    connections.close_all()
+
+
+def _empty(connection: Any) -> None:
+    from django.contrib.auth import get_user_model
+
+    tables = [name for name in connection.introspection.table_names() if name.startswith("post3_")]
+    tables += [get_user_model()._meta.db_table]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
+            return
+        cursor.execute("PRAGMA foreign_keys = OFF")
+        for table in tables:
+            cursor.execute(f'DELETE FROM "{table}"')
+        cursor.execute("PRAGMA foreign_keys = ON")
+
+
+@pytest.fixture(scope="session")
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start a server: `make_server("sqlite-files")` or `"postgresql-blocks"`, with Server's other arguments."""
+    made: list[tuple[Server, str]] = []
+
+    def make(kind: str, **arguments: Any) -> Server:
+        environment, url = dict(arguments.pop("environment", {})), ""
+        if kind.startswith("postgresql"):
+            if not POSTGRESQL_URL:
+                pytest.skip("needs PostgreSQL: run `python -m tests`, which starts one")
+            url = environment["DATABASE_URL"] = create_database(POSTGRESQL_URL)
+        server = Server(tmp_path_factory.mktemp(kind), environment, **arguments)
+        made.append((server, url))
+        server.start()
+        return server
+
+    make.made = made  # for the report of a failure
+    yield make
+    for server, url in made:
+        server.stop()
+        if url:
+            drop_database(POSTGRESQL_URL, url)
+
+
+@pytest.fixture(scope="session", params=["sqlite-files", "postgresql-blocks"])
+def server(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
+    """A server of each kind, started once for all tests."""
+    return make_server(request.param)
+
+
+@pytest.fixture(scope="session")
+def s3(server: Server) -> Any:
+    """A boto3 client of that server."""
+    return server.client()
+
+
+@pytest.fixture
+def raw(server: Server) -> RawClient:
+    """Requests to that server, byte by byte."""
+    return RawClient(server.host, server.port, server.access_key, server.secret_key)
+
+
+@pytest.fixture
+def bucket(s3: Any) -> Iterator[str]:
+    """The name of a fresh bucket, emptied and deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:16]}"
+    s3.create_bucket(Bucket=name)
+    yield name
+    for upload in s3.list_multipart_uploads(Bucket=name).get("Uploads", []):
+        s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
+            s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show what the server logged during a test that failed."""
+    server = getattr(item, "funcargs", {}).get("server") or _made_by(item)
+    if call.when == "setup" and server is not None:
+        item.stash[LOG_START] = len(server.log())
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.failed and server is not None:
+        start = item.stash.get(LOG_START, 0) if "server" in item.funcargs else 0
+        report.sections.append(("the server's log", server.log()[start:][-20_000:]))
+
+
+def _made_by(item: pytest.Item) -> Server | None:
+    """Return the server that a test started last for itself."""
+    made = getattr(getattr(item, "funcargs", {}).get("make_server"), "made", [])
+    return made[-1][0] if made else None
+
+
+LOG_START = pytest.StashKey[int]()

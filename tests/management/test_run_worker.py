@@ -1,0 +1,77 @@
+"""`manage.py run_worker`: pauses, works on, and survives what fails."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+
+from post3.management.commands import run_worker
+from post3.services import garbage
+
+
+class Stopper(threading.Event):
+    """An event that notes for how long it was waited for, never waits, and is set after some waits."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self.left, self.pauses = waits, []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout)
+        self.left -= 1
+        if self.left <= 0:
+            self.set()
+        return self.is_set()
+
+
+def passes(monkeypatch: pytest.MonkeyPatch, outcomes: list[Any]) -> None:
+    remaining = iter(outcomes)
+
+    def collect() -> int:
+        outcome = next(remaining)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(garbage, "collect_garbage", collect)
+
+
+def test_run_worker_pauses_only_when_there_was_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes(monkeypatch, [5, 3, 0, 2, 0])
+    stopped = Stopper(2)
+    run_worker.work(stopped, 7.0)
+    assert stopped.pauses == [7.0, 7.0]
+
+
+def test_run_worker_survives_database_errors_and_backs_off(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    passes(monkeypatch, [OperationalError("gone"), OperationalError("gone"), 0, OperationalError("gone")])
+    stopped = Stopper(4)
+    run_worker.work(stopped, 10.0)
+    assert stopped.pauses == [1.0, 2.0, 10.0, 1.0]
+    assert caplog.text.count("Garbage collection failed") == 3
+
+
+def test_run_worker_lets_other_errors_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes(monkeypatch, [KeyError("a fault of ours")])
+    with pytest.raises(KeyError):
+        run_worker.work(Stopper(1), 10.0)
+
+
+def test_run_worker_once_does_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes(monkeypatch, [4])
+    call_command("run_worker", "--once")
+
+
+def test_run_worker_refuses_an_interval_of_nought() -> None:
+    with pytest.raises(CommandError, match="--interval"):
+        call_command("run_worker", "--interval", "0")
+
+
+def test_collect_garbage_prints_the_count(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    passes(monkeypatch, [4])
+    call_command("collect_garbage")
+    assert capsys.readouterr().out == "4\n"

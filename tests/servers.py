@@ -1,0 +1,147 @@
+"""Real servers for tests: a subprocess on a free port, with a catalogue, a storage and an API key of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Seconds to wait for a server to start and to end.
+START_TIMEOUT, STOP_TIMEOUT = 60, 20
+
+RUNNERS = {
+    "uvicorn": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
+    "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k uvicorn_worker.UvicornWorker post3_site.asgi:application",
+    "gunicorn-wsgi": "gunicorn -c python:post3_site.gunicorn post3_site.wsgi",
+}
+
+
+class Server:
+    """A server process. `environment` holds what differs from no configuration at all: DATABASE_URL, POST3_… ."""
+
+    def __init__(self, data_dir: Path, environment: dict[str, str] | None = None, *, runner: str = "uvicorn") -> None:
+        self.data_dir, self.runner, self.host, self.port = data_dir, runner, "127.0.0.1", free_port()
+        self.url = f"http://{self.host}:{self.port}"
+        self.log_path = data_dir / "server.log"
+        self.access_key = self.secret_key = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        inherited = {
+            name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
+        }
+        self.environment = {
+            **inherited,
+            "POST3_DATA_DIR": str(data_dir / "var"),
+            "POST3_HOST": f"{self.host}:{self.port}",
+            "POST3_SECRET_KEY": "only-for-tests-" + "0123456789" * 4,
+            "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
+        }
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def manage(self, *arguments: str) -> str:
+        """Run `manage.py` with this server's settings; return what it prints."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert done.returncode == 0, f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self) -> None:
+        """Migrate, make a key where there is none yet, start the process and wait until it is ready."""
+        self.manage("migrate", "--no-input", "-v", "0")
+        if not self.access_key:
+            self.access_key, self.secret_key = self.create_api_key("tester")
+        self.run()
+
+    def create_api_key(self, user: str) -> tuple[str, str]:
+        """Return a new access key of that user, who is made where missing, and its secret."""
+        key = json.loads(self.manage("create_api_key", "--user", user, "--create-user", "--json"))
+        return key["AWS_ACCESS_KEY_ID"], key["AWS_SECRET_ACCESS_KEY"]
+
+    def run(self) -> None:
+        """Start the process only (again, after `stop` or `kill`) and wait until it is ready."""
+        command = RUNNERS[self.runner].format(host=self.host, port=self.port).split()
+        with open(self.log_path, "ab") as log:
+            # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
+            # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                status = self._process.poll()
+                self.stop()
+                raise RuntimeError(f"The server did not start (status {status}):\n{self.log()}")
+            time.sleep(0.05)
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/_/health/ready", timeout=5) as response:
+                return response.status == 200
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def stop(self) -> None:
+        """End the process as an operator would, and kill what does not end in time."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End master and workers at once, as a crash would."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def client(self, service: str = "s3", **config: Any) -> Any:
+        """Return a boto3 client of this server; keywords go to botocore's Config."""
+        defaults: dict[str, Any] = {
+            "s3": {"addressing_style": "path"},
+            # A retry would hide an error that real clients see.
+            "retries": {"total_max_attempts": 1},
+            "read_timeout": 120,
+            "max_pool_connections": 50,
+        }
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+            config=Config(**{**defaults, **config}),
+        )
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]

@@ -1,0 +1,43 @@
+"""Readiness: what fails is named, and never more than its kind."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.test import override_settings
+
+from post3.services import health
+from post3.storage.base import StorageError
+
+DATABASE_STORAGE = {"BACKEND": "post3.storage.database.DatabaseStorage"}
+
+
+@override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE, "COLD": DATABASE_STORAGE})
+def test_all_is_well(catalogue: Any) -> None:
+    assert health.check_readiness() == {"database": "ok", "storage STANDARD": "ok", "storage COLD": "ok"}
+
+
+@override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE, "COLD": {"BACKEND": "no.such.Storage"}})
+def test_storage_that_cannot_be_made_is_named(catalogue: Any) -> None:
+    report = health.check_readiness()
+    assert report["database"] == report["storage STANDARD"] == "ok"
+    assert report["storage COLD"].startswith("failed: ImproperlyConfigured")
+
+
+@override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE})
+def test_reasons_are_told_to_the_log_only(
+    catalogue: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_to_connect() -> None:
+        raise OperationalError('password authentication failed for user "secret-user" at secret-host')
+
+    def fail(self: Any) -> None:
+        raise StorageError("/secret-path is full")
+
+    monkeypatch.setattr(health, "_check_database", fail_to_connect)
+    monkeypatch.setattr("post3.storage.database.DatabaseStorage.check", fail)
+    report = health.check_readiness()
+    assert report["database"].startswith("failed: OperationalError")
+    assert report["storage STANDARD"].startswith("failed: StorageError")
+    assert "secret" not in str(report)
+    assert "secret-host" in caplog.text and "secret-path" in caplog.text
