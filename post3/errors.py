@@ -73,10 +73,10 @@ class ConditionalRequestConflict(
 ): ...
 
 
-class EntityTooLarge(S3Error, message="Your proposed upload exceeds the maximum allowed size."): ...
+class EntityTooLarge(S3Error, message="Your proposed upload exceeds the maximum allowed size"): ...
 
 
-class EntityTooSmall(S3Error, message="Your proposed upload is smaller than the minimum allowed size."): ...
+class EntityTooSmall(S3Error, message="Your proposed upload is smaller than the minimum allowed size"): ...
 
 
 class IllegalLocationConstraintException(
@@ -85,7 +85,7 @@ class IllegalLocationConstraintException(
 ): ...
 
 
-class IncompleteBody(S3Error, message="You did not provide the number of bytes specified by the Content-Length HTTP header."): ...
+class IncompleteBody(S3Error, message="You did not provide the number of bytes specified by the Content-Length HTTP header"): ...
 
 
 class InternalError(S3Error, status=500, message="We encountered an internal error. Please try again."): ...
@@ -137,6 +137,12 @@ class InvalidURI(S3Error, message="Couldn't parse the specified URI."): ...
 
 
 class KeyTooLongError(S3Error, message="Your key is too long"): ...
+
+
+class MalformedTrailerError(
+    S3Error,
+    message="The request contained trailing data that was not well-formed or did not conform to our published schema.",
+): ...
 
 
 class MalformedXML(
@@ -194,7 +200,7 @@ class S3NotImplemented(
     S3Error,
     status=501,
     code="NotImplemented",
-    message="A header or query you provided implies functionality that is not implemented.",
+    message="A header you provided implies functionality that is not implemented",
 ):
     """`NotImplemented`; Python owns the name."""
 

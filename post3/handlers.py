@@ -82,15 +82,18 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        length = _announced_length(scope["headers"])
+        length, expects_continue = _announced_body(scope["headers"])
         if length is not None and length <= PREFETCH_SIZE:
-            body = await MemoryBody.receive(receive, length)
+            body = await MemoryBody.receive(receive, length, expects_continue)
             threads = self._threads
         else:
             body = StreamedBody(loop, receive)
             threads = self._upload_threads
         try:
             response = await loop.run_in_executor(threads, self._respond, scope, body)
+            if expects_continue and not body.begun:
+                # The client will not send the body now, and the server would take its next request for it (RFC 9110, 10.1.1).
+                response["Connection"] = "close"
             await self._send(response, loop, receive, send)
         finally:
             body.stop()
@@ -134,15 +137,17 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             client_gone.cancel()
 
 
-def _announced_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """Return Content-Length, 0 where no body is announced, None where its length is not (or not readable)."""
-    length, chunked = b"0", False
+def _announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
+    """Return Content-Length (0: no body; None: a body of unknown length), and whether the client waits for `100 Continue`."""
+    length, chunked, expects_continue = b"0", False, False
     for name, value in headers:
         if name == b"content-length":
             length = value
         elif name == b"transfer-encoding":
             chunked = True
-    return int(length) if length.isdigit() and not chunked else None
+        elif name == b"expect":
+            expects_continue = value.lower() == b"100-continue"
+    return (int(length) if length.isdigit() and not chunked else None), expects_continue
 
 
 def get_asgi_application() -> Post3ASGIHandler:

@@ -152,9 +152,12 @@ def select(request: S3Request) -> Operation:
     operation = table.get(shape)
     if operation is not None and operation.view is not None:
         return operation
-    if operation is None and (request.method not in METHODS or "?" not in shape):
+    if operation is None and (request.method not in METHODS or "?" not in shape or shape == "PUT ?uploadId"):
         resource = "OBJECT" if request.key else "BUCKET" if request.bucket else "SERVICE"
-        raise MethodNotAllowed(Method=request.method, ResourceType=resource)
+        if shape == "PUT ?uploadId":
+            resource = "UPLOAD"
+        allowed = [method for method in sorted(METHODS) if method + shape.removeprefix(request.method) in table]
+        raise MethodNotAllowed(Method=request.method, ResourceType=resource, headers={"Allow": ", ".join(allowed)})  # B008
     raise S3NotImplemented()
 
 

@@ -31,14 +31,19 @@ class MemoryBody:
     """A small body, read already."""
 
     __slots__ = ("_data", "_position", "_whole")
+    begun = True
 
     def __init__(self, data: bytes, whole: bool) -> None:
         self._data, self._position, self._whole = data, 0, whole
 
     @classmethod
-    async def receive(cls, receive: Receive, length: int) -> "MemoryBody":
-        """Read a body of that many bytes; nothing is asked of the server where there is none."""
-        if length == 0:
+    async def receive(cls, receive: Receive, length: int, expects_continue: bool) -> "MemoryBody":
+        """Read a body of that many bytes; nothing is asked of the server where there is none.
+
+        But a client that waits for `100 Continue` gets it even for no bytes: botocore takes a connection on which a final
+        answer came instead for broken from then on, and hangs on the next one (`AWSConnection.response_class`).
+        """
+        if length == 0 and not expects_continue:
             return cls(b"", True)
         pieces: list[bytes] = []
         try:
@@ -141,6 +146,11 @@ class StreamedBody:
             if full:
                 self._room.clear()
             return full
+
+    @property
+    def begun(self) -> bool:
+        """Whether the server was asked for the body, which is what sends `100 Continue`."""
+        return self._task is not None
 
     def stop(self) -> None:
         """End the task, where one runs: the answer is given, what else the client sends is of no interest."""

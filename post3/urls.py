@@ -13,6 +13,6 @@ urlpatterns = [
     path("_/admin/", admin.site.urls),
     path("_/health/live", health.live),
     path("_/health/ready", health.ready),
-    # Not `.*`: a key may hold a newline.
-    re_path(r"^(?P<path>[\s\S]*)\Z", dispatch),
+    # All but what else the project serves under `_/` (static files). Not `.*`: a key may hold a newline.
+    re_path(r"^(?!_/)(?P<path>[\s\S]*)\Z", dispatch),
 ]

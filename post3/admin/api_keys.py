@@ -54,6 +54,13 @@ class ApiKeyAdmin(CatalogueAdmin):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("post3.change_apikey")
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave out the icons that add, change and view a user: this form makes keys."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "user":
+            field.widget.can_add_related = field.widget.can_change_related = field.widget.can_view_related = False
+        return field
+
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.Form, change: bool) -> None:
         key, secret = access.create_api_key(obj.user, obj.name)
         for field in ApiKey._meta.concrete_fields:
@@ -93,6 +100,8 @@ class ApiKeyAdmin(CatalogueAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: ApiKey | None = None, **kwargs: Any
     ) -> HttpResponse:
+        # One way to save, as all of them end at the page with the secret.
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         context["can_revoke"] = obj is not None and obj.is_active and self.has_revoke_permission(request)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 

@@ -16,6 +16,8 @@ from .sql import fetch
 _ROW = "o.key, o.size, o.etag, o.last_modified, o.storage_class, o.owner_id, o.checksum_algorithm, o.checksum_type"
 _LATEST = "o.bucket_id = %s AND o.is_latest AND NOT o.is_delete_marker"
 _MAX = 0x10FFFF
+#: Put behind anything, it is greater than every key that begins so: a key has 1,024 bytes at most.
+_BEYOND = chr(_MAX) * 257
 
 
 def successor(text: str) -> str | None:
@@ -36,9 +38,9 @@ def list_objects(bucket_id: int, prefix: str, delimiter: str, start: str, limit:
     high = successor(prefix)
     if high is not None and low >= high:
         return []
-    raised = successor(delimiter)
-    if not delimiter or raised is None or len(raised) != len(delimiter):
+    if not delimiter:
         return _list_flat(bucket_id, low, high, limit)
+    raised = successor(delimiter) or _BEYOND
     return _list_rolled_up(bucket_id, prefix, delimiter, raised, low, high, limit)
 
 

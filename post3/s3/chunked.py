@@ -17,7 +17,7 @@ import hmac
 import re
 from collections.abc import Iterable
 
-from ..errors import IncompleteBody, InvalidRequest, SignatureDoesNotMatch
+from ..errors import IncompleteBody, MalformedTrailerError, SignatureDoesNotMatch
 from .body import Body
 from .sigv4 import SigningContext
 
@@ -45,7 +45,7 @@ class ChunkedBody:
     A chunk may be gigabytes, so its bytes are handed out while its signature is still being computed; a wrong one raises at the
     chunk's end. Nothing is published before `b""`, so nobody ever sees bytes that fail.
 
-    Raises IncompleteBody for bad framing and wrong lengths, SignatureDoesNotMatch, InvalidRequest for bad trailers.
+    Raises IncompleteBody for bad framing and wrong lengths, SignatureDoesNotMatch, MalformedTrailerError for bad trailers (B107).
     """
 
     def __init__(
@@ -135,17 +135,17 @@ class ChunkedBody:
                 if not name and not colon:
                     continue
                 if not colon or name in self.trailers or (name == TRAILER_SIGNATURE and signature is not None):
-                    raise _malformed_trailer()
+                    raise MalformedTrailerError()
                 if name == TRAILER_SIGNATURE:
                     signature = value
                 elif signature is not None:  # what comes after its signature is not covered by it
-                    raise _malformed_trailer()
+                    raise MalformedTrailerError()
                 else:
                     self.trailers[name] = value
         if self.trailers.keys() != self._announced:
-            raise _malformed_trailer()
+            raise MalformedTrailerError()
         if (signature is not None) != bool(self._context and self.trailers):
-            raise _malformed_trailer()
+            raise MalformedTrailerError()
         if signature is not None:
             context = self._context
             lines = "".join(f"{name}:{value}\n" for name, value in self.trailers.items())
@@ -178,9 +178,9 @@ class ChunkedBody:
         while data := self._body.read(READ_SIZE):
             rest += data
             if len(rest) > MAX_TRAILERS:
-                raise _malformed_trailer()
+                raise MalformedTrailerError()
         if len(rest) > MAX_TRAILERS:
-            raise _malformed_trailer()
+            raise MalformedTrailerError()
         self._buffer, self._at = b"", 0
         return rest
 
@@ -195,9 +195,3 @@ class ChunkedBody:
 
 def _malformed() -> IncompleteBody:
     return IncompleteBody("The request body is not valid aws-chunked data.")
-
-
-def _malformed_trailer() -> InvalidRequest:
-    return InvalidRequest(
-        "The request contained trailing data that was not well-formed or did not conform to our published schema."
-    )

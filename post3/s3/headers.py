@@ -2,6 +2,8 @@
 
 import re
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
 
@@ -81,13 +83,24 @@ def object_headers(request: S3Request) -> tuple[str, ...]:
 
 def user_metadata(request: S3Request) -> dict[str, str]:
     """Return `x-amz-meta-*` by name without that prefix. Raises MetadataTooLarge."""
-    metadata = {name[11:]: value for name, value in request.headers.items() if name.startswith("x-amz-meta-")}
+    metadata = {name[11:]: _without_words(value) for name, value in request.headers.items() if name.startswith("x-amz-meta-")}
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if size > MAX_METADATA_SIZE:
         raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_METADATA_SIZE)
     if any("\x00" in value for value in metadata.values()):
         raise InvalidArgument("Metadata values must not hold a NUL character.")
     return metadata
+
+
+def _without_words(value: str) -> str:
+    """Decode RFC 2047 words, in which clients wrap what is not ASCII (B029); what cannot be in a header stays as it is."""
+    if not (value.startswith("=?") and value.endswith("?=")):
+        return value
+    try:
+        decoded = str(make_header(decode_header(value)))
+    except (HeaderParseError, LookupError, ValueError):
+        return value
+    return decoded if decoded.isprintable() else value
 
 
 def conditions_of(request: S3Request, prefix: str = "if-") -> Conditions:

@@ -237,6 +237,8 @@ def _framing(request: S3Request) -> str:
 def _announced_length(request: S3Request, name: str) -> int:
     text = request.header(name)
     if not text:
+        if name == "content-length" and request.header("transfer-encoding"):
+            raise S3NotImplemented(Header="Transfer-Encoding")  # B033
         raise MissingContentLength()
     if not re.fullmatch(r"[0-9]{1,18}", text):  # not str.isdigit, which takes digits of every script
         raise InvalidArgument(f"Value for {name} header is invalid.", ArgumentName=name, ArgumentValue=text)

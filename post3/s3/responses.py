@@ -57,11 +57,14 @@ def whole(body: bytes, status: int, headers: dict[str, str]) -> HttpResponse:
 
 
 def set_headers(response: HttpResponse, headers: dict[str, str]) -> None:
-    """Set headers; values that are not Latin-1 are written as RFC 2047 words, as S3 does (B029)."""
+    """Set headers. Of what is not ASCII, user metadata is written as RFC 2047 words, all else as its UTF-8 bytes (B029)."""
     for name, value in headers.items():
-        if not value.isascii():
-            value = Header(value, "utf-8", maxlinelen=10**9).encode()
-        response[name] = value
+        if value.isascii():
+            response[name] = value
+        elif name.startswith("x-amz-meta-"):
+            response[name] = Header(value, "utf-8", maxlinelen=10**9).encode()
+        else:
+            response[name] = value.encode()  # Django reads bytes as Latin-1 and writes them so
 
 
 def http_time(moment: datetime) -> str:

@@ -67,7 +67,9 @@ def verify_signature(request: S3Request, signature: Signature, secret: str, now:
         AWSAccessKeyId=signature.access_key,
         StringToSign=to_sign,
         SignatureProvided=signature.signature,
+        StringToSignBytes=to_sign.encode().hex(" "),
         CanonicalRequest=canonical.decode("utf-8", "replace"),
+        CanonicalRequestBytes=canonical.hex(" "),
     )
 
 
@@ -143,7 +145,7 @@ def _check_time(signature: Signature, now: datetime) -> None:
             )
         return
     if signed_at > now + skew:
-        raise AccessDenied("Request is not valid yet", ServerTime=server_time)
+        raise AccessDenied("Request is not yet valid", ServerTime=server_time)  # B099
     expires_in = timedelta(seconds=signature.expires)
     if now - signed_at > expires_in:  # subtracted, not added: year 9999 must not overflow
         fields = {"X-Amz-Expires": signature.expires, "Expires": _iso(signed_at + expires_in), "ServerTime": server_time}

@@ -15,6 +15,7 @@ from ..errors import (
     NoSuchBucket,
 )
 from ..models import Bucket, Object
+from ..models.listing import successor
 from ..models.rows import BucketRow
 from ..models.sql import execute
 
@@ -30,7 +31,7 @@ def is_valid_name(name: str) -> bool:
     """Whether S3 allows a bucket of that name."""
     return bool(
         _NAME.fullmatch(name)
-        and ".." not in name
+        and not any(pair in name for pair in ("..", ".-", "-."))
         and not _ADDRESS.fullmatch(name)
         and not name.startswith(_RESERVED_PREFIXES)
         and not name.endswith(_RESERVED_SUFFIXES)
@@ -83,7 +84,10 @@ def list_buckets(owner_id: int, prefix: str, after: str, limit: int) -> list[Buc
     """Return up to `limit` buckets of that owner in name order, from the first name > `after`."""
     found = Bucket.objects.filter(owner_id=owner_id, name__gt=after)
     if prefix:
-        found = found.filter(name__startswith=prefix)
+        # A range, because SQLite's LIKE, which `startswith` would become, takes upper for lower case.
+        found = found.filter(name__gte=prefix)
+        if (end := successor(prefix)) is not None:
+            found = found.filter(name__lt=end)
     return list(found.order_by("name")[:limit])
 
 

@@ -1,6 +1,7 @@
-"""Preconditions of reads and writes: pure functions over an ETag and a time."""
+"""Preconditions of reads and writes: functions over an ETag and a time."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from ..errors import NoSuchKey, NotModified, PreconditionFailed, S3NotImplemented
 from ..values import Conditions
@@ -22,9 +23,13 @@ def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> No
         raise PreconditionFailed(Condition="If-Unmodified-Since")
     if conditions.if_none_match is not None:
         if names_etag(conditions.if_none_match, etag):
-            raise NotModified(headers={"ETag": f'"{etag}"'})
-    elif conditions.if_modified_since is not None and modified <= conditions.if_modified_since:
-        raise NotModified(headers={"ETag": f'"{etag}"'})
+            raise _not_modified(etag, modified)
+    elif conditions.if_modified_since is not None and modified <= conditions.if_modified_since <= datetime.now(UTC):  # B055
+        raise _not_modified(etag, modified)
+
+
+def _not_modified(etag: str, modified: datetime) -> NotModified:
+    return NotModified(headers={"ETag": f'"{etag}"', "Last-Modified": format_datetime(modified.astimezone(UTC), usegmt=True)})
 
 
 def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime) -> None:
@@ -41,12 +46,19 @@ def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime
 def is_write_condition(conditions: Conditions) -> bool:
     """Whether a write depends on what is there. Raises NotImplemented for what S3 does not offer on writes (B071, B072)."""
     if conditions.if_none_match is not None and conditions.if_match is not None:
-        raise S3NotImplemented(Header="If-Match,If-None-Match")
+        raise S3NotImplemented(
+            Header="If-Match,If-None-Match", additionalMessage="Multiple conditional request headers present in the request"
+        )
     if conditions.if_none_match is not None and conditions.if_none_match.strip('"') != "*":
-        raise S3NotImplemented(Header="If-None-Match")
+        raise _unknown_value("If-None-Match")
     if conditions.if_match == "*":
-        raise S3NotImplemented(Header="If-Match")
+        raise _unknown_value("If-Match")
     return conditions.if_match is not None or conditions.if_none_match is not None
+
+
+def _unknown_value(header: str) -> S3NotImplemented:
+    text = f"We don't accept the provided value of {header} header for this API"
+    return S3NotImplemented(Header=header, additionalMessage=text)
 
 
 def check_write(conditions: Conditions, key: str, etag: str | None) -> None:

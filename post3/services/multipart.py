@@ -141,12 +141,24 @@ def complete_multipart_upload(
     EntityTooSmall, EntityTooLarge, MalformedXML (no parts), InvalidRequest, BadDigest, PreconditionFailed.
     """
     try:
-        upload = find_upload(bucket, key, upload_id)
-    except NoSuchUpload:
+        return _complete_multipart_upload(bucket, key, upload_id, listed, conditions, expected, expected_size)
+    except (NoSuchUpload, InvalidPart):  # InvalidPart: it was completed between the looks at the upload and at its parts
         completed = _completed_already(bucket, key, upload_id)
         if completed is None:
             raise
         return completed
+
+
+def _complete_multipart_upload(
+    bucket: str,
+    key: str,
+    upload_id: str,
+    listed: Sequence[CompletedPart],
+    conditions: Conditions,
+    expected: dict[str, str],
+    expected_size: int | None,
+) -> Completed:
+    upload = find_upload(bucket, key, upload_id)
     storage = blobs.storage_for(upload.storage_class)
     parts = _chosen_parts(upload, listed)
     chosen = _as_blobs(parts)

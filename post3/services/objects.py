@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -12,6 +13,7 @@ from ..models.reading import find_object
 from ..models.rows import NewObject, ObjectRow
 from ..models.writing import delete_object as delete_row
 from ..models.writing import delete_objects as delete_rows
+from ..s3.checksums import COMPOSITE
 from ..storage.base import BlobRef
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Description, Payload
@@ -32,15 +34,23 @@ class PutResult:
     size: int
 
 
+class Span(NamedTuple):
+    """Which bytes of an object are read."""
+
+    start: int
+    length: int
+    #: Whether the client asked for less than all (206).
+    partial: bool
+    #: Of these bytes, base64; "" where none is known (B059).
+    checksum: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenObject:
     """An object found for reading: its row, which bytes of it, and those bytes."""
 
     row: ObjectRow
-    start: int
-    length: int
-    #: Whether the client asked for less than all (206).
-    partial: bool
+    span: Span
     #: Of the whole object, where a part of it was asked for by number.
     parts_count: int
     body: bytes | Iterator[bytes]
@@ -102,16 +112,11 @@ def open_object(
     inline, inline_size = _inline()
     while True:
         row = _found(bucket, key, conditions, inline, inline_size)
-        start, length, partial = _span(row, byte_range, part_number)
-        body = _open_span(row, start, length)
+        span = span_of(row, byte_range, part_number)
+        body = _open_span(row, span.start, span.length)
         if body is not None:
-            return OpenObject(row, start, length, partial, row.parts_count, body)
+            return OpenObject(row, span, row.parts_count, body)
         # The key was overwritten between the row and its parts: look again.
-
-
-def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> tuple[int, int, bool]:
-    """Return (start, length, partial) of what a HEAD asks. Raises InvalidRange, InvalidPartNumber."""
-    return _span(row, byte_range, part_number)
 
 
 def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
@@ -135,11 +140,12 @@ def _inline() -> tuple[str, int]:
     return "", 0
 
 
-def _span(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> tuple[int, int, bool]:
+def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> Span:
+    """Return which bytes are asked: a range, the part of that number, or all. Raises InvalidRange, InvalidPartNumber."""
     if part_number is not None:
         return _part_span(row, part_number)
     if byte_range is None:
-        return 0, row.size, False
+        return Span(0, row.size, False, row.checksum)
     if byte_range.first is None:
         start = max(0, row.size - (byte_range.last or 0))
         last = row.size - 1
@@ -152,18 +158,20 @@ def _span(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None)
         raise InvalidRange(
             RangeRequested=byte_range.text, ActualObjectSize=row.size, headers={"Content-Range": f"bytes */{row.size}"}
         )
-    return start, last - start + 1, True
+    length = last - start + 1
+    return Span(start, length, True, row.checksum if length == row.size else "")
 
 
-def _part_span(row: ObjectRow, part_number: int) -> tuple[int, int, bool]:
+def _part_span(row: ObjectRow, part_number: int) -> Span:
     if row.parts_count == 0:
         if part_number != 1:
             raise InvalidPartNumber(ActualPartCount=1, PartNumberRequested=part_number)
-        return 0, row.size, True
+        return Span(0, row.size, True, row.checksum)
     found = parts.find_part(row, part_number)
     if found is None:
         raise InvalidPartNumber(ActualPartCount=row.parts_count, PartNumberRequested=part_number)
-    return found.offset, found.size, True
+    whole = row.checksum if found.size == row.size else ""
+    return Span(found.offset, found.size, True, found.checksum if row.checksum_type == COMPOSITE else whole)
 
 
 def _open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes] | None:

@@ -26,11 +26,13 @@ def upload_part_copy(
 ) -> UploadPart:
     """Make (a range of) an object a part of an upload.
 
-    Raises NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (range outside the source),
-    InvalidRequest (over 5 GiB).
+    Raises NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (range beyond the source),
+    InvalidRequest (range outside the source; over 5 GiB).
     """
     row = head_object(*source, Conditions())
     check_copy_source(conditions, row.etag, row.last_modified)
+    if byte_range is not None and (byte_range.first or 0) >= row.size:
+        raise InvalidRequest("The specified copy range is invalid for the source object size")  # B081
     if byte_range is not None and (byte_range.last or 0) >= row.size:
         raise InvalidArgument(
             f"Range specified is not valid for source object of size: {row.size}",
@@ -41,7 +43,7 @@ def upload_part_copy(
     if shared is not None:
         return shared
     opened = open_object(*source, Conditions(if_match=row.etag), byte_range)
-    if opened.length > conf.MAX_BODY_SIZE:
+    if opened.span.length > conf.MAX_BODY_SIZE:
         raise InvalidRequest(
             f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
         )
@@ -77,7 +79,7 @@ class CopiedPayload:
     """An opened object as a payload: hashed on the way, like a body that came over the wire."""
 
     def __init__(self, opened: OpenObject, algorithm: str) -> None:
-        self.length = opened.length
+        self.length = opened.span.length
         self.md5, self.checksum_algorithm, self.checksum = "", algorithm, ""
         self._pieces: Iterator[bytes] = iter((opened.body,) if isinstance(opened.body, bytes) else opened.body)
         self._piece, self._position = b"", 0

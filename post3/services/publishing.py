@@ -62,7 +62,8 @@ def publish(
     """Make `new` the latest version of its key.
 
     `blob_name`: the storage's name of its bytes, for the description. `parts`: the blobs of an object that has several.
-    `within`: run in the same transaction, last.
+    `within`: run in the same transaction, first, so that of several who complete one upload all but one wait there,
+    before they hold any blob.
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing).
     """
     conditional = is_write_condition(conditions)
@@ -71,9 +72,9 @@ def publish(
     try:
         if conditional or parts or within:
             with transaction.atomic():
-                written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
                 if within:
                     within()
+                written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
         else:
             written = _checked(write_object(bucket, new, step), bucket)
     except BaseException:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..errors import InvalidArgument
 from ..models import MultipartUpload
 from ..models.listing import successor
 from .buckets import find_bucket
@@ -21,8 +22,10 @@ class UploadListing:
 
 
 def list_uploads(bucket: str, prefix: str, delimiter: str, key_marker: str, id_marker: str, limit: int) -> UploadListing:
-    """Return up to `limit` uploads and common prefixes after those markers. Raises NoSuchBucket."""
+    """Return up to `limit` uploads and common prefixes after those markers. Raises NoSuchBucket, InvalidArgument (B091)."""
     bucket_id = find_bucket(bucket).id
+    if id_marker and MultipartUpload.objects.filter(upload_id=id_marker).exclude(bucket_id=bucket_id, key=key_marker).exists():
+        raise InvalidArgument("Invalid uploadId marker", ArgumentName="upload-id-marker", ArgumentValue=id_marker)
     uploads: list[MultipartUpload] = []
     prefixes: list[str] = []
     next_key = next_id = ""

@@ -6,6 +6,7 @@ from ..errors import InvalidArgument, InvalidRequest
 from ..models.rows import ObjectRow
 from ..s3 import headers, responses
 from ..s3.request import S3Request
+from ..services.objects import Span
 from ..values import Description
 
 #: Query parameter -> header it replaces in the answer (B056), in the order of `HEADER_COLUMNS`.
@@ -31,20 +32,20 @@ def description_of(request: S3Request) -> Description:
     )
 
 
-def object_headers(request: S3Request, row: ObjectRow, start: int, length: int, partial: bool) -> dict[str, str]:
-    """The headers of GET and HEAD for the `length` bytes from `start` of an object."""
+def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, str]:
+    """The headers of GET and HEAD for those bytes of an object."""
     found = {
         "Last-Modified": responses.http_time(row.last_modified),
         "ETag": f'"{row.etag}"',
         "Accept-Ranges": "bytes",
-        "Content-Length": str(length),
+        "Content-Length": str(span.length),
     }
-    if partial and row.size:
-        found["Content-Range"] = f"bytes {start}-{start + length - 1}/{row.size}"
+    if span.partial and row.size:
+        found["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{row.size}"
     if row.storage_class != "STANDARD":
         found["x-amz-storage-class"] = row.storage_class
-    if row.checksum and length == row.size and request.header("x-amz-checksum-mode").upper() == "ENABLED":
-        found |= checksum_headers(row.checksum_algorithm, row.checksum, row.checksum_type)
+    if span.checksum and request.header("x-amz-checksum-mode").upper() == "ENABLED":
+        found |= checksum_headers(row.checksum_algorithm, span.checksum, row.checksum_type)
     for (name, override), kept in zip(_OVERRIDES, row.headers, strict=True):
         value = request.query.get(override) if request.query else None
         if value is not None and not _is_header_value(value):

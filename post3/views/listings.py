@@ -53,7 +53,7 @@ def list_objects_v2(request: S3Request) -> HttpResponse:
         ("Prefix", encode(prefix)),
         ("ContinuationToken", token),
         ("NextContinuationToken", parameters.make_token(page.last) if page.is_truncated else None),
-        ("StartAfter", encode(start_after) if start_after is not None else None),
+        ("StartAfter", encode(start_after) if start_after is not None and token is None else None),  # B040
         ("KeyCount", len(page.entries)),
         ("MaxKeys", limit),
         ("Delimiter", encode(delimiter) if delimiter else None),

@@ -6,13 +6,13 @@ from xml.etree.ElementTree import Element
 from django.http import HttpResponse
 
 from ..errors import InvalidRequest, MalformedXML
-from ..models import MultipartUpload, UploadPart
 from ..s3 import checksums, headers, parameters, responses
 from ..s3.documents import Node, parse, text_of
 from ..s3.payload import open_payload, read_document
 from ..s3.request import S3Request
 from ..services import multipart, upload_listings
 from ..services.access import canonical_id
+from ..services.multipart import MultipartUpload, UploadPart
 from ..values import CompletedPart
 from .describing import description_of
 

@@ -37,10 +37,10 @@ def get_object(request: S3Request) -> HttpResponseBase:
     found = objects.open_object(
         request.bucket, request.key, headers.conditions_of(request), headers.range_of(request), part_number
     )
-    fields = object_headers(request, found.row, found.start, found.length, found.partial)
+    fields = object_headers(request, found.row, found.span)
     if part_number is not None and found.parts_count:
         fields["x-amz-mp-parts-count"] = str(found.parts_count)
-    status = 206 if found.partial else 200
+    status = 206 if found.span.partial else 200
     if isinstance(found.body, bytes):
         return responses.whole(found.body, status, fields)
     return responses.streaming(found.body, status, fields)
@@ -52,11 +52,11 @@ def head_object(request: S3Request) -> HttpResponse:
     part_number = parameters.read_part_number(request)
     check_span(request, part_number)
     row = objects.head_object(request.bucket, request.key, headers.conditions_of(request))
-    start, length, partial = objects.span_of(row, headers.range_of(request), part_number)
-    fields = object_headers(request, row, start, length, partial)
+    span = objects.span_of(row, headers.range_of(request), part_number)
+    fields = object_headers(request, row, span)
     if part_number is not None and row.parts_count:
         fields["x-amz-mp-parts-count"] = str(row.parts_count)
-    return responses.whole(b"", 206 if partial else 200, fields)
+    return responses.whole(b"", 206 if span.partial else 200, fields)
 
 
 def delete_object(request: S3Request) -> HttpResponse:

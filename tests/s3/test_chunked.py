@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from post3.errors import IncompleteBody, InvalidRequest, S3Error, SignatureDoesNotMatch
+from post3.errors import IncompleteBody, MalformedTrailerError, S3Error, SignatureDoesNotMatch
 from post3.s3.chunked import MAX_LINE, MAX_TRAILERS, ChunkedBody
 from post3.s3.sigv4 import SigningContext, parse_signature, verify_signature
 
@@ -101,7 +101,7 @@ def test_body_cut_at_any_byte_is_refused(kind: str) -> None:
     wire, context, trailers = KINDS[kind]
     for at in range(len(wire)):
         for piece in (1, 1000):
-            with pytest.raises((IncompleteBody, InvalidRequest)):
+            with pytest.raises((IncompleteBody, MalformedTrailerError)):
                 decode(wire[:at], len(DATA), context, trailers, piece)
 
 
@@ -131,7 +131,7 @@ def test_unsigned_framing_with_any_byte_flipped_is_refused_or_only_data_differs(
 def test_bytes_after_the_end_are_refused(kind: str) -> None:
     wire, context, trailers = KINDS[kind]
     for more in (b"\r", b"x", b"\r\nx", b"0\r\n\r\n", bytes(MAX_TRAILERS)):
-        with pytest.raises((IncompleteBody, InvalidRequest)):
+        with pytest.raises((IncompleteBody, MalformedTrailerError)):
             decode(wire + more, len(DATA), context, trailers)
 
 
@@ -174,7 +174,7 @@ def test_empty_body_is_decoded(context: SigningContext | None) -> None:
 )
 def test_malformed_framing_is_refused(wire: bytes) -> None:
     for piece in (1 << 20, 4096):
-        with pytest.raises((IncompleteBody, InvalidRequest)):
+        with pytest.raises((IncompleteBody, MalformedTrailerError)):
             decode(wire, 3, piece=piece)
 
 
@@ -212,19 +212,19 @@ def test_signed_chunks_swapped_are_refused() -> None:
 @pytest.mark.parametrize("announced", [(), ("x-amz-checksum-crc32",), (CRC32C, "x-amz-checksum-crc32")])
 @pytest.mark.parametrize("context", [None, CONTEXT])
 def test_trailers_other_than_announced_are_refused(announced: tuple[str, ...], context: SigningContext | None) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(MalformedTrailerError):
         decode(frame(PIECES, context=context, trailers=TRAILERS), len(DATA), context, announced)
 
 
 def test_announced_trailer_that_does_not_come_is_refused() -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(MalformedTrailerError):
         decode(frame(PIECES), len(DATA), None, (CRC32C,))
 
 
 def test_signed_trailer_without_its_signature_is_refused() -> None:
     wire = KINDS["signed with trailer"][0]
     at = wire.index(b"x-amz-trailer-signature")
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(MalformedTrailerError):
         decode(wire[:at] + b"\r\n", len(DATA), CONTEXT, (CRC32C,))
 
 
@@ -238,7 +238,7 @@ def test_signed_trailer_without_its_signature_is_refused() -> None:
     ],
 )
 def test_malformed_trailers_are_refused(block: bytes) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(MalformedTrailerError):
         decode(b"3\r\nabc\r\n0\r\n" + block, 3, None, (CRC32C,))
 
 
@@ -255,7 +255,7 @@ def test_trailer_as_minio_go_sends_it_is_accepted() -> None:
     signed = KINDS["signed with trailer"][0].replace(b"sOO8/Q==\r\n", b"sOO8/Q==\n\r\n")
     assert decode(signed, len(DATA), CONTEXT, (CRC32C,)) == DATA
     for cut in range(1, len(signed)):
-        with pytest.raises((IncompleteBody, InvalidRequest)):
+        with pytest.raises((IncompleteBody, MalformedTrailerError)):
             decode(signed[:-cut], len(DATA), CONTEXT, (CRC32C,))
 
 
@@ -279,5 +279,5 @@ def test_trailer_after_the_trailer_signature_is_refused() -> None:
     trailer, signature = wire.split(b"\r\n")[-4:-2]
     assert signature.startswith(b"x-amz-trailer-signature:")
     swapped = wire.replace(trailer + b"\r\n" + signature, signature + b"\r\n" + trailer)
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(MalformedTrailerError):
         decode(swapped, len(DATA), CONTEXT, (CRC32C,))

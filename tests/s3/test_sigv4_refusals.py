@@ -230,7 +230,7 @@ def test_presigned_request_is_accepted_until_it_expires() -> None:
 
 
 def test_presigned_request_from_the_future_is_refused() -> None:
-    with pytest.raises(AccessDenied, match="Request is not valid yet"):
+    with pytest.raises(AccessDenied, match="Request is not yet valid"):
         verify_signature(by_query(), parse_signature(by_query()), SECRET, NOW - timedelta(minutes=16))
 
 

@@ -1,0 +1,81 @@
+"""What the tests of multipart uploads and copies share."""
+
+import base64
+import hashlib
+import random
+import zlib
+from typing import Any
+
+from awscrt import checksums
+
+MIB = 1 << 20
+#: The smallest part that may be followed by another.
+LEAST = 5 * MIB
+
+NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+
+
+def made_bytes(size: int, seed: int = 0) -> bytes:
+    """Return bytes that look random and are always the same for a seed."""
+    return random.Random(seed).randbytes(size)
+
+
+#: Two parts that may be followed by others.
+FIRST, SECOND = made_bytes(LEAST, 1), made_bytes(LEAST + 3, 2)
+
+
+def begin(s3: Any, bucket: str, key: str, **arguments: Any) -> str:
+    """Begin an upload; return its id."""
+    return s3.create_multipart_upload(Bucket=bucket, Key=key, **arguments)["UploadId"]
+
+
+def send(s3: Any, bucket: str, key: str, upload_id: str, parts: dict[int, bytes], **arguments: Any) -> list[dict[str, Any]]:
+    """Upload parts by number; return what CompleteMultipartUpload wants of them."""
+    sent = []
+    for number, data in parts.items():
+        answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=data, **arguments)
+        sums = {name: value for name, value in answer.items() if name.startswith("Checksum") and name != "ChecksumType"}
+        sent.append({"PartNumber": number, "ETag": answer["ETag"], **sums})
+    return sent
+
+
+def complete(s3: Any, bucket: str, key: str, upload_id: str, parts: list[dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+    return s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}, **arguments)
+
+
+def upload(s3: Any, bucket: str, key: str, parts: dict[int, bytes], **arguments: Any) -> dict[str, Any]:
+    """Upload an object in parts; return the answer to CompleteMultipartUpload."""
+    upload_id = begin(s3, bucket, key, **arguments)
+    return complete(s3, bucket, key, upload_id, send(s3, bucket, key, upload_id, parts))
+
+
+def etag_of(*parts: bytes) -> str:
+    """The ETag of an object of these parts, quoted (B083)."""
+    return f'"{hashlib.md5(b"".join(hashlib.md5(part).digest() for part in parts)).hexdigest()}-{len(parts)}"'
+
+
+def md5_of(data: bytes) -> str:
+    """The ETag of an object that came in one PUT, quoted."""
+    return f'"{hashlib.md5(data).hexdigest()}"'
+
+
+def digest(algorithm: str, data: bytes) -> bytes:
+    """A checksum of S3's, by libraries, as raw bytes."""
+    if algorithm.startswith("SHA"):
+        return hashlib.new(algorithm.lower(), data).digest()
+    if algorithm == "CRC64NVME":
+        return checksums.crc64nvme(data).to_bytes(8, "big")
+    return (zlib.crc32(data) if algorithm == "CRC32" else checksums.crc32c(data)).to_bytes(4, "big")
+
+
+def checksum(algorithm: str, data: bytes) -> str:
+    return base64.b64encode(digest(algorithm, data)).decode()
+
+
+def composite(algorithm: str, *parts: bytes) -> str:
+    """The COMPOSITE checksum of an object of these parts (B062)."""
+    return f"{checksum(algorithm, b''.join(digest(algorithm, part) for part in parts))}-{len(parts)}"
+
+
+def read(s3: Any, bucket: str, key: str, **arguments: Any) -> bytes:
+    return s3.get_object(Bucket=bucket, Key=key, **arguments)["Body"].read()

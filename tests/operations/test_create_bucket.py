@@ -1,0 +1,116 @@
+"""CreateBucket: PUT /bucket."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ..helpers import headers_of, query, refusal, refusal_of, status_of
+from ..raw import RawClient
+from ..servers import Server
+
+
+@pytest.fixture
+def name(s3: Any) -> Iterator[str]:
+    """A name no bucket has yet; what the test makes of it is deleted."""
+    name = f"made-{uuid.uuid4().hex[:16]}"
+    yield name
+    if any(bucket["Name"] == name for bucket in s3.list_buckets()["Buckets"]):
+        s3.delete_bucket(Bucket=name)
+
+
+def test_create_bucket_answers_location_and_arn(s3: Any, name: str) -> None:
+    answer = s3.create_bucket(Bucket=name)
+    headers = headers_of(answer)
+    assert status_of(answer) == 200
+    assert headers["location"] == f"/{name}"
+    assert headers["x-amz-bucket-arn"] == f"arn:aws:s3:::{name}"
+    assert headers["content-length"] == "0"
+    assert name in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+
+def test_create_bucket_with_trailing_slash_makes_the_same_bucket(s3: Any, raw: RawClient, name: str) -> None:
+    response = raw.send("PUT", f"/{name}/")
+    assert (response.status, response.body) == (200, b"")
+    assert status_of(s3.head_bucket(Bucket=name)) == 200
+
+
+def test_create_bucket_again_by_its_owner_changes_nothing(s3: Any, bucket: str, server: Server) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    before = query(server, "SELECT id, created_at FROM post3_bucket WHERE name = ?", [bucket])
+    assert status_of(s3.create_bucket(Bucket=bucket)) == 200  # B011
+    assert query(server, "SELECT id, created_at FROM post3_bucket WHERE name = ?", [bucket]) == before
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"a"
+
+
+def test_create_bucket_again_with_a_location_constraint_is_refused(s3: Any, bucket: str) -> None:
+    refused = refusal(s3.create_bucket, Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert (refused.status, refused.code) == (409, "BucketAlreadyOwnedByYou")
+    assert refused.message == "Your previous request to create the named bucket succeeded and you already own it."
+    assert refused.fields == {"BucketName": bucket}
+
+
+def test_create_bucket_that_another_user_owns_is_refused(bucket: str, server: Server, raw: RawClient) -> None:
+    raw.access_key, raw.secret_key = server.create_api_key("another")
+    refused = refusal_of(raw.send("PUT", f"/{bucket}"))
+    assert (refused.status, refused.code) == (409, "BucketAlreadyExists")
+    assert refused.fields == {"BucketName": bucket}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ab", "a" * 64, "Upper", "under_score", "-start", "end-", ".start", "end.", "a..b", "192.168.5.4", "xn--abc"),
+        *("sthree-abc", "amzn-s3-demo-abc", "abc-s3alias", "abc--ol-s3", "abc.mrap", "abc--x-s3", "abc--table-s3"),
+        *("gr%C3%BCn", "a%20b", "a%0Ab"),
+    ],
+)
+def test_create_bucket_with_a_name_that_is_none_is_refused(raw: RawClient, name: str) -> None:
+    refused = refusal_of(raw.send("PUT", f"/{name}"))
+    assert (refused.status, refused.code) == (400, "InvalidBucketName")
+    assert refused.message == "The specified bucket is not valid."
+    assert set(refused.fields) == {"BucketName"}
+
+
+def test_create_bucket_with_the_longest_and_the_shortest_names(s3: Any) -> None:
+    unique = uuid.uuid4().hex
+    for name in (f"{unique}{unique[:31]}", f"{unique[:3]}", f"a.b-{unique[:6]}"):
+        assert status_of(s3.create_bucket(Bucket=name)) == 200
+        s3.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "EU"])
+def test_create_bucket_with_a_location_constraint_keeps_it(s3: Any, name: str, region: str) -> None:
+    answer = s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    assert status_of(answer) == 200
+    assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == region
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "nowhere", "EU-WEST-1"])
+def test_create_bucket_with_a_wrong_location_constraint_is_refused(raw: RawClient, name: str, region: str) -> None:
+    body = f"<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+    refused = refusal_of(raw.send("PUT", f"/{name}", body=body.encode()))
+    assert (refused.status, refused.code) == (400, "InvalidLocationConstraint")
+    assert refused.message == "The specified location-constraint is not valid"
+    assert refused.fields == {"LocationConstraint": region}
+    assert raw.send("HEAD", f"/{name}").status == 404
+
+
+def test_create_bucket_with_an_empty_configuration_is_as_without(raw: RawClient, name: str) -> None:
+    body = b'<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></CreateBucketConfiguration>'
+    assert raw.send("PUT", f"/{name}", body=body).status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"<CreateBucketConfiguration>", b"nonsense", b"<Delete/>"),
+        b"<!DOCTYPE a [<!ENTITY b 'c'>]><CreateBucketConfiguration>&b;</CreateBucketConfiguration>",
+    ],
+)
+def test_create_bucket_with_a_malformed_document_is_refused(raw: RawClient, name: str, body: bytes) -> None:
+    refused = refusal_of(raw.send("PUT", f"/{name}", body=body))
+    assert (refused.status, refused.code) == (400, "MalformedXML")
+    assert refused.message == "The XML you provided was not well-formed or did not validate against our published schema"
+    assert raw.send("HEAD", f"/{name}").status == 404

@@ -1,0 +1,128 @@
+"""DeleteObjects: POST /bucket?delete."""
+
+import base64
+import hashlib
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from ..helpers import NAMESPACE, keys_of, refusal, refusal_of, status_of
+from ..raw import RawClient, RawResponse
+
+
+def post(raw: RawClient, bucket: str, document: str | bytes) -> RawResponse:
+    """Send a Delete document with its MD5."""
+    body = document.encode() if isinstance(document, str) else document
+    md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    response = raw.send("POST", f"/{bucket}", "delete", headers=[("Content-MD5", md5)], body=body)
+    assert response is not None
+    return response
+
+
+def objects(*keys: str) -> str:
+    return "".join(f"<Object><Key>{key}</Key></Object>" for key in keys)
+
+
+def test_delete_objects_deletes_and_names_each_and_missing_ones(s3: Any, bucket: str) -> None:
+    for key in "abc":
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 100)
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in ("c", "missing", "a")]})
+    assert status_of(answer) == 200
+    assert answer["Deleted"] == [{"Key": "c"}, {"Key": "missing"}, {"Key": "a"}]
+    assert "Errors" not in answer
+    assert keys_of(s3, bucket) == ["b"]
+
+
+def test_delete_objects_answers_a_document(raw: RawClient, bucket: str) -> None:
+    response = post(raw, bucket, f"<Delete>{objects('a')}</Delete>")
+    assert (response.status, response.headers["content-type"]) == (200, "application/xml")
+    assert response.body.decode() == (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        "<Deleted><Key>a</Key></Deleted></DeleteResult>"
+    )
+
+
+def test_delete_objects_quietly_names_nothing(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "a"}], "Quiet": True})
+    assert "Deleted" not in answer and "Errors" not in answer
+    assert keys_of(s3, bucket) == []
+
+
+def test_delete_objects_takes_a_thousand_keys_and_no_more(s3: Any, bucket: str) -> None:
+    for key in ("k0000", "k0999", "k1000"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"a")
+    keys = [{"Key": f"k{number:04}"} for number in range(1001)]
+    refused = refusal(s3.delete_objects, Bucket=bucket, Delete={"Objects": keys})
+    assert (refused.status, refused.code) == (400, "MalformedXML")
+    assert refused.message == "The XML you provided was not well-formed or did not validate against our published schema"
+    assert keys_of(s3, bucket) == ["k0000", "k0999", "k1000"]
+    assert len(s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[:1000]})["Deleted"]) == 1000
+    assert keys_of(s3, bucket) == ["k1000"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *("", "nonsense", "<Delete></Delete>", "<Delete>", "<Other/>", "<Delete><Object/></Delete>"),
+        "<Delete><Object><Key></Key></Object></Delete>",
+        "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
+        "<!DOCTYPE a [<!ENTITY b 'a'>]><Delete><Object><Key>&b;</Key></Object></Delete>",
+    ],
+)
+def test_delete_objects_with_a_malformed_document_deletes_nothing(s3: Any, raw: RawClient, bucket: str, document: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    refused = refusal_of(post(raw, bucket, document))
+    assert (refused.status, refused.code) == (400, "MalformedXML")
+    assert keys_of(s3, bucket) == ["a"]
+
+
+def test_delete_objects_of_keys_as_they_are_written(s3: Any, raw: RawClient, bucket: str) -> None:
+    for key in ("a%2Fb", "a/b", " a ", "a+b", "ü&<>"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"a")
+    response = post(raw, bucket, f"<Delete>{objects('a%2Fb', ' a ', 'ü&amp;&lt;&gt;')}</Delete>")
+    root = ElementTree.fromstring(response.body)
+    assert [deleted.findtext(f"{NAMESPACE}Key") for deleted in root] == ["a%2Fb", " a ", "ü&<>"]
+    assert keys_of(s3, bucket) == ["a+b", "a/b"]
+
+
+def test_delete_objects_without_a_checksum_is_refused(s3: Any, raw: RawClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    refused = refusal_of(raw.send("POST", f"/{bucket}", "delete", body=f"<Delete>{objects('a')}</Delete>".encode()))
+    assert (refused.status, refused.code) == (400, "InvalidRequest")
+    assert refused.message == "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+    assert keys_of(s3, bucket) == ["a"]
+
+
+def test_delete_objects_with_a_wrong_md5_deletes_nothing(s3: Any, raw: RawClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    headers = [("Content-MD5", base64.b64encode(bytes(16)).decode())]
+    refused = refusal_of(raw.send("POST", f"/{bucket}", "delete", headers, f"<Delete>{objects('a')}</Delete>".encode()))
+    assert (refused.status, refused.code) == (400, "BadDigest")
+    assert keys_of(s3, bucket) == ["a"]
+
+
+def test_delete_objects_with_a_version_that_is_none_names_the_error(s3: Any, bucket: str) -> None:
+    for key in "ab":
+        s3.put_object(Bucket=bucket, Key=key, Body=b"a")
+    wanted = [{"Key": "a", "VersionId": "nonsense"}, {"Key": "b", "VersionId": "null"}]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted})
+    assert [deleted["Key"] for deleted in answer["Deleted"]] == ["b"]
+    [error] = answer["Errors"]
+    assert (error["Key"], error["VersionId"], error["Code"]) == ("a", "nonsense", "InvalidArgument")
+    assert error["Message"] == "Invalid version id specified"
+    assert keys_of(s3, bucket) == ["a"]
+
+
+def test_delete_objects_of_a_missing_bucket_is_refused(s3: Any) -> None:
+    refused = refusal(s3.delete_objects, Bucket="missing-bucket", Delete={"Objects": [{"Key": "a"}]})
+    assert (refused.status, refused.code) == (404, "NoSuchBucket")
+    assert refused.fields == {"BucketName": "missing-bucket"}
+
+
+def test_delete_objects_of_one_key_twice_is_one(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "a"}, {"Key": "a"}]})
+    assert {deleted["Key"] for deleted in answer["Deleted"]} == {"a"} and "Errors" not in answer
+    assert keys_of(s3, bucket) == []

@@ -1,0 +1,293 @@
+"""Collecting garbage: what nothing refers to goes, bytes and row; what anything refers to stays. Both databases, both storages."""
+
+import io
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection, connections
+from django.test import override_settings
+
+from post3.models import Blob, Block, Bucket, Object, UploadPart
+from post3.services import blobs, copies, garbage, multipart, objects
+from post3.services.garbage import collect_garbage
+from post3.storage import StorageError
+from post3.storage.handler import storages
+from post3.values import CompletedPart, Conditions, Description
+
+ALWAYS = Conditions()
+PLAIN = Description("STANDARD", ("binary/octet-stream", "", "", "", "", ""), {})
+#: More than is kept in one statement, and more than is held in memory.
+SMALL, LARGE = 1000, 2_500_000
+
+
+class Body:
+    """A verified body, as a service is given one."""
+
+    def __init__(self, data: bytes) -> None:
+        self.length, self.md5 = len(data), md5(data, usedforsecurity=False).hexdigest()
+        self.checksum_algorithm, self.checksum = "CRC32", f"{zlib.crc32(data):08x}"
+        self._stream = io.BytesIO(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._stream.read(size)
+
+
+@dataclass
+class Store:
+    """The services on one bucket, and a look at what is left below them."""
+
+    owner: int
+    directory: Path
+
+    def put(self, key: str, size: int, fill: bytes = b"x") -> bytes:
+        data = fill * size
+        objects.put_object("bucket", key, self.owner, PLAIN, Body(data), ALWAYS)
+        return data
+
+    def read(self, key: str) -> bytes:
+        body = objects.open_object("bucket", key, ALWAYS).body
+        return body if isinstance(body, bytes) else b"".join(body)
+
+    def delete(self, key: str) -> None:
+        objects.delete_object("bucket", key, ALWAYS)
+
+    def copy(self, source: str, target: str) -> None:
+        copies.copy_object(("bucket", source), ALWAYS, ("bucket", target), self.owner, None, None, ALWAYS)
+
+    def begin(self, key: str) -> Any:
+        return multipart.create_multipart_upload("bucket", key, self.owner, PLAIN, "", "")
+
+    def part(self, upload: Any, number: int, data: bytes) -> CompletedPart:
+        part = multipart.upload_part(upload, "bucket", number, Body(data))
+        return CompletedPart(number, part.etag, {})
+
+    def complete(self, upload: Any, *parts: CompletedPart) -> None:
+        multipart.complete_multipart_upload("bucket", upload.key, upload.upload_id, parts, ALWAYS, {}, None)
+
+    def bytes_left(self) -> int:
+        """How many bytes of blobs the storage holds."""
+        files = [path for path in self.directory.rglob("*") if path.is_file() and path.suffix != ".json"]
+        return sum(path.stat().st_size for path in files) + sum(
+            len(data) for data in Block.objects.values_list("data", flat=True)
+        )
+
+
+@pytest.fixture(params=["filesystem", "database"])
+def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Iterator[Store]:
+    """A bucket on each storage; the grace is no time at all, and a part may be small."""
+    backends = {
+        "filesystem": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
+        "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
+    }
+    changed = {"POST3_GARBAGE_GRACE_SECONDS": 0, "POST3_MIN_PART_SIZE": 1}
+    with override_settings(POST3_STORAGES={"STANDARD": backends[request.param]}, **changed):
+        objects._inline.cache_clear()
+        owner = get_user_model().objects.create_user("owner")
+        Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
+        yield Store(owner.pk, tmp_path)
+    objects._inline.cache_clear()
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_deleted_object_goes(store: Store, size: int) -> None:
+    store.put("k", size)
+    assert collect_garbage() == 0 and store.bytes_left() == size
+    store.delete("k")
+    assert store.bytes_left() == size  # a DELETE waits for no bytes
+    assert collect_garbage() == 1
+    assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
+    assert collect_garbage() == 0
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_overwritten_bytes_go_and_the_new_ones_stay(store: Store, size: int) -> None:
+    for number in range(3):
+        data = store.put("k", size + number)
+    assert collect_garbage() == 2
+    assert store.read("k") == data and store.bytes_left() == len(data)
+
+
+def test_released_bytes_stay_for_the_grace(store: Store) -> None:
+    store.put("k", LARGE)
+    body = objects.open_object("bucket", "k", ALWAYS).body
+    beginning = next(body)
+    store.delete("k")
+    with override_settings(POST3_GARBAGE_GRACE_SECONDS=60):
+        assert collect_garbage() == 0
+        assert beginning + b"".join(body) == b"x" * LARGE  # a running download
+        Blob.objects.update(released_at=datetime.now(UTC) - timedelta(seconds=61))
+        assert collect_garbage() == 1
+    assert store.bytes_left() == 0
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_bytes_shared_by_copies_stay_until_the_last_goes(store: Store, size: int) -> None:
+    data = store.put("a", size)
+    store.copy("a", "b")
+    store.copy("b", "c")
+    store.delete("a")
+    assert collect_garbage() == 0 and store.read("b") == store.read("c") == data
+    assert not Blob.objects.filter(released_at__isnull=False).exists()  # not looked at again and again
+    store.put("b", 1)
+    assert collect_garbage() == 0 and store.read("c") == data
+    store.delete("c")
+    assert collect_garbage() == 1
+    assert store.read("b") == b"x" and store.bytes_left() == 1
+
+
+def test_parts_of_an_aborted_upload_go(store: Store) -> None:
+    upload = store.begin("k")
+    for number in (1, 2, 3):
+        store.part(upload, number, b"x" * LARGE)
+    store.part(upload, 3, b"y" * SMALL)
+    assert collect_garbage() == 1 and store.bytes_left() == 2 * LARGE + SMALL  # the part that was replaced
+    multipart.abort_multipart_upload("bucket", "k", upload.upload_id)
+    assert collect_garbage() == 3
+    assert (Blob.objects.count(), UploadPart.objects.count(), store.bytes_left()) == (0, 0, 0)
+
+
+def test_parts_of_a_completed_upload_stay_and_those_not_listed_go(store: Store) -> None:
+    upload = store.begin("k")
+    parts = [store.part(upload, number, b"%d" % number * LARGE) for number in (1, 2, 3)]
+    store.complete(upload, parts[0], parts[2])
+    assert collect_garbage() == 1
+    assert store.read("k") == b"1" * LARGE + b"3" * LARGE
+    store.copy("k", "copy")
+    store.delete("k")
+    assert collect_garbage() == 0 and store.read("copy") == b"1" * LARGE + b"3" * LARGE
+    store.delete("copy")
+    assert collect_garbage() == 2 and store.bytes_left() == 0
+
+
+def test_abandoned_pending_bytes_go_after_their_time(store: Store) -> None:
+    saved = blobs.save(storages["STANDARD"], "bucket", "k", Body(b"x" * LARGE))  # and then the process dies
+    assert saved.size == LARGE and collect_garbage() == 0 and store.bytes_left() == LARGE
+    with override_settings(POST3_PENDING_UPLOAD_SECONDS=0):
+        assert collect_garbage() == 1
+    assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
+
+
+def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
+    class Cut(Body):
+        def read(self, size: int = -1, /) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise ConnectionError("cut off")
+            return data
+
+    for size in (SMALL, LARGE):
+        with pytest.raises(ConnectionError):
+            objects.put_object("bucket", "k", store.owner, PLAIN, Cut(b"x" * size), ALWAYS)
+    assert (Blob.objects.count(), Object.objects.count(), store.bytes_left()) == (0, 0, 0)
+
+
+def test_bucket_deleted_by_sql_takes_all_along(store: Store) -> None:
+    store.put("small", SMALL)
+    store.put("large", LARGE)
+    for key in ("done", "under way"):
+        upload = store.begin(key)
+        part = store.part(upload, 1, b"x" * SMALL)
+        if key == "done":
+            store.complete(upload, part)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM post3_bucket")
+        for table in ("object", "objectmetadata", "objectpart", "multipartupload", "uploadpart"):
+            cursor.execute(f"SELECT count(*) FROM post3_{table}")
+            assert cursor.fetchone() == (0,), table
+    assert Blob.objects.count() == 4
+    assert collect_garbage() == 4
+    assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
+
+
+def test_interrupted_deletion_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("k", LARGE)
+    store.delete("k")
+
+    def fail(ref: Any) -> None:
+        raise StorageError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storages["STANDARD"], "delete", fail)
+        assert collect_garbage() == 0
+    assert Blob.objects.get().state == Blob.State.DELETING and store.bytes_left() == LARGE
+    assert collect_garbage() == 0  # another worker may be at it
+    Blob.objects.update(released_at=datetime.now(UTC) - timedelta(seconds=61))
+    assert collect_garbage() == 1 and store.bytes_left() == 0
+
+
+def test_more_than_a_batch_goes_in_one_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "BATCH", 3)
+    for number in range(10):
+        store.put("k", SMALL + number)
+    store.copy("k", "shared")
+    store.delete("k")
+    assert collect_garbage() == 9
+    assert store.bytes_left() == SMALL + 9 and len(store.read("shared")) == SMALL + 9
+
+
+def in_threads(*works: Callable[[], Any]) -> list[Any]:
+    """Run all at once, each on a connection of its own; return what they return, in order. Raises what one raised."""
+    results: list[Any] = [None] * len(works)
+    start = threading.Barrier(len(works))
+
+    def run(number: int) -> None:
+        try:
+            start.wait(10)
+            results[number] = works[number]()
+        except BaseException as error:
+            results[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+def test_two_workers_at_once_delete_each_blob_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("one writer at a time on SQLite; its worker is one")
+    monkeypatch.setattr(garbage, "BATCH", 4)
+    for number in range(60):
+        store.put(f"{number}", SMALL)
+        store.delete(f"{number}")
+    deleted: list[int] = []
+    storage = storages["STANDARD"]
+    delete = storage.delete
+    monkeypatch.setattr(storage, "delete", lambda ref: (deleted.append(ref.id), delete(ref)))
+    counts = in_threads(collect_garbage, collect_garbage, collect_garbage)
+    assert sum(counts) == 60 and len(deleted) == len(set(deleted)) == 60
+    assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
+
+
+def test_copies_made_while_a_worker_collects_keep_their_bytes(store: Store) -> None:
+    data = store.put("source", SMALL, b"s")
+    for number in range(20):
+        store.copy("source", f"copy {number}")
+
+    def copy_about() -> int:
+        for number in range(20):
+            store.copy(f"copy {number}", f"new {number}")
+            store.delete(f"copy {number}")
+        return 0
+
+    store.delete("source")
+    assert sum(in_threads(copy_about, collect_garbage, lambda: sum(collect_garbage() for _ in range(20)))) == 0
+    assert all(store.read(f"new {number}") == data for number in range(20))
