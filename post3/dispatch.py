@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from . import operations
 from .errors import InternalError, S3Error, ServiceUnavailable
 from .s3 import responses, sigv4
-from .s3.headers import refuse_unknown_headers
+from .s3.headers import adopt_parameters, refuse_unknown_headers
 from .s3.request import S3Request, parse_request
 from .services import access, permissions
 from .storage.base import StorageError
@@ -52,6 +52,8 @@ def _answer(request: S3Request) -> HttpResponseBase:
     secret, identity = access.look_up(signature.access_key)
     request.signing = sigv4.verify_signature(request, signature, secret, datetime.now(UTC))
     request.identity = identity
+    if signature.expires is not None:
+        adopt_parameters(request)
     permissions.authorise(identity, operation.permission)
     refuse_unknown_headers(request)
     if request.bucket and "x-amz-expected-bucket-owner" in request.headers:

@@ -20,7 +20,7 @@ from django.core import signals
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
 from .conf import conf
@@ -101,7 +101,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     def _respond(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> HttpResponseBase:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
-        request = ASGIRequest(scope, StreamedFile(body))
+        try:
+            request = ASGIRequest(scope, StreamedFile(body))
+        except UnicodeDecodeError:
+            return HttpResponseBadRequest("The query is not ASCII.", content_type="text/plain")
         request.post3_body = body
         response = self.get_response(request)
         if not response.streaming:

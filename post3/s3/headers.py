@@ -73,6 +73,29 @@ def refuse_unknown_headers(request: S3Request) -> None:
         raise S3NotImplemented(Header="x-amz-tagging-directive")
 
 
+#: Parameters of the signature itself.
+_SIGNATURE_PARAMETERS = frozenset(
+    f"x-amz-{name}"
+    for name in ("algorithm", "content-sha256", "credential", "date", "expires", "security-token", "signature", "signedheaders")
+)
+
+
+def adopt_parameters(request: S3Request) -> None:
+    """Take the `x-amz-*` parameters of a presigned URL, which its signature covers, for headers (B101).
+
+    Not checksums: the JavaScript SDK puts that of an empty body there, and S3 ignores it. A copy's source would have chosen
+    another operation, which the URL's shape did not say. Raises NotImplemented.
+    """
+    for name, value in request.query.items():
+        header = name.lower()
+        if not header.startswith("x-amz-") or header in _SIGNATURE_PARAMETERS or header in request.headers:
+            continue
+        if header.startswith("x-amz-copy-source"):
+            raise S3NotImplemented(Header=header)
+        if not header.startswith(("x-amz-checksum-", "x-amz-sdk-")):
+            request.headers[header] = value
+
+
 def object_headers(request: S3Request) -> tuple[str, ...]:
     """Return the system headers to keep, "" where not sent. `aws-chunked` is framing, not an encoding of the object."""
     content_type, encoding, *others = (request.header(name) for name in SYSTEM_HEADERS)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from ..errors import InvalidStorageClass
 from ..models import Blob
 from ..models.writing import BlobStep, new_blob, no_blob, pending_blob
+from ..s3 import checksums
 from ..storage.base import MIB, BlobRef, Storage
 from ..storage.handler import UnknownStorageClass, storages
 from ..values import Payload
@@ -118,4 +119,25 @@ class _Reread:
         end = len(self._data) if size < 0 else self._position + size
         data = self._data[self._position : end]
         self._position += len(data)
+        return data
+
+
+class Rehashed:
+    """A payload with a checksum of another algorithm than its client's, which is verified none the less."""
+
+    def __init__(self, payload: Payload, algorithm: str) -> None:
+        self.length, self.checksum_algorithm = payload.length, algorithm
+        self._payload, self._hasher = payload, checksums.new_hasher(algorithm)
+
+    @property
+    def md5(self) -> str:
+        return self._payload.md5
+
+    @property
+    def checksum(self) -> str:
+        return self._hasher.base64()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._payload.read(size)
+        self._hasher.update(data)
         return data

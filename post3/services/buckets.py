@@ -80,9 +80,11 @@ def find_bucket(name: str) -> BucketRow:
     return BucketRow(*row)
 
 
-def list_buckets(owner_id: int, prefix: str, after: str, limit: int) -> list[Bucket]:
-    """Return up to `limit` buckets of that owner in name order, from the first name > `after`."""
+def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, limit: int) -> list[Bucket]:
+    """Return up to `limit` buckets of that owner in name order, from the first name > `after`; `region` None: of all regions."""
     found = Bucket.objects.filter(owner_id=owner_id, name__gt=after)
+    if region:
+        found = found.filter(region=region)
     if prefix:
         # A range, because SQLite's LIKE, which `startswith` would become, takes upper for lower case.
         found = found.filter(name__gte=prefix)

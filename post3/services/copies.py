@@ -80,7 +80,7 @@ def _copy_object(
         parts_count=row.parts_count,
         sidecar=storage.new_name(*target) if storage.describes else "",
     )
-    chosen = parts.find_parts(row)
+    chosen = parts.find_parts(row) if row.parts_count else []
     if row.parts_count and not chosen:  # overwritten since its row was read
         return _copy_object(source, source_conditions, target, owner_id, description, storage_class, conditions)
     step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)

@@ -86,6 +86,8 @@ def find_upload(bucket: str, key: str, upload_id: str, lock: bool = False) -> Mu
 def upload_part(upload: MultipartUpload, bucket: str, part_number: int, payload: Payload) -> UploadPart:
     """Store a part, in place of an earlier one of that number. Raises NoSuchUpload, InvalidRequest, what the payload raises."""
     storage = blobs.storage_for(upload.storage_class)
+    if not upload.checksum_algorithm and payload.checksum_algorithm != DEFAULT_ALGORITHM:
+        payload = blobs.Rehashed(payload, DEFAULT_ALGORITHM)
     saved = blobs.save(storage, bucket, upload.key, payload)
     if upload.checksum_algorithm and payload.checksum_algorithm != upload.checksum_algorithm:
         discard_quietly(saved.discard)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -130,7 +129,6 @@ def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_si
     return row
 
 
-@lru_cache(maxsize=1)
 def _inline() -> tuple[str, int]:
     """The SQL that brings small bytes along, where any configured storage keeps them in the catalogue's database."""
     for storage_class in storages.classes():

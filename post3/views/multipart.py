@@ -46,7 +46,7 @@ def upload_part(request: S3Request) -> HttpResponse:
     part = multipart.upload_part(upload, request.bucket, part_number, payload)
     found = {"ETag": f'"{part.etag}"'}
     if upload.checksum_algorithm or payload.client_checksum:
-        found[checksums.header_name(part.checksum_algorithm)] = part.checksum
+        found[checksums.header_name(payload.checksum_algorithm)] = payload.checksum
     return responses.empty(200, found)
 
 

@@ -2,7 +2,6 @@
 
 from django.http import HttpResponse
 
-from ..conf import conf
 from ..errors import InvalidArgument
 from ..s3 import parameters, responses
 from ..s3.documents import Node
@@ -18,10 +17,9 @@ def list_buckets(request: S3Request) -> HttpResponse:
     limit = parameters.page_size(request, "max-buckets", "max-buckets", _MAX_BUCKETS)
     if limit == 0:
         raise InvalidArgument(ArgumentName="max-buckets", ArgumentValue="0")
-    region = query.get("bucket-region", conf.REGION)
     prefix = query.get("prefix", "")
     after = parameters.read_token(request) if query.get("continuation-token") else ""
-    found = buckets.list_buckets(request.identity.user_id, prefix, after, limit + 1) if region == conf.REGION else []
+    found = buckets.list_buckets(request.identity.user_id, prefix, query.get("bucket-region"), after, limit + 1)
     paged = not query.keys().isdisjoint(("max-buckets", "prefix", "continuation-token", "bucket-region"))
     nodes: list[Node] = [
         (

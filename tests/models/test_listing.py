@@ -1,5 +1,6 @@
 """The statements behind GET and LIST read by an index what they give, and no more, whatever the table holds."""
 
+import itertools
 import random
 import re
 from collections.abc import Iterator
@@ -48,16 +49,19 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
 
 
 def plan_of(statement: str, params: list[Any], generic: bool) -> str:
-    """Explain a statement as it is run: bound, and on PostgreSQL also by the plan that a prepared one ends up with."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET plan_cache_mode = force_{'generic' if generic else 'custom'}_plan")
-        try:
-            return "\n".join(row[0] for row in sql.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {statement}", params))
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("RESET plan_cache_mode")
-    return "\n".join(str(row[3]) for row in sql.fetch(f"EXPLAIN QUERY PLAN {statement}", params))
+    """Explain a statement: bound, or on PostgreSQL by the generic plan that a prepared one may end up with."""
+    if connection.vendor != "postgresql":
+        return "\n".join(str(row[3]) for row in sql.fetch(f"EXPLAIN QUERY PLAN {statement}", params))
+    numbers = itertools.count(1)
+    numbered = re.sub("%s", lambda _: f"${next(numbers)}", statement)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET plan_cache_mode = force_{'generic' if generic else 'custom'}_plan")
+        cursor.execute(f"PREPARE explained AS {numbered}")
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) EXECUTE explained ({', '.join(['%s'] * len(params))})", params)
+        lines = [row[0] for row in cursor.fetchall()]
+        cursor.execute("DEALLOCATE explained")
+        cursor.execute("RESET plan_cache_mode")
+    return "\n".join(lines)
 
 
 def check(statements: list[tuple[str, list[Any]]]) -> list[str]:

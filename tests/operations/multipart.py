@@ -79,3 +79,9 @@ def composite(algorithm: str, *parts: bytes) -> str:
 
 def read(s3: Any, bucket: str, key: str, **arguments: Any) -> bytes:
     return s3.get_object(Bucket=bucket, Key=key, **arguments)["Body"].read()
+
+
+def document(*parts: tuple[int, str]) -> bytes:
+    """The body of CompleteMultipartUpload for parts of these numbers and ETags."""
+    inner = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in parts)
+    return f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{inner}</CompleteMultipartUpload>'.encode()

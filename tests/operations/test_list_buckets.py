@@ -83,14 +83,6 @@ def test_list_buckets_with_bucket_region_gives_those_of_that_region(s3: Any, pre
     assert s3.list_buckets(Prefix=prefix, BucketRegion="eu-west-1")["Buckets"] == []
 
 
-@pytest.mark.xfail(strict=True, reason="there is no list of AWS's regions (B022)")
-def test_list_buckets_with_a_region_that_is_none_is_refused(s3: Any) -> None:
-    refused = refusal(s3.list_buckets, BucketRegion="eu-east-1")  # B022
-    assert (refused.status, refused.code) == (400, "InvalidArgument")
-    assert refused.message == "Argument value eu-east-1 is not a valid AWS Region"
-    assert refused.fields["ArgumentName"] == "bucket-region"
-
-
 def test_list_buckets_of_a_browser_without_credentials_is_sent_to_the_console(raw: RawClient) -> None:
     response = raw.send("GET", "/", headers=[("Accept", "text/html,*/*")], signed=False)
     assert response.status == 302
