@@ -30,7 +30,7 @@ from ..values import CompletedPart, Conditions, Description, Payload
 from . import blobs
 from .buckets import find_bucket
 from .objects import check_key
-from .publishing import discard_quietly, publish
+from .publishing import SURELY_NOT_WRITTEN, discard_quietly, publish
 from .sidecars import PartBlob
 
 #: The algorithm of parts whose upload named none; S3 does so too (B062).
@@ -88,13 +88,12 @@ def upload_part(upload: MultipartUpload, bucket: str, part_number: int, payload:
     storage = blobs.storage_for(upload.storage_class)
     if not upload.checksum_algorithm and payload.checksum_algorithm != DEFAULT_ALGORITHM:
         payload = blobs.Rehashed(payload, DEFAULT_ALGORITHM)
-    saved = blobs.save(storage, bucket, upload.key, payload)
-    if upload.checksum_algorithm and payload.checksum_algorithm != upload.checksum_algorithm:
-        discard_quietly(saved.discard)
+    elif upload.checksum_algorithm and payload.checksum_algorithm != upload.checksum_algorithm:
         raise InvalidRequest(
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
             f"actual checksum Type: {payload.checksum_algorithm.lower()}"
         )
+    saved = blobs.save(storage, bucket, upload.key, payload)
     part = UploadPart(
         upload=upload,
         part_number=part_number,
@@ -106,7 +105,7 @@ def upload_part(upload: MultipartUpload, bucket: str, part_number: int, payload:
     )
     try:
         return publish_part(part, bucket, saved.step)
-    except BaseException:
+    except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise
 

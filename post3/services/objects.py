@@ -19,7 +19,7 @@ from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
 from .buckets import find_bucket
 from .conditions import check_read, check_write
-from .publishing import delete_sidecar, discard_quietly, lock_latest, publish, retried
+from .publishing import SURELY_NOT_WRITTEN, delete_sidecar, discard_quietly, lock_latest, publish, retried
 
 #: Bytes of a key in UTF-8.
 MAX_KEY_SIZE = 1024
@@ -89,7 +89,7 @@ def put_object(
     )
     try:
         publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name if saved.size else "")
-    except BaseException:
+    except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise
     return PutResult(new.etag, new.checksum_algorithm, new.checksum, new.size)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from ..errors import NoSuchBucket, NoSuchKey, PreconditionFailed, ServiceUnavailable
+from ..errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
 from ..models.rows import NewObject
 from ..models.writing import BlobStep, Written, lock_blobs, write_object
@@ -22,6 +22,10 @@ from .conditions import check_write, is_write_condition
 from .sidecars import PartBlob, describe
 
 logger = logging.getLogger(__name__)
+
+#: Errors after which it is certain that nothing was committed. After others, such as a connection lost at the commit, it is
+#: not, and removing the bytes could take them from an object that exists; they are left to the worker and to `check_storage`.
+SURELY_NOT_WRITTEN = (S3Error, IntegrityError)
 
 _ATTEMPTS = 5
 T = TypeVar("T")
@@ -77,7 +81,7 @@ def publish(
                 written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
         else:
             written = _checked(write_object(bucket, new, step), bucket)
-    except BaseException:
+    except SURELY_NOT_WRITTEN:
         delete_sidecar(storage, new.sidecar)
         raise
     if written.old_sidecar != new.sidecar:
