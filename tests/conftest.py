@@ -88,7 +88,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         environment, url = dict(arguments.pop("environment", {})), ""
         if kind.startswith("postgresql"):
             if not POSTGRESQL_URL:
-                pytest.skip("needs PostgreSQL: run `python -m tests`, which starts one")
+                pytest.fail("needs PostgreSQL: run `python -m tests`, which starts one", pytrace=False)
             url = environment["DATABASE_URL"] = create_database(POSTGRESQL_URL)
         server = Server(tmp_path_factory.mktemp(kind), environment, **arguments)
         made.append((server, url))

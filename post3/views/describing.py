@@ -1,7 +1,5 @@
 """What several object operations have in common: an object's headers, and what a request says of an object to be."""
 
-from collections.abc import Iterator
-
 from ..errors import InvalidArgument, InvalidRequest
 from ..models.rows import ObjectRow
 from ..s3 import headers, responses
@@ -72,8 +70,3 @@ def check_span(request: S3Request, part_number: int | None) -> None:
     """Raise InvalidRequest where a read asks for a range and a part at once (B052)."""
     if part_number is not None and request.header("range"):
         raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
-
-
-def pieces_of(body: bytes | Iterator[bytes]) -> Iterator[bytes]:
-    """A body as an iterator."""
-    return iter((body,)) if isinstance(body, bytes) else body
