@@ -44,6 +44,17 @@ class CompletedPart:
     checksums: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a client says completes an upload."""
+
+    parts: list[CompletedPart]
+    #: Of the whole object, base64 by algorithm.
+    checksums: dict[str, str]
+    #: Bytes of the whole object; None: not said.
+    size: int | None
+
+
 class Payload(Protocol):
     """A body that hashes and verifies itself. The attributes are there once `read` has returned `b""`."""
 

@@ -1,17 +1,21 @@
 """CopyObject: by reference, so that 5 GiB take milliseconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..conf import conf
 from ..errors import InvalidRequest
-from ..models.rows import NewObject
+from ..models.rows import NewObject, ObjectRow
 from ..models.writing import no_blob, shared_blob
+from ..storage.base import Storage
 from ..values import Conditions, Description
 from . import blobs, parts
+from .buckets import find_bucket
 from .conditions import check_copy_source
-from .objects import check_key, head_object
-from .publishing import publish, retried
+from .multipart import DEFAULT_ALGORITHM
+from .objects import check_key, head_object, open_object
+from .part_copies import CopiedPayload
+from .publishing import SURELY_NOT_WRITTEN, discard_quietly, publish, retried
 
 _NOTHING = Conditions()
 
@@ -25,6 +29,7 @@ class CopyResult:
     checksum: str
 
 
+@retried
 def copy_object(
     source: tuple[str, str],
     source_conditions: Conditions,
@@ -34,10 +39,11 @@ def copy_object(
     storage_class: str | None,
     conditions: Conditions,
 ) -> CopyResult:
-    """Copy an object by reference. `description` None: the source's headers and metadata are kept.
+    """Copy an object: by reference, or by reading it where it goes to another storage.
 
-    The ETag and checksum of an object of several parts stay as they are; S3 makes new ones (decisions.md).
-    Raises NoSuchBucket, NoSuchKey, PreconditionFailed, InvalidRequest (onto itself unchanged; over 5 GiB).
+    `description` None: the source's headers and metadata are kept. `storage_class` None: STANDARD (B077).
+    By reference, the ETag and checksum of an object of several parts stay as they are; S3 makes new ones (D21).
+    Raises NoSuchBucket, NoSuchKey, PreconditionFailed, InvalidStorageClass, InvalidRequest (onto itself unchanged; over 5 GiB).
     """
     check_key(target[1])
     if source == target and description is None and storage_class is None:
@@ -45,44 +51,63 @@ def copy_object(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
             "metadata, storage class, website redirect location or encryption attributes."
         )
-    return _copy_object(source, source_conditions, target, owner_id, description, storage_class, conditions)
-
-
-@retried
-def _copy_object(
-    source: tuple[str, str],
-    source_conditions: Conditions,
-    target: tuple[str, str],
-    owner_id: int,
-    description: Description | None,
-    storage_class: str | None,
-    conditions: Conditions,
-) -> CopyResult:
-    row = head_object(*source, _NOTHING)
-    check_copy_source(source_conditions, row.etag, row.last_modified)
-    if row.size > conf.MAX_BODY_SIZE:
-        raise InvalidRequest(
-            f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
+    storage = blobs.storage_for(storage_class or "STANDARD")
+    while True:
+        row = head_object(*source, _NOTHING)
+        check_copy_source(source_conditions, row.etag, row.last_modified)
+        if row.size > conf.MAX_BODY_SIZE:
+            raise InvalidRequest(
+                f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
+            )
+        new = NewObject(
+            key=target[1],
+            owner_id=owner_id,
+            size=row.size,
+            etag=row.etag,
+            storage_class=storage.storage_class,
+            last_modified=datetime.now(UTC),
+            headers=description.headers if description else row.headers,
+            metadata=description.metadata if description else row.metadata,
+            checksum_algorithm=row.checksum_algorithm,
+            checksum_type=row.checksum_type,
+            checksum=row.checksum,
+            parts_count=row.parts_count,
+            sidecar=storage.new_name(*target) if storage.describes else "",
         )
-    storage = blobs.storage_for(storage_class or row.storage_class)
-    new = NewObject(
-        key=target[1],
-        owner_id=owner_id,
-        size=row.size,
-        etag=row.etag,
-        storage_class=storage.storage_class,
-        last_modified=datetime.now(UTC),
-        headers=description.headers if description else row.headers,
-        metadata=description.metadata if description else row.metadata,
-        checksum_algorithm=row.checksum_algorithm,
-        checksum_type=row.checksum_type,
-        checksum=row.checksum,
-        parts_count=row.parts_count,
-        sidecar=storage.new_name(*target) if storage.describes else "",
+        if row.size and row.storage_class != storage.storage_class:
+            return _copy_bytes(source, row, target[0], new, storage, conditions)
+        chosen = parts.find_parts(row) if row.parts_count else []
+        if row.parts_count and not chosen:
+            continue  # overwritten since its row was read
+        step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
+        publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, parts=chosen)
+        return _result(new)
+
+
+def _copy_bytes(
+    source: tuple[str, str], row: ObjectRow, bucket: str, like: NewObject, storage: Storage, conditions: Conditions
+) -> CopyResult:
+    """Copy to another storage: one blob, whatever parts the source has."""
+    find_bucket(bucket)
+    opened = open_object(*source, Conditions(if_match=row.etag))
+    payload = CopiedPayload(opened, row.checksum_algorithm or DEFAULT_ALGORITHM)
+    saved = blobs.save(storage, bucket, like.key, payload)
+    new = replace(
+        like,
+        etag=payload.md5,
+        checksum_algorithm=payload.checksum_algorithm,
+        checksum_type="FULL_OBJECT",
+        checksum=payload.checksum,
+        parts_count=0,
+        sidecar=saved.name,
     )
-    chosen = parts.find_parts(row) if row.parts_count else []
-    if row.parts_count and not chosen:  # overwritten since its row was read
-        return _copy_object(source, source_conditions, target, owner_id, description, storage_class, conditions)
-    step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
-    publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, parts=chosen)
+    try:
+        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name)
+    except SURELY_NOT_WRITTEN:
+        discard_quietly(saved.discard)
+        raise
+    return _result(new)
+
+
+def _result(new: NewObject) -> CopyResult:
     return CopyResult(new.etag, new.last_modified, new.checksum_algorithm, new.checksum_type, new.checksum)

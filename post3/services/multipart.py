@@ -26,7 +26,7 @@ from ..models.rows import HEADER_COLUMNS, NewObject
 from ..models.sql import execute
 from ..models.writing import BlobStep, make_blob, no_blob
 from ..s3 import checksums
-from ..values import CompletedPart, Conditions, Description, Payload
+from ..values import CompletedPart, Completion, Conditions, Description, Payload
 from . import blobs
 from .buckets import find_bucket
 from .objects import check_key
@@ -126,23 +126,14 @@ def publish_part(part: UploadPart, bucket: str, step: BlobStep) -> UploadPart:
     return part
 
 
-def complete_multipart_upload(
-    bucket: str,
-    key: str,
-    upload_id: str,
-    listed: Sequence[CompletedPart],
-    conditions: Conditions,
-    expected: dict[str, str],
-    expected_size: int | None,
-) -> Completed:
+def complete_multipart_upload(bucket: str, key: str, upload_id: str, completion: Completion, conditions: Conditions) -> Completed:
     """Make the listed parts one object, by reference: no byte is copied.
 
-    `expected`: the client's checksum of the whole object by algorithm; `expected_size`: its bytes.
-    Raises NoSuchUpload, InvalidPart, InvalidPartOrder,
-    EntityTooSmall, EntityTooLarge, MalformedXML (no parts), InvalidRequest, BadDigest, PreconditionFailed.
+    Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, MalformedXML (no parts),
+    InvalidRequest, BadDigest, PreconditionFailed.
     """
     try:
-        return _complete_multipart_upload(bucket, key, upload_id, listed, conditions, expected, expected_size)
+        return _complete(bucket, key, upload_id, completion, conditions)
     except (NoSuchUpload, InvalidPart):  # InvalidPart: it was completed between the looks at the upload and at its parts
         completed = _completed_already(bucket, key, upload_id)
         if completed is None:
@@ -150,25 +141,17 @@ def complete_multipart_upload(
         return completed
 
 
-def _complete_multipart_upload(
-    bucket: str,
-    key: str,
-    upload_id: str,
-    listed: Sequence[CompletedPart],
-    conditions: Conditions,
-    expected: dict[str, str],
-    expected_size: int | None,
-) -> Completed:
+def _complete(bucket: str, key: str, upload_id: str, completion: Completion, conditions: Conditions) -> Completed:
     upload = find_upload(bucket, key, upload_id)
     storage = blobs.storage_for(upload.storage_class)
-    parts = _chosen_parts(upload, listed)
+    parts = _chosen_parts(upload, completion.parts)
     chosen = _as_blobs(parts)
     size = sum(part.size for part in parts)
-    if expected_size is not None and expected_size != size:
+    if completion.size is not None and completion.size != size:
         raise InvalidRequest(
-            f"The provided 'x-amz-mp-object-size' header value {expected_size} does not match what was computed: {size}"
+            f"The provided 'x-amz-mp-object-size' header value {completion.size} does not match what was computed: {size}"
         )
-    completed = _summary(upload, parts, expected)
+    completed = _summary(upload, parts, completion.checksums)
     new = NewObject(
         key=key,
         owner_id=upload.owner_id,

@@ -19,7 +19,7 @@ from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
 from .buckets import find_bucket
 from .conditions import check_read, check_write
-from .publishing import SURELY_NOT_WRITTEN, delete_sidecar, discard_quietly, lock_latest, publish, retried
+from .publishing import SURELY_NOT_WRITTEN, delete_sidecars, discard_quietly, lock_latest, publish, retried
 
 #: Bytes of a key in UTF-8.
 MAX_KEY_SIZE = 1024
@@ -194,7 +194,7 @@ def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
         found, sidecars = delete_row(bucket, key)
     if not found:
         raise NoSuchBucket(BucketName=bucket)
-    _delete_sidecars(sidecars)
+    delete_sidecars(sidecars)
 
 
 @retried
@@ -202,12 +202,4 @@ def delete_objects(bucket: str, keys: Sequence[str]) -> None:
     """Delete the latest versions of up to 1,000 keys in one statement. Raises NoSuchBucket."""
     bucket_id = find_bucket(bucket).id
     if keys:
-        _delete_sidecars([sidecar for _, sidecar in delete_rows(bucket_id, keys)])
-
-
-def _delete_sidecars(names: Sequence[str]) -> None:
-    for name in names:
-        if name:
-            for storage_class in storages.classes():
-                if storages[storage_class].describes:
-                    delete_sidecar(storages[storage_class], name)
+        delete_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))

@@ -5,7 +5,7 @@ A crash in between leaves bytes or a description that nothing refers to, never a
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from ..models import Bucket, Object, ObjectPart
 from ..models.rows import NewObject
 from ..models.writing import BlobStep, Written, lock_blobs, write_object
 from ..storage.base import Storage, StorageError
+from ..storage.handler import storages
 from ..values import Conditions
 from .conditions import check_write, is_write_condition
 from .sidecars import PartBlob, describe
@@ -82,10 +83,10 @@ def publish(
         else:
             written = _checked(write_object(bucket, new, step), bucket)
     except SURELY_NOT_WRITTEN:
-        delete_sidecar(storage, new.sidecar)
+        delete_sidecars([new.sidecar])
         raise
     if written.old_sidecar != new.sidecar:
-        delete_sidecar(storage, written.old_sidecar)
+        delete_sidecars([written.old_sidecar])
 
 
 def _publish_with_care(
@@ -123,13 +124,18 @@ def lock_latest(bucket: str, key: str) -> str | None:
     return etag
 
 
-def delete_sidecar(storage: Storage, name: str | None) -> None:
-    """Delete the description of what is no more. A failure is logged: the catalogue has decided, and the worker cleans up."""
-    if name:
-        try:
-            storage.delete_sidecar(name)
-        except StorageError:
-            logger.exception("A description was left behind: %s", name)
+def delete_sidecars(names: Iterable[str | None]) -> None:
+    """Delete descriptions of what is no more, in whichever storage they are.
+
+    A failure is logged: the catalogue has decided, and `check_storage` finds what is left.
+    """
+    describing = [storages[name] for name in storages.classes() if storages[name].describes]
+    for name in filter(None, names):
+        for storage in describing:
+            try:
+                storage.delete_sidecar(name)
+            except StorageError:
+                logger.exception("A description was left behind: %s", name)
 
 
 def discard_quietly(discard: Callable[[], None]) -> None:

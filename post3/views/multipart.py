@@ -13,7 +13,7 @@ from ..s3.request import S3Request
 from ..services import multipart, upload_listings
 from ..services.access import canonical_id
 from ..services.multipart import MultipartUpload, UploadPart
-from ..values import CompletedPart
+from ..values import CompletedPart, Completion
 from .describing import description_of
 
 #: Ten thousand parts with number, ETag and checksum.
@@ -58,10 +58,12 @@ def complete_multipart_upload(request: S3Request) -> HttpResponse:
         request.bucket,
         request.key,
         request.query["uploadId"],
-        [_completed_part(element) for element in document.findall("Part")],
+        Completion(
+            [_completed_part(element) for element in document.findall("Part")],
+            _object_checksums(request),
+            int(size) if size.isascii() and size.isdigit() else None,
+        ),
         headers.conditions_of(request),
-        _object_checksums(request),
-        int(size) if size.isascii() and size.isdigit() else None,
     )
     host = request.header("host")
     location = f"{'https' if request.secure else 'http'}://{host}/{request.bucket}/{quote(request.key, safe='')}"

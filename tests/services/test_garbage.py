@@ -1,12 +1,8 @@
 """Collecting garbage: what nothing refers to goes, bytes and row; what anything refers to stays. On both storages."""
 
-import io
 import threading
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -15,69 +11,16 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections
 from django.test import override_settings
 
-from post3.models import Blob, Block, Bucket, Object, UploadPart
-from post3.services import blobs, copies, garbage, multipart, objects
+from post3.models import Blob, Bucket, Object, UploadPart
+from post3.services import blobs, garbage, multipart, objects
 from post3.services.garbage import collect_garbage
 from post3.storage import StorageError
 from post3.storage.handler import storages
-from post3.values import CompletedPart, Conditions, Description
 
-ALWAYS = Conditions()
-PLAIN = Description("STANDARD", ("binary/octet-stream", "", "", "", "", ""), {})
+from .store import ALWAYS, PLAIN, Body, Store
+
 #: More than is kept in one statement, and more than is held in memory.
 SMALL, LARGE = 1000, 2_500_000
-
-
-class Body:
-    """A verified body, as a service is given one."""
-
-    def __init__(self, data: bytes) -> None:
-        self.length, self.md5 = len(data), md5(data, usedforsecurity=False).hexdigest()
-        self.checksum_algorithm, self.checksum = "CRC32", f"{zlib.crc32(data):08x}"
-        self._stream = io.BytesIO(data)
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self._stream.read(size)
-
-
-@dataclass
-class Store:
-    """The services on one bucket, and a look at what is left below them."""
-
-    owner: int
-    directory: Path
-
-    def put(self, key: str, size: int, fill: bytes = b"x") -> bytes:
-        data = fill * size
-        objects.put_object("bucket", key, self.owner, PLAIN, Body(data), ALWAYS)
-        return data
-
-    def read(self, key: str) -> bytes:
-        body = objects.open_object("bucket", key, ALWAYS).body
-        return body if isinstance(body, bytes) else b"".join(body)
-
-    def delete(self, key: str) -> None:
-        objects.delete_object("bucket", key, ALWAYS)
-
-    def copy(self, source: str, target: str) -> None:
-        copies.copy_object(("bucket", source), ALWAYS, ("bucket", target), self.owner, None, None, ALWAYS)
-
-    def begin(self, key: str) -> Any:
-        return multipart.create_multipart_upload("bucket", key, self.owner, PLAIN, "", "")
-
-    def part(self, upload: Any, number: int, data: bytes) -> CompletedPart:
-        part = multipart.upload_part(upload, "bucket", number, Body(data))
-        return CompletedPart(number, part.etag, {})
-
-    def complete(self, upload: Any, *parts: CompletedPart) -> None:
-        multipart.complete_multipart_upload("bucket", upload.key, upload.upload_id, parts, ALWAYS, {}, None)
-
-    def bytes_left(self) -> int:
-        """How many bytes of blobs the storage holds."""
-        files = [path for path in self.directory.rglob("*") if path.is_file() and path.suffix != ".json"]
-        return sum(path.stat().st_size for path in files) + sum(
-            len(data) for data in Block.objects.values_list("data", flat=True)
-        )
 
 
 @pytest.fixture(params=["filesystem", "database"])

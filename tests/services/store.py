@@ -1,0 +1,67 @@
+"""The services on one bucket, called in process."""
+
+import io
+import zlib
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+from post3.models import Block
+from post3.services import copies, multipart, objects
+from post3.values import CompletedPart, Completion, Conditions, Description
+
+ALWAYS = Conditions()
+PLAIN = Description("STANDARD", ("binary/octet-stream", "", "", "", "", ""), {})
+
+
+class Body:
+    """A verified body, as a service is given one."""
+
+    def __init__(self, data: bytes) -> None:
+        self.length, self.md5 = len(data), md5(data, usedforsecurity=False).hexdigest()
+        self.checksum_algorithm, self.checksum = "CRC32", f"{zlib.crc32(data):08x}"
+        self._stream = io.BytesIO(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._stream.read(size)
+
+
+@dataclass
+class Store:
+    """The services on one bucket, and a look at what is left below them."""
+
+    owner: int
+    directory: Path
+
+    def put(self, key: str, size: int, fill: bytes = b"x") -> bytes:
+        data = fill * size
+        objects.put_object("bucket", key, self.owner, PLAIN, Body(data), ALWAYS)
+        return data
+
+    def read(self, key: str) -> bytes:
+        body = objects.open_object("bucket", key, ALWAYS).body
+        return body if isinstance(body, bytes) else b"".join(body)
+
+    def delete(self, key: str) -> None:
+        objects.delete_object("bucket", key, ALWAYS)
+
+    def copy(self, source: str, target: str, storage_class: str | None = None) -> None:
+        copies.copy_object(("bucket", source), ALWAYS, ("bucket", target), self.owner, None, storage_class, ALWAYS)
+
+    def begin(self, key: str) -> Any:
+        return multipart.create_multipart_upload("bucket", key, self.owner, PLAIN, "", "")
+
+    def part(self, upload: Any, number: int, data: bytes) -> CompletedPart:
+        part = multipart.upload_part(upload, "bucket", number, Body(data))
+        return CompletedPart(number, part.etag, {})
+
+    def complete(self, upload: Any, *parts: CompletedPart) -> None:
+        multipart.complete_multipart_upload("bucket", upload.key, upload.upload_id, Completion(parts, {}, None), ALWAYS)
+
+    def bytes_left(self) -> int:
+        """How many bytes of blobs the storage holds."""
+        files = [path for path in self.directory.rglob("*") if path.is_file() and path.suffix != ".json"]
+        return sum(path.stat().st_size for path in files) + sum(
+            len(data) for data in Block.objects.values_list("data", flat=True)
+        )
