@@ -11,7 +11,9 @@ Statements use `%s` placeholders; a literal `%` is written `%%`. psycopg prepare
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import connection
 
@@ -22,8 +24,15 @@ def fetch(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchall()
-    with connection.wrap_database_errors, _binary_cursor() as cursor:
-        return cursor.execute(sql, params, prepare=True).fetchall()
+    connection.validate_thread_sharing()
+    connection.validate_no_broken_transaction()
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.in_atomic_block:
+            return _cursor().execute(sql, params, prepare=True).fetchall()
+        result, transformer = _run_prepared(sql, params)
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)
 
 
 def execute(sql: str, params: Sequence[Any] = ()) -> int:
@@ -32,23 +41,67 @@ def execute(sql: str, params: Sequence[Any] = ()) -> int:
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.rowcount
-    with connection.wrap_database_errors, _binary_cursor() as cursor:
-        return cursor.execute(sql, params, prepare=True).rowcount
-
-
-def _binary_cursor() -> Any:
-    """Return psycopg's own cursor on this thread's connection, connecting first where needed."""
-    from psycopg import Cursor  # here, because SQLite users need no psycopg
-    from psycopg.pq import Format
-
     connection.validate_thread_sharing()
     connection.validate_no_broken_transaction()
     connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return _cursor().execute(sql, params, prepare=True).rowcount
+
+
+def _cursor() -> Any:
+    """Return psycopg's own cursor on this thread's connection."""
+    from psycopg import Cursor  # here, because SQLite users need no psycopg
+    from psycopg.pq import Format
+
     cursor = Cursor(connection.connection)
     cursor.format = Format.BINARY
     return cursor
 
 
+def _run_prepared(sql: str, params: Sequence[Any]) -> tuple[Any, Any]:
+    """Run a statement by itself, by one call of libpq; return its result and psycopg's adapters.
+
+    psycopg's own `execute` sends, polls and reads by calls of their own, each of which lets go of Python's lock and must
+    win it back from the other threads; a single `PQexecPrepared` does so once. Within `atomic`, psycopg must begin the
+    transaction first, so there its own `execute` is used.
+    """
+    from psycopg.adapt import PyFormat, Transformer
+    from psycopg.errors import error_from_result
+    from psycopg.pq import ExecStatus, Format
+
+    raw = connection.connection
+    transformer = Transformer(raw)
+    values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
+    prepared = _prepared(raw)
+    name = prepared.get((sql, transformer.types))
+    if name is None:
+        name = f"post3_{len(prepared)}".encode()
+        result = raw.pgconn.prepare(name, _numbered(sql), transformer.types)
+        if result.status != ExecStatus.COMMAND_OK:
+            raise error_from_result(result, encoding=raw.info.encoding)
+        prepared[sql, transformer.types] = name
+    result = raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY)
+    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        raise error_from_result(result, encoding=raw.info.encoding)
+    return result, transformer
+
+
 def timestamp(moment: Any) -> Any:
     """Return a moment as this database's statements take it: SQLite keeps text."""
     return connection.ops.adapt_datetimefield_value(moment)
+
+
+#: Connection -> (statement, types of its parameters) -> the statement's name on that connection.
+_names: WeakKeyDictionary[Any, dict[tuple[str, tuple[int, ...] | None], bytes]] = WeakKeyDictionary()
+
+
+def _prepared(raw: Any) -> dict[tuple[str, tuple[int, ...] | None], bytes]:
+    return _names.setdefault(raw, {})
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> bytes:
+    """Write `%s` as PostgreSQL's `$1`, `$2` and so on."""
+    first, *others = sql.split("%s")
+    numbered = first + "".join(f"${number}{text}" for number, text in enumerate(others, 1))
+    return numbered.replace("%%", "%").encode()

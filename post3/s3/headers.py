@@ -64,6 +64,8 @@ KNOWN_ACLS = frozenset(("", "private", "bucket-owner-full-control"))
 
 def refuse_unknown_headers(request: S3Request) -> None:
     """Raise NotImplemented for an `x-amz-*` header whose meaning is not implemented."""
+    if "x-amz-bypass-governance-retention" in request.headers:  # B070; no bucket has Object Lock
+        raise InvalidArgument("x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.")
     for name in request.headers:
         if name.startswith("x-amz-") and name not in KNOWN_HEADERS and not name.startswith("x-amz-meta-"):
             raise S3NotImplemented(Header=name)

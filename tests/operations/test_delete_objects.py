@@ -126,3 +126,11 @@ def test_delete_objects_of_one_key_twice_is_one(s3: Any, bucket: str) -> None:
     answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "a"}, {"Key": "a"}]})
     assert {deleted["Key"] for deleted in answer["Deleted"]} == {"a"} and "Errors" not in answer
     assert keys_of(s3, bucket) == []
+
+
+def test_delete_objects_that_bypasses_a_retention_no_bucket_has_is_refused(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    delete = {"Objects": [{"Key": "a"}]}
+    refused = refusal(s3.delete_objects, Bucket=bucket, Delete=delete, BypassGovernanceRetention=True)  # B070
+    assert (refused.status, refused.code) == (400, "InvalidArgument")
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"a"
