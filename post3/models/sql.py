@@ -12,6 +12,7 @@ Statements use `%s` placeholders; a literal `%` is written `%%`. psycopg prepare
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -66,24 +67,37 @@ def _run_prepared(sql: str, params: Sequence[Any]) -> tuple[Any, Any]:
     transaction first, so there its own `execute` is used.
     """
     from psycopg.adapt import PyFormat, Transformer
-    from psycopg.errors import error_from_result
-    from psycopg.pq import ExecStatus, Format
+    from psycopg.errors import InvalidSqlStatementName
+    from psycopg.pq import Format
 
     raw = connection.connection
     transformer = Transformer(raw)
     values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
-    prepared = _prepared(raw)
-    name = prepared.get((sql, transformer.types))
-    if name is None:
-        name = f"post3_{len(prepared)}".encode()
-        result = raw.pgconn.prepare(name, _numbered(sql), transformer.types)
-        if result.status != ExecStatus.COMMAND_OK:
-            raise error_from_result(result, encoding=raw.info.encoding)
-        prepared[sql, transformer.types] = name
-    result = raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY)
+    names = _names.setdefault(raw, {})
+    while True:
+        name = names.get((sql, transformer.types))
+        known = name is not None
+        if name is None:
+            name = f"post3_{next(_numbers)}".encode()
+            _checked(raw, raw.pgconn.prepare(name, _numbered(sql), transformer.types))
+            names[sql, transformer.types] = name
+        try:
+            return _checked(raw, raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY)), transformer
+        except InvalidSqlStatementName:
+            # After a rollback psycopg deallocates every statement of the connection, ours too; nothing was run.
+            names.clear()
+            if not known:
+                raise
+
+
+def _checked(raw: Any, result: Any) -> Any:
+    """Return libpq's result, or raise psycopg's error for it."""
+    from psycopg.errors import error_from_result
+    from psycopg.pq import ExecStatus
+
     if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
         raise error_from_result(result, encoding=raw.info.encoding)
-    return result, transformer
+    return result
 
 
 def timestamp(moment: Any) -> Any:
@@ -93,10 +107,8 @@ def timestamp(moment: Any) -> Any:
 
 #: Connection -> (statement, types of its parameters) -> the statement's name on that connection.
 _names: WeakKeyDictionary[Any, dict[tuple[str, tuple[int, ...] | None], bytes]] = WeakKeyDictionary()
-
-
-def _prepared(raw: Any) -> dict[tuple[str, tuple[int, ...] | None], bytes]:
-    return _names.setdefault(raw, {})
+#: Names never come twice, so that one that was forgotten here but lives on there is in nobody's way.
+_numbers = count()
 
 
 @lru_cache(maxsize=256)

@@ -71,6 +71,19 @@ def test_fetch_gives_bytes_as_bytes(catalogue: Any) -> None:
     assert rows == [(data,)] and type(rows[0][0]) is bytes
 
 
+def test_fetch_after_a_rollback_prepares_anew(owner: int) -> None:
+    assert fetch("SELECT CAST(%s AS text)", ["a"]) == [("a",)]
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        fetch("SELECT 1")
+        raise ZeroDivisionError
+    Bucket.objects.exists()  # psycopg deallocates with its own next statement
+    assert fetch("SELECT CAST(%s AS text)", ["b"]) == [("b",)]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+    assert fetch("SELECT CAST(%s AS text)", ["c"]) == [("c",)]
+
+
 def test_fetch_after_the_connection_was_replaced_prepares_anew(catalogue: Any) -> None:
     assert fetch("SELECT CAST(%s AS text)", ["a"]) == [("a",)]
     connection.close()
