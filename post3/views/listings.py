@@ -80,13 +80,13 @@ def _entries(page: listings.Listing, encode: Encode, owners: bool) -> list[Node]
     objects = [_contents(entry, encode, owners) for entry in page.entries if isinstance(entry, ListedObject)]
     prefixes = [entry.prefix for entry in page.entries if isinstance(entry, CommonPrefix)]
     return [
-        *(("Contents", Markup(markup)) for markup in objects),
+        ("", Markup("".join(objects))),
         *(("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in prefixes),
     ]
 
 
 def _contents(entry: ListedObject, encode: Encode, owners: bool) -> str:
-    """One object as markup, written at once: a page has a thousand of them."""
+    """One object as markup, written at once: as nodes, a page of a thousand took twice as long."""
     checksum = (
         f"<ChecksumAlgorithm>{entry.checksum_algorithm}</ChecksumAlgorithm><ChecksumType>{entry.checksum_type}</ChecksumType>"
         if entry.checksum_algorithm
@@ -94,7 +94,7 @@ def _contents(entry: ListedObject, encode: Encode, owners: bool) -> str:
     )
     owner = f"<Owner><ID>{canonical_id(entry.owner_id)}</ID></Owner>" if owners else ""
     return (
-        f"<Key>{escape(encode(entry.key))}</Key><LastModified>{iso_time(entry.last_modified)}</LastModified>"
+        f"<Contents><Key>{escape(encode(entry.key))}</Key><LastModified>{iso_time(entry.last_modified)}</LastModified>"
         f"<ETag>&quot;{entry.etag}&quot;</ETag>{checksum}<Size>{entry.size}</Size>{owner}"
-        f"<StorageClass>{entry.storage_class}</StorageClass>"
+        f"<StorageClass>{entry.storage_class}</StorageClass></Contents>"
     )
