@@ -17,6 +17,7 @@ from ..s3 import checksums
 from ..storage.base import MIB, BlobRef, Storage
 from ..storage.handler import UnknownStorageClass, storages
 from ..values import Payload
+from .publishing import discard_quietly
 
 #: Bytes up to which a body is held in memory and needs no pending blob.
 AT_HAND_SIZE = MIB
@@ -98,7 +99,7 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload) -> 
     try:
         size = storage.save(ref, payload)
     except BaseException:
-        discard()
+        discard_quietly(discard)
         raise
     return SavedBytes(size, blob.name, pending_blob(blob.pk, size, payload.md5), discard)
 

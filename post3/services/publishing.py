@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from ..errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
@@ -25,7 +25,7 @@ from .sidecars import PartBlob, describe
 logger = logging.getLogger(__name__)
 
 #: Errors after which it is certain that nothing was committed. After others, such as a connection lost at the commit, it is
-#: not, and removing the bytes could take them from an object that exists; they are left to the worker and to `check_storage`.
+#: not, and removing the bytes could take them from an object that exists; they stay (D12).
 SURELY_NOT_WRITTEN = (S3Error, IntegrityError)
 
 _ATTEMPTS = 5
@@ -81,11 +81,11 @@ def publish(
                     within()
                 written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
         else:
-            written = _checked(write_object(bucket, new, step), bucket)
+            written = _checked(write_object(bucket, new, step), bucket, step)
     except SURELY_NOT_WRITTEN:
         delete_sidecars([new.sidecar])
         raise
-    if written.old_sidecar != new.sidecar:
+    if written.old_sidecar and written.old_sidecar != new.sidecar:
         delete_sidecars([written.old_sidecar])
 
 
@@ -98,18 +98,18 @@ def _publish_with_care(
         only_new = conditions.if_none_match is not None
     if not lock_blobs([part.blob_id for part in parts if part.blob_id is not None]):
         raise NoSuchKey("The source was deleted while it was copied.")
-    written = _checked(write_object(bucket, new, step, only_new), bucket)
+    written = _checked(write_object(bucket, new, step, only_new), bucket, step)
     ObjectPart.objects.bulk_create([part.as_row(written.object_id) for part in parts], batch_size=1000)
     return written
 
 
-def _checked(written: Written, bucket: str) -> Written:
+def _checked(written: Written, bucket: str, step: BlobStep) -> Written:
     if written.bucket_id is None:
         raise NoSuchBucket(BucketName=bucket)
-    if written.object_id is None:
-        if written.blob_id is not None:  # only_new, and somebody else was first, after the look
-            raise PreconditionFailed(Condition="If-None-Match")
+    if written.blob_id is None and step.required:
         raise ServiceUnavailable("The upload took so long that its bytes were collected. Please try again.")
+    if written.object_id is None:  # only_new, and somebody else was first, after the look
+        raise PreconditionFailed(Condition="If-None-Match")
     return written
 
 
@@ -127,7 +127,7 @@ def lock_latest(bucket: str, key: str) -> str | None:
 def delete_sidecars(names: Iterable[str | None]) -> None:
     """Delete descriptions of what is no more, in whichever storage they are.
 
-    A failure is logged: the catalogue has decided, and `check_storage` finds what is left.
+    A failure is logged, for the catalogue has decided; nothing removes what is left then.
     """
     describing = [storages[name] for name in storages.classes() if storages[name].describes]
     for name in filter(None, names):
@@ -139,6 +139,6 @@ def delete_sidecars(names: Iterable[str | None]) -> None:
 
 
 def discard_quietly(discard: Callable[[], None]) -> None:
-    """Remove bytes that were not published, keeping the error that says why; the worker removes what this cannot."""
-    with suppress(StorageError, OperationalError):
+    """Remove bytes that were not published, keeping the error that says why; the worker removes what is left of pending ones."""
+    with suppress(StorageError, DatabaseError, InterfaceError):
         discard()

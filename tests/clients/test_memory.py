@@ -32,7 +32,6 @@ def peak_of(pid: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize("kind", ["sqlite-files", "postgresql-blocks"])
 def test_memory_of_a_large_upload_and_its_download(make_server: Callable[..., Server], kind: str) -> None:
     server = make_server(kind)
