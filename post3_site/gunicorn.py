@@ -1,6 +1,6 @@
 """gunicorn's settings, good for an object store:
 
-    gunicorn -c python:post3_site.gunicorn -k uvicorn_worker.UvicornWorker post3_site.asgi:application
+    gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
     gunicorn -c python:post3_site.gunicorn post3_site.wsgi
 
 Everything here can be overridden on gunicorn's command line.

@@ -21,7 +21,7 @@ START_TIMEOUT, STOP_TIMEOUT = 60, 20
 
 RUNNERS = {
     "uvicorn": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
-    "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k uvicorn_worker.UvicornWorker post3_site.asgi:application",
+    "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application",
     "gunicorn-wsgi": "gunicorn -c python:post3_site.gunicorn post3_site.wsgi",
 }
 

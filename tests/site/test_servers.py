@@ -1,7 +1,12 @@
 """The server as a whole: health, the console's files, each way of running it."""
 
+import contextlib
+import os
+import socket
+import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +38,48 @@ def test_every_way_of_serving_puts_lists_and_gets(make_server: Callable[..., Ser
         assert answer["Metadata"] == {"my_key": "1", "my-other": "2"}
     assert [entry["Size"] for entry in s3.list_objects_v2(Bucket="runner")["Contents"]] == [0, 10, 300_000, 9_000_000]
     server.stop()
+
+
+def test_gunicorns_processes_share_connections_evenly(make_server: Callable[..., Server]) -> None:
+    server = make_server("sqlite-files", runner="gunicorn-asgi")
+    wait_for(lambda: server.log().count("Application startup complete") == len(workers_of(server)))
+    for _ in range(3):
+        connections = [socket.create_connection((server.host, server.port)) for _ in range(16)]
+        try:
+            for connection in connections:
+                connection.sendall(b"GET /_/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in connections)
+            counts = established(server)
+        finally:
+            for connection in connections:
+                connection.close()
+        assert sum(counts) >= 16
+        assert max(counts) - min(counts) <= 4, counts
+        wait_for(lambda: sum(established(server)) == 0)
+    server.stop()
+
+
+def established(server: Server) -> list[int]:
+    """Return how many connections to the server's port each of gunicorn's workers has."""
+    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {row[9] for row in table if row[1].endswith(f":{server.port:04X}") and row[3] == "01"}
+    return [sum(link[8:-1] in inodes for link in links_of(worker)) for worker in workers_of(server)]
+
+
+def workers_of(server: Server) -> list[str]:
+    return Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+
+
+def links_of(pid: str) -> list[str]:
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
