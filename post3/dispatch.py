@@ -2,11 +2,12 @@
 
 import logging
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
 from random import getrandbits
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -14,7 +15,8 @@ from . import operations
 from .errors import InternalError, S3Error, ServiceUnavailable
 from .s3 import responses, sigv4
 from .s3.headers import adopt_parameters, refuse_unknown_headers
-from .s3.request import S3Request, parse_request
+from .s3.request import S3Request, request_of_django
+from .s3.responses import S3Response
 from .services import access, permissions
 from .storage.base import StorageError
 
@@ -27,28 +29,47 @@ DRAIN_SIZE = 16 * 1024 * 1024
 
 @csrf_exempt
 def dispatch(request: HttpRequest, path: str) -> HttpResponseBase:
-    """Answer an S3 request; `path` is what follows the place that post3 is mounted at."""
-    request_id = (
-        f"{getrandbits(64):016X}"  # unique is enough; the system's random bytes cost a call that lets go of Python's lock
-    )
+    """Answer an S3 request as a Django view; `path` is what follows the place that post3 is mounted at."""
     mount = request.path[: len(request.path) - len(path)].rstrip("/")
-    s3_request = None
-    try:
-        s3_request = parse_request(request, mount)
-        if _is_browser(s3_request):
-            return HttpResponseRedirect(reverse("admin:index"))
-        response = _answer(s3_request)
-    except Exception as error:
-        response = _refuse(_as_s3_error(error, request_id), request, s3_request, request_id)
-    response["x-amz-request-id"] = request_id
-    response["x-amz-id-2"] = _host_id(request_id)
-    return response
+    drain = None if hasattr(request, "scope") else _drain
+    return as_django(answer(request.method or "GET", lambda: request_of_django(request, mount), drain))
 
 
 dispatch.goes_around_middleware = True
 
 
-def _answer(request: S3Request) -> HttpResponseBase:
+def answer(method: str, read_request: Callable[[], S3Request], drain: Callable[[S3Request], None] | None = None) -> S3Response:
+    """Answer an S3 request. What `read_request` raises is answered too; `drain` empties the body of a refused request."""
+    # Unique is enough; the system's random bytes cost a call that lets go of Python's lock.
+    request_id = f"{getrandbits(64):016X}"
+    request = None
+    try:
+        request = read_request()
+        response = S3Response(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request)
+    except Exception as error:
+        refusal = _as_s3_error(error, request_id)
+        if request is not None and drain is not None:
+            drain(request)
+        response = responses.error_response(refusal, method, request_id, _host_id(request_id))
+    response.headers["x-amz-request-id"] = request_id
+    response.headers["x-amz-id-2"] = _host_id(request_id)
+    return response
+
+
+def as_django(response: S3Response) -> HttpResponseBase:
+    """Return the answer as Django's servers and middleware want it."""
+    made: HttpResponseBase
+    if isinstance(response.body, bytes):
+        made = HttpResponse(response.body, status=response.status)
+    else:
+        made = StreamingHttpResponse(response.body, status=response.status)
+    del made["Content-Type"]
+    for name, value in response.headers.items():
+        made[name] = value
+    return made
+
+
+def _answer(request: S3Request) -> S3Response:
     operation = operations.select(request)
     signature = sigv4.parse_signature(request)
     secret, identity = access.look_up(signature.access_key)
@@ -82,12 +103,6 @@ def _as_s3_error(error: Exception, request_id: str) -> S3Error:
     if isinstance(error, OperationalError | InterfaceError | StorageError):
         return ServiceUnavailable()
     return InternalError()
-
-
-def _refuse(error: S3Error, request: HttpRequest, s3_request: S3Request | None, request_id: str) -> HttpResponse:
-    if s3_request is not None and not hasattr(request, "scope"):
-        _drain(s3_request)
-    return responses.error_response(error, request.method or "GET", request_id, _host_id(request_id))
 
 
 def _host_id(request_id: str) -> str:

@@ -8,13 +8,12 @@ operations is checked against this one by `tests/test_readme.py`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.http import HttpResponseBase
-
 from .errors import InvalidURI, MethodNotAllowed, S3NotImplemented
 from .s3.request import S3Request
+from .s3.responses import S3Response
 from .views import buckets, copies, listings, multipart, objects, service
 
-View = Callable[[S3Request], HttpResponseBase]
+View = Callable[[S3Request], S3Response]
 
 
 @dataclass(frozen=True, slots=True)

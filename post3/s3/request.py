@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from ..errors import InvalidURI
@@ -41,30 +42,51 @@ class S3Request:
         return self.headers.get(name, default)
 
 
-def parse_request(request: HttpRequest, mount: str) -> S3Request:
+def request_of_django(request: HttpRequest, mount: str) -> S3Request:
     """Read Django's request. `mount` is the path prefix that post3 is mounted under, without a trailing slash.
 
     Raises InvalidURI where path or query are not percent-encoded UTF-8, or hold a NUL.
     """
     scope = getattr(request, "scope", None)
-    if scope is not None:
-        raw_path = scope["raw_path"].decode("latin-1")
-        raw_query = scope["query_string"].decode("latin-1")
-        headers = _headers_of_scope(scope["headers"])
-    else:
-        raw_path, raw_query = _target_of_environ(request.META)
-        headers = _headers_of_environ(request.META)
+    if scope is not None:  # Django's own ASGI handler
+        return request_of_scope(scope, body_of(request), mount)
+    raw_path, raw_query = _target_of_environ(request.META)
+    headers = _headers_of_environ(request.META)
+    return _request(request.method or "GET", raw_path, raw_query, headers, body_of(request), mount, request.is_secure())
+
+
+def request_of_scope(scope: dict[str, Any], body: Body, mount: str) -> S3Request:
+    """Read an ASGI scope, as `request_of_django` does."""
+    raw_path, raw_query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    headers = _headers_of_scope(scope["headers"])
+    secure = _is_secure(scope.get("scheme", "http"), headers)
+    return _request(scope["method"], raw_path, raw_query, headers, body, mount, secure)
+
+
+def _is_secure(scheme: str, headers: dict[str, str]) -> bool:
+    """Whether the client speaks TLS, to us or to the proxy that SECURE_PROXY_SSL_HEADER trusts."""
+    if settings.SECURE_PROXY_SSL_HEADER:
+        name, secure_value = settings.SECURE_PROXY_SSL_HEADER
+        told = headers.get(name.removeprefix("HTTP_").lower().replace("_", "-"))
+        if told is not None:
+            return told.split(",", 1)[0].strip() == secure_value
+    return scheme == "https"
+
+
+def _request(
+    method: str, raw_path: str, raw_query: str, headers: dict[str, str], body: Body, mount: str, secure: bool
+) -> S3Request:
     bucket, _, key = raw_path[len(mount) + 1 :].partition("/")
     return S3Request(
-        method=request.method or "GET",
+        method=method,
         raw_path=raw_path,
         raw_query=raw_query,
         headers=headers,
         query=parse_query(raw_query) if raw_query else {},
         bucket=percent_decode(bucket),
         key=percent_decode(key),
-        body=body_of(request),
-        secure=request.is_secure(),
+        body=body,
+        secure=secure,
     )
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NoReturn
 
 from ..errors import (
@@ -213,7 +214,9 @@ def _header_timestamp(request: S3Request) -> str:
     raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
 
 
+@lru_cache(maxsize=256)
 def parse_timestamp(text: str) -> datetime | None:
+    """Read YYYYMMDDTHHMMSSZ; None for what is none. Cached: the requests of a second have the same."""
     if not _TIMESTAMP.fullmatch(text):
         return None
     try:

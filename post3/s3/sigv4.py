@@ -135,20 +135,19 @@ def _check_time(signature: Signature, now: datetime) -> None:
     if signed_at is None:
         raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
     skew = timedelta(seconds=conf.MAX_CLOCK_SKEW)
-    server_time = _iso(now)
     if signature.expires is None:
         if abs(now - signed_at) > skew:
             raise RequestTimeTooSkewed(
                 RequestTime=signature.timestamp,
-                ServerTime=server_time,
+                ServerTime=_iso(now),
                 MaxAllowedSkewMilliseconds=int(skew.total_seconds() * 1000),
             )
         return
     if signed_at > now + skew:
-        raise AccessDenied("Request is not yet valid", ServerTime=server_time)  # B099
+        raise AccessDenied("Request is not yet valid", ServerTime=_iso(now))  # B099
     expires_in = timedelta(seconds=signature.expires)
     if now - signed_at > expires_in:  # subtracted, not added: year 9999 must not overflow
-        fields = {"X-Amz-Expires": signature.expires, "Expires": _iso(signed_at + expires_in), "ServerTime": server_time}
+        fields = {"X-Amz-Expires": signature.expires, "Expires": _iso(signed_at + expires_in), "ServerTime": _iso(now)}
         raise AccessDenied("Request has expired", **fields)
 
 

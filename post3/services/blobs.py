@@ -6,6 +6,7 @@ Three ways in:
  - more than that is saved under a pending blob, whose row tells the worker what to remove after a crash.
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from ..errors import InvalidStorageClass
 from ..models import Blob
 from ..models.writing import BlobStep, new_blob, no_blob, pending_blob
 from ..s3 import checksums
-from ..storage.base import MIB, BlobRef, Storage
+from ..storage.base import MIB, BlobRef, Storage, Stream
 from ..storage.handler import UnknownStorageClass, storages
+from ..storage.readahead import ReadAhead
 from ..values import Payload
 from .publishing import discard_quietly
 
@@ -45,30 +47,36 @@ class SavedBytes:
 
 def needs_bucket_first(storage: Storage, length: int) -> bool:
     """Whether the bucket must be looked up before bytes are taken, because the publishing statement would tell too late."""
-    return not (storage.inline and length <= storage.inline_size)
+    return length > storage.inline_insert_size
 
 
-def save(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
-    """Save a body to its end, which verifies it. Leaves nothing behind where it raises: S3Error, StorageError."""
+def save(storage: Storage, bucket: str, key: str, payload: Payload, *, ahead: bool = True) -> SavedBytes:
+    """Save a body to its end, which verifies it. Leaves nothing behind where it raises: S3Error, StorageError.
+
+    `ahead`: the body may be read on another thread, which it may not where it reads the catalogue's database.
+    """
     if payload.length == 0:
         payload.read(1)
         return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", no_blob(), _nothing)
-    if payload.length <= max(AT_HAND_SIZE, storage.inline_size):
+    if payload.length <= AT_HAND_SIZE:
         return _save_at_hand(storage, bucket, key, payload)
-    return _save_pending(storage, bucket, key, payload)
+    if not ahead:
+        return _save_pending(storage, bucket, key, payload, payload)
+    with ReadAhead(payload) as stream:
+        return _save_pending(storage, bucket, key, payload, stream)
 
 
 def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
     data = read_whole(payload)
     now = datetime.now(UTC)
-    if storage.inline and len(data) <= storage.inline_size:
+    if len(data) <= storage.inline_insert_size:
         also = storage.inline_insert(data)
         step = new_blob(storage.storage_class, "", len(data), payload.md5, storage.block_size, now, also)
         return SavedBytes(len(data), "", step, _nothing)
     if storage.block_size:  # blocks need their blob's row
-        return _save_pending(storage, bucket, key, _Reread(payload, data))
+        return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
     ref = BlobRef(0, storage.new_name(bucket, key), 0, 0)
-    storage.save(ref, _Reread(payload, data))
+    storage.save(ref, io.BytesIO(data))
     step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, 0, now)
     return SavedBytes(len(data), ref.name, step, lambda: storage.delete(ref))
 
@@ -81,7 +89,7 @@ def read_whole(payload: Payload) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
+def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, stream: Stream) -> SavedBytes:
     blob = Blob.objects.create(
         storage_class=storage.storage_class,
         name=storage.new_name(bucket, key),
@@ -97,7 +105,7 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload) -> 
         Blob.objects.filter(pk=blob.pk, state=Blob.State.PENDING).delete()
 
     try:
-        size = storage.save(ref, payload)
+        size = storage.save(ref, stream)
     except BaseException:
         discard_quietly(discard)
         raise
@@ -106,21 +114,6 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload) -> 
 
 def _nothing() -> None:
     """There is nothing to discard: the bytes are no more than the statement that was not run."""
-
-
-class _Reread:
-    """Bytes that were read and verified already, as a stream once more."""
-
-    def __init__(self, payload: Payload, data: bytes) -> None:
-        self.length, self.md5 = payload.length, payload.md5
-        self.checksum_algorithm, self.checksum = payload.checksum_algorithm, payload.checksum
-        self._data, self._position = data, 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        end = len(self._data) if size < 0 else self._position + size
-        data = self._data[self._position : end]
-        self._position += len(data)
-        return data
 
 
 class Rehashed:

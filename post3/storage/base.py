@@ -49,8 +49,10 @@ class Storage:
 
     #: Whether `inline_insert` and `inline_select` give SQL, so that small bytes travel in the catalogue's own statement.
     inline = False
-    #: Bytes up to which they do.
+    #: Bytes up to which `inline_select` gives them: an answer of one piece, held for as long as its reader is slow.
     inline_size = 0
+    #: Bytes up to which `inline_insert` takes them: a body that is in memory anyway.
+    inline_insert_size = 0
     #: Bytes a block of a new blob holds; 0 where the storage has no blocks.
     block_size = 0
     #: Whether the storage keeps a description beside the bytes, from which a lost catalogue can be rebuilt.

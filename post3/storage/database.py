@@ -56,6 +56,7 @@ class DatabaseStorage(Storage):
             raise ImproperlyConfigured(f"block_size of storage class {storage_class} must be 1 to {MAX_BLOCK_SIZE} bytes")
         self.block_size = block_size
         self.inline_size = min(block_size, 256 * KIB)
+        self.inline_insert_size = min(block_size, MIB)
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         """Save `stream` block by block; they are durable once the next commit of this database is (the catalogue's)."""

@@ -1,18 +1,17 @@
 """CopyObject and UploadPartCopy."""
 
-from django.http import HttpResponse
-
 from ..errors import InvalidArgument
 from ..s3 import headers, parameters, responses
 from ..s3.documents import Node
 from ..s3.request import S3Request
+from ..s3.responses import S3Response
 from ..services import copies, multipart, part_copies
 from .describing import description_of
 
 _SOURCE_CONDITIONS = "x-amz-copy-source-if-"
 
 
-def copy_object(request: S3Request) -> HttpResponse:
+def copy_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html (B074 to B080)"""
     directive = request.header("x-amz-metadata-directive") or "COPY"
     if directive not in ("COPY", "REPLACE"):
@@ -32,7 +31,7 @@ def copy_object(request: S3Request) -> HttpResponse:
     return responses.xml("CopyObjectResult", nodes)
 
 
-def upload_part_copy(request: S3Request) -> HttpResponse:
+def upload_part_copy(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html (B079 to B082)"""
     part = part_copies.upload_part_copy(
         multipart.find_upload(request.bucket, request.key, request.query["uploadId"]),

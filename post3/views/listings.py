@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 
-from django.http import HttpResponse
-
 from ..errors import InvalidArgument
 from ..models.rows import CommonPrefix, ListedObject
 from ..s3 import parameters, responses
 from ..s3.documents import Markup, Node, escape, iso_time
 from ..s3.request import S3Request
+from ..s3.responses import S3Response
 from ..services import listings
 from ..services.access import canonical_id
 
 Encode = Callable[[str], str]
 
 
-def list_objects(request: S3Request) -> HttpResponse:
+def list_objects(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html (B037 to B048)"""
     query = request.query
     prefix, delimiter, marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", "")
@@ -36,7 +35,7 @@ def list_objects(request: S3Request) -> HttpResponse:
     return responses.xml("ListBucketResult", nodes)
 
 
-def list_objects_v2(request: S3Request) -> HttpResponse:
+def list_objects_v2(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (B037 to B048)"""
     query = request.query
     if query["list-type"] != "2":

@@ -3,13 +3,12 @@
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
-from django.http import HttpResponse
-
 from ..errors import InvalidRequest, MalformedXML
 from ..s3 import checksums, headers, parameters, responses
 from ..s3.documents import Node, parse, text_of
 from ..s3.payload import open_payload, read_document
 from ..s3.request import S3Request
+from ..s3.responses import S3Response
 from ..services import multipart, upload_listings
 from ..services.access import canonical_id
 from ..services.multipart import MultipartUpload, UploadPart
@@ -20,7 +19,7 @@ from .describing import description_of
 _MAX_DOCUMENT = 8 * 1024 * 1024
 
 
-def create_multipart_upload(request: S3Request) -> HttpResponse:
+def create_multipart_upload(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html (B061)"""
     named = request.header("x-amz-checksum-algorithm")
     algorithm = checksums.parse_algorithm(named, "x-amz-checksum-algorithm") if named else ""
@@ -32,13 +31,11 @@ def create_multipart_upload(request: S3Request) -> HttpResponse:
         request.bucket, request.key, request.identity.user_id, description_of(request), algorithm, checksum_type
     )
     nodes: list[Node] = [("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload.upload_id)]
-    response = responses.xml("InitiateMultipartUploadResult", nodes)
-    if algorithm:
-        responses.set_headers(response, {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": checksum_type})
-    return response
+    fields = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": checksum_type} if algorithm else {}
+    return responses.xml("InitiateMultipartUploadResult", nodes, fields)
 
 
-def upload_part(request: S3Request) -> HttpResponse:
+def upload_part(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html (B006, B063, B082)"""
     part_number = parameters.part_number_of(request)
     upload = multipart.find_upload(request.bucket, request.key, request.query["uploadId"])
@@ -50,7 +47,7 @@ def upload_part(request: S3Request) -> HttpResponse:
     return responses.empty(200, found)
 
 
-def complete_multipart_upload(request: S3Request) -> HttpResponse:
+def complete_multipart_upload(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (B083 to B089)"""
     document = parse(read_document(request, request.signing, _MAX_DOCUMENT, verify_checksum=False), "CompleteMultipartUpload")
     size = request.header("x-amz-mp-object-size")
@@ -97,13 +94,13 @@ def _completed_part(element: Element) -> CompletedPart:
     )
 
 
-def abort_multipart_upload(request: S3Request) -> HttpResponse:
+def abort_multipart_upload(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html (B092)"""
     multipart.abort_multipart_upload(request.bucket, request.key, request.query["uploadId"])
     return responses.empty(204)
 
 
-def list_parts(request: S3Request) -> HttpResponse:
+def list_parts(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html (B090)"""
     limit = parameters.page_size(request, "max-parts", "max-parts")
     marker = parameters.marker_number(request, "part-number-marker")
@@ -144,7 +141,7 @@ def _part(part: UploadPart, upload: MultipartUpload) -> list[Node]:
     ]
 
 
-def list_multipart_uploads(request: S3Request) -> HttpResponse:
+def list_multipart_uploads(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html (B091)"""
     query = request.query
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")

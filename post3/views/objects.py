@@ -1,12 +1,11 @@
 """PutObject, GetObject, HeadObject, DeleteObject, DeleteObjects."""
 
-from django.http import HttpResponse, HttpResponseBase
-
 from ..errors import InvalidArgument, InvalidRequest, MalformedXML
 from ..s3 import headers, parameters, responses
 from ..s3.documents import Node, parse, text_of
 from ..s3.payload import open_payload, read_document
 from ..s3.request import S3Request
+from ..s3.responses import S3Response
 from ..services import objects
 from .describing import check_span, checksum_headers, description_of, object_headers
 
@@ -15,7 +14,7 @@ _MAX_KEYS = 1000
 _MAX_DOCUMENT = 8 * 1024 * 1024
 
 
-def put_object(request: S3Request) -> HttpResponse:
+def put_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (B024 to B035)"""
     put = objects.put_object(
         request.bucket,
@@ -29,7 +28,7 @@ def put_object(request: S3Request) -> HttpResponse:
     return responses.empty(200, {"ETag": f'"{put.etag}"', **found})
 
 
-def get_object(request: S3Request) -> HttpResponseBase:
+def get_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (B049 to B057)"""
     parameters.check_version_id(request)
     part_number = parameters.read_part_number(request)
@@ -41,12 +40,10 @@ def get_object(request: S3Request) -> HttpResponseBase:
     if part_number is not None and found.parts_count:
         fields["x-amz-mp-parts-count"] = str(found.parts_count)
     status = 206 if found.span.partial else 200
-    if isinstance(found.body, bytes):
-        return responses.whole(found.body, status, fields)
-    return responses.streaming(found.body, status, fields)
+    return responses.whole(found.body, status, fields)
 
 
-def head_object(request: S3Request) -> HttpResponse:
+def head_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html (B049 to B057)"""
     parameters.check_version_id(request)
     part_number = parameters.read_part_number(request)
@@ -59,14 +56,14 @@ def head_object(request: S3Request) -> HttpResponse:
     return responses.whole(b"", 206 if span.partial else 200, fields)
 
 
-def delete_object(request: S3Request) -> HttpResponse:
+def delete_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html (B065)"""
     parameters.check_version_id(request)
     objects.delete_object(request.bucket, request.key, headers.conditions_of(request))
     return responses.empty(204)
 
 
-def delete_objects(request: S3Request) -> HttpResponse:
+def delete_objects(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (B066 to B070)"""
     if not _is_checked(request):
         raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")

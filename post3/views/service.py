@@ -1,17 +1,16 @@
 """Operations on the service."""
 
-from django.http import HttpResponse
-
 from ..errors import InvalidArgument
 from ..s3 import parameters, responses
 from ..s3.documents import Node
 from ..s3.request import S3Request
+from ..s3.responses import S3Response
 from ..services import buckets
 
 _MAX_BUCKETS = 10_000
 
 
-def list_buckets(request: S3Request) -> HttpResponse:
+def list_buckets(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html (B021, B022)"""
     query = request.query
     limit = parameters.page_size(request, "max-buckets", "max-buckets", _MAX_BUCKETS)

@@ -1,0 +1,114 @@
+"""Prepared statements on PostgreSQL by one call of libpq each, with parameters and results in binary.
+
+psycopg's own `execute` sends, polls and reads by calls of their own, each of which lets go of Python's lock and must win it
+back from the other threads; a single `PQexecPrepared` does so once (D14). It knows nothing of transactions, which psycopg
+begins, so it serves statements that stand by themselves.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from psycopg import Connection
+from psycopg.abc import AdaptContext
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
+from psycopg.errors import InvalidSqlStatementName, error_from_result
+from psycopg.pq import ExecStatus, Format
+
+_AUTO = PyFormat.AUTO
+_DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+class _Adapters(AdaptContext):
+    """A connection's adapters without the connection, which would never be let go of otherwise."""
+
+    def __init__(self, adapters: AdaptersMap) -> None:
+        self._adapters = adapters
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        return self._adapters
+
+    @property
+    def connection(self) -> None:
+        return None
+
+
+class Statements:
+    """The statements prepared on one connection, and the adapters of their values; for one thread at a time.
+
+    The adapters live as long as the connection: a new set would look a reader up for each column of each result.
+    """
+
+    def __init__(self, raw: Connection[Any]) -> None:
+        self._transformer = Transformer(_Adapters(raw.adapters))
+        #: (statement, types of its parameters) -> its name on the connection
+        self._names: dict[tuple[str, tuple[int, ...] | None], bytes] = {}
+
+    def fetch(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        transformer = self._transformer
+        result = self._run(raw, sql, params)
+        transformer.set_pgresult(result)
+        rows = transformer.load_rows(0, result.ntuples, tuple)
+        transformer.set_pgresult(None)  # or the bytes of an object stay until the next one
+        return rows
+
+    def execute(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> int:
+        return self._run(raw, sql, params).command_tuples or 0
+
+    def _run(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> Any:
+        transformer, names = self._transformer, self._names
+        values = transformer.dump_sequence(params, [_AUTO] * len(params))
+        while True:
+            name = names.get((sql, transformer.types))
+            known = name is not None
+            if name is None:
+                name = f"post3_{next(_numbers)}".encode()
+                _checked(raw, raw.pgconn.prepare(name, _numbered(sql), transformer.types))
+                names[sql, transformer.types] = name
+            try:
+                return _checked(raw, raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY))
+            except InvalidSqlStatementName:
+                # After a rollback psycopg deallocates every statement of the connection, ours too; nothing was run.
+                names.clear()
+                if not known:
+                    raise
+
+
+def fetch(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement by itself and return its rows. Raises psycopg's errors."""
+    return _statements_of(raw).fetch(raw, sql, params)
+
+
+def execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> int:
+    """Run a statement by itself and return how many rows it touched. Raises psycopg's errors."""
+    return _statements_of(raw).execute(raw, sql, params)
+
+
+def _statements_of(raw: Connection[Any]) -> Statements:
+    statements = _statements.get(raw)
+    if statements is None:
+        statements = _statements[raw] = Statements(raw)
+    return statements
+
+
+def _checked(raw: Connection[Any], result: Any) -> Any:
+    """Return libpq's result, or raise psycopg's error for it."""
+    if result.status not in _DONE:
+        raise error_from_result(result, encoding=raw.info.encoding)
+    return result
+
+
+_statements: WeakKeyDictionary[Connection[Any], Statements] = WeakKeyDictionary()
+#: Names never come twice, so that one that was forgotten here but lives on there is in nobody's way.
+_numbers = count()
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> bytes:
+    """Write `%s` as PostgreSQL's `$1`, `$2` and so on."""
+    first, *others = sql.split("%s")
+    numbered = first + "".join(f"${number}{text}" for number, text in enumerate(others, 1))
+    return numbered.replace("%%", "%").encode()
