@@ -12,6 +12,7 @@ S3 requests go around the middleware, whose sessions, CSRF and host checks are t
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from .conf import conf
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
+from .storage.base import Pieces
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone
 from .threads import Threads
 
@@ -37,6 +39,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: Bytes up to which a body is read before its request gets a thread.
 PREFETCH_SIZE = 256 * 1024
+#: Pieces that are read ahead of the one being sent, while the client takes each within `KEEPS_UP` seconds. For a slow client
+#: none is: a thousand of them hold one piece each.
+READ_AHEAD, KEEPS_UP = 2, 0.05
 
 
 class AroundMiddleware:
@@ -164,23 +169,43 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             if isinstance(response.body, bytes):
                 await send({"type": "http.response.body", "body": response.body})
+            elif isinstance(response.body, Pieces):
+                await self._send_pieces(response.body, receive, send)
             else:
-                await self._send_pieces(response, receive, send)
+                await self._send_iterated(response.body, send)
         finally:
             if not isinstance(response.body, bytes):
                 await self._threads.run(response.close)
 
-    async def _send_pieces(self, response: Answer, receive: Receive, send: Send) -> None:
-        client_gone = asyncio.get_running_loop().create_task(gone(receive))
+    async def _send_pieces(self, pieces: Pieces, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        client_gone = loop.create_task(gone(receive))
+        coming: deque[asyncio.Future[bytes]] = deque()
+        ahead = READ_AHEAD
         try:
             while not client_gone.done():
-                piece = await self._threads.run(next, response.body, None)
-                if piece is None:
+                self._read_ahead(pieces, coming, max(ahead, 1))
+                if not coming:
                     await send({"type": "http.response.body"})
-                    return
+                    break
+                piece = await coming.popleft()
+                self._read_ahead(pieces, coming, ahead)
+                began = loop.time()
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                ahead = READ_AHEAD if loop.time() - began < KEEPS_UP else 0
         finally:
             client_gone.cancel()
+            if coming:  # nobody else may close what they read
+                await asyncio.wait(coming)
+
+    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int) -> None:
+        while len(coming) < count and (read := pieces.claim()) is not None:
+            coming.append(self._threads.run(read))
+
+    async def _send_iterated(self, body: Iterator[bytes], send: Send) -> None:
+        while (piece := await self._threads.run(next, body, None)) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
 
 
 def _announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:

@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "streams": {"conf", "errors", "values"},
     "threads": set(),
     "routing": set(),
-    "handlers": {"conf", "errors", "values", "streams", "threads", "routing", "s3", "dispatch"},
+    "handlers": {"conf", "errors", "values", "streams", "threads", "routing", "s3", "storage.base", "dispatch"},
     "urls": {"dispatch", "views", "admin"},
     "admin": {"conf", "errors", "values", "models", "services"},
     "management": {"conf", "errors", "values", "services", "models", "storage"},

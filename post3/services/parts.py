@@ -1,11 +1,11 @@
 """The parts of an object that came by a multipart upload: each a blob, shared by copies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..models.rows import ObjectRow
 from ..models.sql import fetch
-from ..storage.base import BlobRef
+from ..storage.base import BlobRef, Pieces
 from ..storage.handler import storages
 from .sidecars import PartBlob
 
@@ -42,41 +42,45 @@ def find_part(row: ObjectRow, part_number: int) -> StoredPart | None:
     return StoredPart(*found[0]) if found else None
 
 
-def open_parts(row: ObjectRow, start: int, length: int) -> Iterator[bytes] | None:
+def open_parts(row: ObjectRow, start: int, length: int) -> Pieces | None:
     """Return the bytes of a span that may touch several parts; None where the object was overwritten since its row was read."""
     sql = f'{_PARTS} AND p."offset" < %s AND p."offset" + p.size > %s ORDER BY p.part_number'
     found = [StoredPart(*values) for values in fetch(sql, (row.id, row.sequence, start + length, start))]
     if sum(part.size for part in found) < length:
         return None
-    return PartsReader(found, start, length)
+    pieces = PartsPieces(found, start, length)
+    pieces.look()
+    return pieces
 
 
-class PartsReader:
-    """Opens one part after the other; the first one at once, so that its errors show before the answer begins."""
+class PartsPieces(Pieces):
+    """The bytes of one part after the other."""
 
     def __init__(self, parts: Sequence[StoredPart], start: int, length: int) -> None:
         self._parts = iter(parts)
         self._start, self._end = start, start + length
-        self._current = self._open_next()
+        self._current: Pieces | None = self._next_part()
 
-    def _open_next(self) -> Iterator[bytes] | None:
+    def look(self) -> None:
+        """Look at the first part, so that its errors show before the answer begins."""
+        if self._current is not None:
+            self._current.look()
+
+    def _next_part(self) -> Pieces | None:
         part = next(self._parts, None)
         if part is None:
             return None
         first = max(self._start, part.offset)
         last = min(self._end, part.offset + part.size)
-        return storages[part.storage_class].open(part.ref(), first - part.offset, last - first)
+        return storages[part.storage_class].pieces(part.ref(), first - part.offset, last - first)
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
+    def claim(self) -> Callable[[], bytes] | None:
         while self._current is not None:
-            piece = next(self._current, None)
-            if piece is not None:
-                return piece
-            self._current = self._open_next()
-        raise StopIteration
+            read = self._current.claim()
+            if read is not None:
+                return read
+            self._current = self._next_part()
+        return None
 
     def close(self) -> None:
         """Close the part that is open."""

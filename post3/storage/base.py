@@ -6,7 +6,7 @@ the catalogue first. A storage therefore never has to hide or reveal anything; i
 when `save` returns, durable once the catalogue's commit is, and able to delete what a crash left behind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,31 @@ class BlobMissing(StorageError):
     """The bytes the catalogue tells of are not there, or fewer than it tells."""
 
 
+class Pieces(Iterator[bytes]):
+    """The bytes of a range in pieces of about 1 MiB at most. Iterated over, each is read when it is asked for."""
+
+    def look(self) -> None:
+        """Make sure that the bytes are there. Raises BlobMissing, StorageError."""
+        raise NotImplementedError
+
+    def claim(self) -> Callable[[], bytes] | None:
+        """Return a function that reads the next piece; None after the last one. Does no I/O itself.
+
+        Several claimed pieces may be read at once, by different threads. The functions raise BlobMissing, StorageError.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of what is open. Pieces claimed before may still be read."""
+        raise NotImplementedError
+
+    def __next__(self) -> bytes:
+        read = self.claim()
+        if read is None:
+            raise StopIteration
+        return read()
+
+
 class Storage:
     """The interface every storage fulfils; `tests/storage/` holds the suite that all of them must pass.
 
@@ -73,12 +98,18 @@ class Storage:
         """
         raise NotImplementedError
 
-    def open(self, ref: BlobRef, start: int, length: int) -> Iterator[bytes]:
-        """Return the `length` bytes from `start` (both within the blob) as an iterator of pieces of about 1 MiB at most.
+    def open(self, ref: BlobRef, start: int, length: int) -> Pieces:
+        """Return the `length` bytes from `start` (both within the blob).
 
         The first error shows at the call, not at the first piece: raises BlobMissing and StorageError at once where
-        the bytes are not there. Successive pieces may be asked for by different threads. The iterator has a `close()`.
+        the bytes are not there.
         """
+        pieces = self.pieces(ref, start, length)
+        pieces.look()
+        return pieces
+
+    def pieces(self, ref: BlobRef, start: int, length: int) -> Pieces:
+        """Return the same as `open` without looking whether the bytes are there. Does no I/O."""
         raise NotImplementedError
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:

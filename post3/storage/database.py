@@ -9,9 +9,9 @@ This module alone touches the table of `Block`.
 """
 
 import logging
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +19,7 @@ from django.db import Error, InterfaceError, OperationalError, connection
 
 from post3.models import sql
 
-from .base import KIB, MIB, BlobMissing, BlobRef, Storage, StorageError, Stream
+from .base import KIB, MIB, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class DatabaseStorage(Storage):
             raise
         return size
 
-    def open(self, ref: BlobRef, start: int, length: int) -> Iterator[bytes]:
-        return BlockReader(self, ref, start, length)
+    def pieces(self, ref: BlobRef, start: int, length: int) -> "BlockPieces":
+        return BlockPieces(self, ref, start, length)
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:
         if (target.block_size or self.block_size) != source.block_size:
@@ -108,11 +108,15 @@ class DatabaseStorage(Storage):
     def inline_select(self, blob_id: str) -> str:
         return f'(SELECT data FROM post3_block WHERE blob_id = {blob_id} AND "index" = 0)'
 
-    def fetch_piece(self, ref: BlobRef, position: int, most: int) -> bytes:
-        """Return at most `most` bytes from `position`, none beyond the block it is in nor beyond `PIECE`."""
+    def piece_size(self, ref: BlobRef, position: int, most: int) -> int:
+        """Return how many bytes a piece from `position` has: none beyond the block it begins in, nor beyond `PIECE`."""
+        block_size = ref.block_size or self.block_size
+        return min(most, block_size - position % block_size, PIECE)
+
+    def fetch_piece(self, ref: BlobRef, position: int, wanted: int) -> bytes:
+        """Return `wanted` bytes from `position`, all of one block."""
         block_size = ref.block_size or self.block_size
         index, offset = divmod(position, block_size)
-        wanted = min(most, block_size - offset, PIECE)
         where = 'FROM post3_block WHERE blob_id = %s AND "index" = %s'
         if wanted == min(block_size, ref.size - index * block_size):
             statement, params = f"SELECT data {where}", [ref.id, index]
@@ -144,36 +148,33 @@ class DatabaseStorage(Storage):
         return f"blob {ref.id} of storage class {self.storage_class}"
 
 
-class BlockReader:
-    """The bytes of a range, a block or less at a time, each on the connection of the thread that asks."""
+class BlockPieces(Pieces):
+    """The bytes of a range, a block or less at a time, each on the connection of the thread that reads it."""
 
     def __init__(self, storage: DatabaseStorage, ref: BlobRef, start: int, length: int) -> None:
         self._storage, self._ref = storage, ref
         self._position, self._end = start, start + length
-        self._lock = threading.Lock()
-        # Now rather than at the first piece, so that missing bytes are an error and not a broken-off answer.
-        self._first = self._fetch() if length > 0 else b""
+        self._first: bytes | None = None
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
+    def look(self) -> None:
+        """Read the first piece, so that missing bytes are an error and not a broken-off answer."""
+        read = self.claim()
+        self._first = read() if read else None
 
-    def __next__(self) -> bytes:
-        with self._lock:
-            piece, self._first = self._first or self._fetch(), b""
-        if not piece:
-            raise StopIteration
-        return piece
+    def claim(self) -> Callable[[], bytes] | None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return lambda: first
+        if self._position >= self._end:
+            return None
+        position = self._position
+        wanted = self._storage.piece_size(self._ref, position, self._end - position)
+        self._position += wanted
+        return partial(self._storage.fetch_piece, self._ref, position, wanted)
 
     def close(self) -> None:
         """Give no further piece. There is nothing to release."""
-        self._end, self._first = 0, b""
-
-    def _fetch(self) -> bytes:
-        if self._position >= self._end:
-            return b""
-        piece = self._storage.fetch_piece(self._ref, self._position, self._end - self._position)
-        self._position += len(piece)
-        return piece
+        self._position, self._first = self._end, None
 
 
 class _PieceStream:

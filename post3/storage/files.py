@@ -2,9 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 
-from .base import MIB, BlobMissing, StorageError
+from .base import MIB, BlobMissing, Pieces, StorageError
 
 #: Bytes of the longest piece a reader is given.
 PIECE = MIB
@@ -41,46 +42,62 @@ def copy_bytes(source: int, target: int, size: int) -> None:
         done += len(piece)
 
 
-class FileReader:
-    """The bytes of a range of an open file, which it closes at the end."""
+class FilePieces(Pieces):
+    """The bytes of a range of a file, opened by the first who needs it, closed when all are read."""
 
-    def __init__(self, file: int, path: str, start: int, length: int) -> None:
-        self._path = path
+    def __init__(self, open_file: Callable[[], int], path: str, start: int, length: int) -> None:
+        self._open_file, self._path = open_file, path
         self._position, self._end = start, start + length
         # Guards the descriptor: one closed during a pread could by then be another file's.
         self._lock = threading.Lock()
-        self._file = file
+        self._file, self._reading = -1, 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
+    def look(self) -> None:
         with self._lock:
-            if self._file < 0 or self._position >= self._end:
-                self._close()
-                raise StopIteration
-            try:
-                piece = os.pread(self._file, min(PIECE, self._end - self._position), self._position)
-            except OSError as error:
-                self._close()
-                raise StorageError(f"cannot read {self._path}: {error.strerror}") from error
-            if not piece:
-                self._close()
-                raise BlobMissing(f"{self._path} ended after {self._position} of {self._end} bytes")
-            self._position += len(piece)
+            self._file = self._open_file()
+
+    def claim(self) -> Callable[[], bytes] | None:
+        with self._lock:
             if self._position >= self._end:
-                self._close()  # no later: whoever reads may not ask again once they have all they want
-            return piece
+                return None
+            position, wanted = self._position, min(PIECE, self._end - self._position)
+            self._position += wanted
+            self._reading += 1
+            return partial(self._read, position, wanted)
 
     def close(self) -> None:
-        """Close the file; no further piece comes."""
         with self._lock:
-            self._close()
+            self._position = self._end
+            self._close_if_done()
 
     def __del__(self) -> None:
-        self._close()
+        self._reading, self._position = 0, self._end
+        self._close_if_done()
 
-    def _close(self) -> None:
-        file, self._file = self._file, -1
-        if file >= 0:
+    def _read(self, position: int, wanted: int) -> bytes:
+        try:
+            with self._lock:
+                if self._file < 0:
+                    self._file = self._open_file()
+            return self._read_all(position, wanted)
+        finally:
+            with self._lock:
+                self._reading -= 1
+                self._close_if_done()
+
+    def _read_all(self, position: int, wanted: int) -> bytes:
+        try:
+            data = piece = os.pread(self._file, wanted, position)
+            while piece and len(data) < wanted:
+                piece = os.pread(self._file, wanted - len(data), position + len(data))
+                data += piece
+        except OSError as error:
+            raise StorageError(f"cannot read {self._path}: {error.strerror}") from error
+        if len(data) < wanted:
+            raise BlobMissing(f"{self._path} ended after {position + len(data)} of {self._end} bytes")
+        return data
+
+    def _close_if_done(self) -> None:
+        if self._file >= 0 and self._reading <= 0 and self._position >= self._end:
+            file, self._file = self._file, -1
             os.close(file)

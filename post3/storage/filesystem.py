@@ -16,10 +16,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from urllib.parse import quote
 
 from .base import MIB, BlobMissing, BlobRef, Storage, StorageError, Stream
-from .files import FileReader, copy_bytes, sync_data, write_all
+from .files import FilePieces, copy_bytes, sync_data, write_all
 
 #: Where files are written before they have a name. No bucket's name starts with a dot.
 TEMPORARY = ".tmp"
@@ -68,19 +69,12 @@ class FilesystemStorage(Storage):
                 size += len(piece)
         return size
 
-    def open(self, ref: BlobRef, start: int, length: int) -> Iterator[bytes]:
-        file = self._open_file(ref.name)
-        try:
-            self._check_size(file, ref.name, start + length)
-            return FileReader(file, self._full_path(ref.name), start, length)
-        except BaseException:
-            os.close(file)
-            raise
+    def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
+        return FilePieces(partial(self._open_whole, ref.name, start + length), self._full_path(ref.name), start, length)
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:
-        file = self._open_file(source.name)
+        file = self._open_whole(source.name, source.size)
         try:
-            self._check_size(file, source.name, source.size)
             with self._written_aside(target.name) as copy, self._telling("copy", source.name):
                 copy_bytes(file, copy, source.size)
         finally:
@@ -161,6 +155,16 @@ class FilesystemStorage(Storage):
             raise
         finally:
             os.close(aside)
+
+    def _open_whole(self, name: str, size: int) -> int:
+        """Open a file of at least `size` bytes for reading. Raises BlobMissing where it is not there, or shorter."""
+        file = self._open_file(name)
+        try:
+            self._check_size(file, name, size)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
 
     def _open_file(self, name: str) -> int:
         """Open a file for reading. Raises BlobMissing where it is not there."""
