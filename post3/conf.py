@@ -45,8 +45,11 @@ class Settings:
     #: Worker threads of one server process that answer requests; each keeps one database connection. Few, because they share
     #: Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
     THREADS: int = Setting(4)
-    #: Further threads of one server process for bodies too large to be buffered; each keeps one database connection.
+    #: Further threads of one server process that run at once for bodies too large to be buffered; each keeps one database
+    #: connection.
     UPLOAD_THREADS: int = Setting(16)
+    #: Large bodies of one server process that may wait for slow clients beside those; they keep no database connection.
+    PARKED_UPLOADS: int = Setting(1000)
 
 
 conf = Settings()

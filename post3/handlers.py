@@ -30,9 +30,9 @@ from .conf import conf
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
-from .storage.base import Pieces
+from .storage.base import PIECE, Pieces
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone
-from .threads import Threads
+from .threads import ParkingThreads, Threads
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -40,8 +40,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: Bytes up to which a body is read before its request gets a thread.
 PREFETCH_SIZE = 256 * 1024
 #: Pieces that are read ahead of the one being sent, while the client takes each within `KEEPS_UP` seconds. For a slow client
-#: none is: a thousand of them hold one piece each.
+#: none is, and its pieces are of `SLOW_PIECE` bytes: a thousand of them hold one each.
 READ_AHEAD, KEEPS_UP = 2, 0.05
+SLOW_PIECE = 128 * 1024
 
 
 class AroundMiddleware:
@@ -99,7 +100,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self._answer = answer
         self.load_middleware(is_async=False)
         self._threads = Threads(conf.THREADS, "post3")
-        self._upload_threads = Threads(conf.UPLOAD_THREADS, "post3-upload")
+        self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
         self._mount: Mount | None = find_mount()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -126,7 +127,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         body: MemoryBody | StreamedBody
         if length is not None and length <= PREFETCH_SIZE:
             body = await MemoryBody.receive(receive, length, expects_continue)
-            threads = self._threads
+            threads: Threads | ParkingThreads = self._threads
         else:
             body = StreamedBody(asyncio.get_running_loop(), receive)
             threads = self._upload_threads
@@ -181,25 +182,29 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         loop = asyncio.get_running_loop()
         client_gone = loop.create_task(gone(receive))
         coming: deque[asyncio.Future[bytes]] = deque()
-        ahead = READ_AHEAD
+        keeps_up = True
         try:
             while not client_gone.done():
-                self._read_ahead(pieces, coming, max(ahead, 1))
+                self._read_ahead(pieces, coming, READ_AHEAD if keeps_up else 1, keeps_up)
                 if not coming:
                     await send({"type": "http.response.body"})
                     break
                 piece = await coming.popleft()
-                self._read_ahead(pieces, coming, ahead)
+                if keeps_up:
+                    self._read_ahead(pieces, coming, READ_AHEAD, keeps_up)
                 began = loop.time()
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                ahead = READ_AHEAD if loop.time() - began < KEEPS_UP else 0
+                del piece
+                # The server takes a piece at once, and waits only when it is given the next: so it is given nothing first.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
+                keeps_up = loop.time() - began < KEEPS_UP
         finally:
             client_gone.cancel()
             if coming:  # nobody else may close what they read
                 await asyncio.wait(coming)
 
-    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int) -> None:
-        while len(coming) < count and (read := pieces.claim()) is not None:
+    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, keeps_up: bool) -> None:
+        while len(coming) < count and (read := pieces.claim(PIECE if keeps_up else SLOW_PIECE)) is not None:
             coming.append(self._threads.run(read))
 
     async def _send_iterated(self, body: Iterator[bytes], send: Send) -> None:

@@ -6,12 +6,14 @@ announced never becomes an object.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from io import RawIOBase
 from typing import Any
 
 from .errors import IncompleteBody, RequestTimeout
+from .parking import PATIENCE, parked
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -84,7 +86,9 @@ class StreamedBody:
     def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive) -> None:
         self._loop, self._receive = loop, receive
         self._pieces: deque[bytes] = deque()
-        self._buffered = 0
+        #: Bytes buffered, and how many the reader waits for.
+        self._buffered = self._wanted = 0
+        self._arrived = 0.0
         self._ended = self._cut = False
         self._filled = threading.Condition()
         self._room = asyncio.Event()
@@ -98,9 +102,7 @@ class StreamedBody:
         missing = size if size >= 0 else 1 << 62
         with self._filled:
             while missing > 0:
-                while not self._pieces and not self._ended:
-                    if not self._filled.wait(READ_TIMEOUT):
-                        raise RequestTimeout()
+                self._wait_for(min(missing, BUFFER_SIZE))
                 if not self._pieces:
                     if self._cut:
                         raise IncompleteBody()
@@ -113,6 +115,27 @@ class StreamedBody:
                 missing -= len(piece)
                 self._take(len(piece))
         return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _wait_for(self, count: int) -> None:
+        """Wait for that many bytes or the end. Where it takes long, the thread's place is another's meanwhile."""
+        self._wanted = count
+        if self._filled.wait_for(lambda: self._ended or self._buffered >= count, PATIENCE):
+            return
+        self._filled.release()
+        try:
+            with parked():
+                self._wait_patiently(count)
+        finally:
+            self._filled.acquire()
+
+    def _wait_patiently(self, count: int) -> None:
+        began = time.monotonic()
+        with self._filled:
+            while not self._ended and self._buffered < count:
+                left = max(began, self._arrived) + READ_TIMEOUT - time.monotonic()
+                if left <= 0:
+                    raise RequestTimeout()
+                self._filled.wait(left)
 
     def _take(self, count: int) -> None:
         was_full = self._buffered >= BUFFER_SIZE
@@ -141,7 +164,9 @@ class StreamedBody:
             if piece:
                 self._pieces.append(piece)
                 self._buffered += len(piece)
-                self._filled.notify()
+                self._arrived = time.monotonic()
+                if self._buffered >= self._wanted:  # a thread woken for less would fight for Python's lock in vain
+                    self._filled.notify()
             full = self._buffered >= BUFFER_SIZE
             if full:
                 self._room.clear()

@@ -6,9 +6,15 @@ and chains them. Here a call is a tuple in a queue and a future of the loop (doc
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
+
+from django.db import connections
+
+from . import parking
 
 Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
@@ -44,23 +50,107 @@ class Threads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            future, function, arguments = job
-            result, error = None, None
-            try:
-                result = function(*arguments)
-            except BaseException as raised:
-                error = raised
-            try:
-                future.get_loop().call_soon_threadsafe(self._finish, future, result, error)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                return
-            del job, future, function, arguments, result, error  # or the last call's objects live until the next
+            _call(job, self._finished)
+            del job  # or the last call's objects live until the next
 
-    def _finish(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    def _finished(self) -> None:
         self._unfinished -= 1
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+
+
+class ParkingThreads:
+    """At most `size` running threads, and up to `parked` more that wait for their clients (`parking.parked`).
+
+    A thread that waits keeps its stack alone: neither a place nor a database connection. So slow clients, who need neither for
+    most of their time, keep nobody out. All methods but `give_up` and `take_again` are for the event loop's own thread.
+    """
+
+    def __init__(self, size: int, parked: int, name: str) -> None:
+        self._size, self._most, self._name = size, size + parked, name
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._running = self._waiting = self._count = 0
+        self._ended = False
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        """Call a function on one of the threads; return its result as a future."""
+        future = asyncio.get_running_loop().create_future()
+        with self._changed:
+            self._jobs.append((future, function, arguments))
+            self._offer_place()
+        return future
+
+    def shutdown(self) -> None:
+        """Let the threads end after what they are at; calls that wait are cancelled."""
+        with self._changed:
+            self._ended = True
+            while self._jobs:
+                self._jobs.popleft()[0].cancel()
+            self._changed.notify_all()
+
+    def give_up(self) -> None:
+        """Let another thread run instead of the calling one."""
+        with self._changed:
+            self._running -= 1
+            self._offer_place()
+
+    def take_again(self) -> None:
+        """Wait for a place to go on."""
+        with self._changed:
+            while self._running >= self._size:
+                self._changed.wait()
+            self._running += 1
+
+    def _offer_place(self) -> None:
+        """Have a free place taken by a call that waits, or by a thread that wants to go on."""
+        self._changed.notify_all()
+        if self._waiting < min(len(self._jobs), self._size - self._running) and self._count < self._most:
+            self._count += 1
+            threading.Thread(target=self._work, name=f"{self._name}-{self._count}").start()
+
+    def _work(self) -> None:
+        parking.occupy(self)
+        while (job := self._next()) is not None:
+            try:
+                _call(job, None)
+            finally:
+                del job  # or the last call's objects live until the next
+                self.give_up()
+        connections.close_all()
+
+    def _next(self) -> Job | None:
+        """Wait for a place and a call; None where the thread shall end. No more stay, with their connections, than may run."""
+        with self._changed:
+            self._waiting += 1
+            try:
+                while not (self._jobs and self._running < self._size):
+                    if self._ended or self._waiting + self._running > self._size:
+                        self._count -= 1
+                        return None
+                    self._changed.wait()
+                self._running += 1
+                return self._jobs.popleft()
+            finally:
+                self._waiting -= 1
+
+
+def _call(job: Job, finished: Callable[[], None] | None) -> None:
+    """Make a call and hand its outcome to the event loop; `finished` is called there too."""
+    future, function, arguments = job
+    result, error = None, None
+    try:
+        result = function(*arguments)
+    except BaseException as raised:
+        error = raised
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        future.get_loop().call_soon_threadsafe(_finish, future, result, error, finished)
+
+
+def _finish(future: asyncio.Future[Any], result: Any, error: BaseException | None, finished: Callable[[], None] | None) -> None:
+    if finished is not None:
+        finished()
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

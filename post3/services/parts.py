@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..models.rows import ObjectRow
 from ..models.sql import fetch
-from ..storage.base import BlobRef, Pieces
+from ..storage.base import PIECE, BlobRef, Pieces
 from ..storage.handler import storages
 from .sidecars import PartBlob
 
@@ -74,9 +74,9 @@ class PartsPieces(Pieces):
         last = min(self._end, part.offset + part.size)
         return storages[part.storage_class].pieces(part.ref(), first - part.offset, last - first)
 
-    def claim(self) -> Callable[[], bytes] | None:
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
         while self._current is not None:
-            read = self._current.claim()
+            read = self._current.claim(most)
             if read is not None:
                 return read
             self._current = self._next_part()

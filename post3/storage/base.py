@@ -41,15 +41,21 @@ class BlobMissing(StorageError):
     """The bytes the catalogue tells of are not there, or fewer than it tells."""
 
 
+#: Bytes of the longest piece a reader is given.
+PIECE = MIB
+#: Bytes of the first piece of a range of more than `LONG` bytes: whether its reader is slow, shows only then.
+FIRST_PIECE, LONG = 256 * KIB, 8 * MIB
+
+
 class Pieces(Iterator[bytes]):
-    """The bytes of a range in pieces of about 1 MiB at most. Iterated over, each is read when it is asked for."""
+    """The bytes of a range in pieces of at most `PIECE` bytes. Iterated over, each is read when it is asked for."""
 
     def look(self) -> None:
         """Make sure that the bytes are there. Raises BlobMissing, StorageError."""
         raise NotImplementedError
 
-    def claim(self) -> Callable[[], bytes] | None:
-        """Return a function that reads the next piece; None after the last one. Does no I/O itself.
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+        """Return a function that reads the next piece, of at most `most` bytes; None after the last one. Does no I/O itself.
 
         Several claimed pieces may be read at once, by different threads. The functions raise BlobMissing, StorageError.
         """

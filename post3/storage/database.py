@@ -19,7 +19,7 @@ from django.db import Error, InterfaceError, OperationalError, connection
 
 from post3.models import sql
 
-from .base import KIB, MIB, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stream
+from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 COPY_BATCH, DELETE_BATCH = 16, 64
 #: A block is read and written whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
-#: Bytes of the longest piece a reader is given.
-PIECE = MIB
 
 # {relaxed} is a condition that always holds; see `_run`.
 INSERT = 'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, %s, %s WHERE {relaxed}'
@@ -109,9 +107,9 @@ class DatabaseStorage(Storage):
         return f'(SELECT data FROM post3_block WHERE blob_id = {blob_id} AND "index" = 0)'
 
     def piece_size(self, ref: BlobRef, position: int, most: int) -> int:
-        """Return how many bytes a piece from `position` has: none beyond the block it begins in, nor beyond `PIECE`."""
+        """Return how many bytes a piece from `position` has: none beyond the block it begins in."""
         block_size = ref.block_size or self.block_size
-        return min(most, block_size - position % block_size, PIECE)
+        return min(most, block_size - position % block_size)
 
     def fetch_piece(self, ref: BlobRef, position: int, wanted: int) -> bytes:
         """Return `wanted` bytes from `position`, all of one block."""
@@ -158,17 +156,17 @@ class BlockPieces(Pieces):
 
     def look(self) -> None:
         """Read the first piece, so that missing bytes are an error and not a broken-off answer."""
-        read = self.claim()
+        read = self.claim(FIRST_PIECE if self._end - self._position > LONG else PIECE)
         self._first = read() if read else None
 
-    def claim(self) -> Callable[[], bytes] | None:
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
         if self._first is not None:
             first, self._first = self._first, None
             return lambda: first
         if self._position >= self._end:
             return None
         position = self._position
-        wanted = self._storage.piece_size(self._ref, position, self._end - position)
+        wanted = self._storage.piece_size(self._ref, position, min(most, self._end - position))
         self._position += wanted
         return partial(self._storage.fetch_piece, self._ref, position, wanted)
 

@@ -5,10 +5,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from .base import MIB, BlobMissing, Pieces, StorageError
-
-#: Bytes of the longest piece a reader is given.
-PIECE = MIB
+from .base import FIRST_PIECE, LONG, MIB, PIECE, BlobMissing, Pieces, StorageError
 
 
 def write_all(file: int, data: bytes) -> None:
@@ -47,7 +44,8 @@ class FilePieces(Pieces):
 
     def __init__(self, open_file: Callable[[], int], path: str, start: int, length: int) -> None:
         self._open_file, self._path = open_file, path
-        self._position, self._end = start, start + length
+        self._start = self._position = start
+        self._end = start + length
         # Guards the descriptor: one closed during a pread could by then be another file's.
         self._lock = threading.Lock()
         self._file, self._reading = -1, 0
@@ -56,11 +54,13 @@ class FilePieces(Pieces):
         with self._lock:
             self._file = self._open_file()
 
-    def claim(self) -> Callable[[], bytes] | None:
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
         with self._lock:
             if self._position >= self._end:
                 return None
-            position, wanted = self._position, min(PIECE, self._end - self._position)
+            if self._position == self._start and self._end - self._start > LONG:
+                most = min(most, FIRST_PIECE)
+            position, wanted = self._position, min(most, self._end - self._position)
             self._position += wanted
             self._reading += 1
             return partial(self._read, position, wanted)

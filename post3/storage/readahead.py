@@ -8,6 +8,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
+from ..parking import PATIENCE, parked
 from .base import MIB, Stream
 
 #: Pieces read ahead at most; each is at most `PIECE` bytes.
@@ -45,15 +46,20 @@ class ReadAhead:
         return piece[:size] if self._rest else piece
 
     def _next(self) -> bytes:
+        if not self._wait(PATIENCE):
+            with parked():
+                self._wait(None)
         with self._changed:
-            while not self._pieces and not self._ended:
-                self._changed.wait()
             if self._pieces:
                 self._changed.notify_all()
                 return self._pieces.popleft()
             if self._error is not None:
                 raise self._error
             return b""
+
+    def _wait(self, seconds: float | None) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._pieces or self._ended, seconds)
 
     def _fill(self) -> None:
         error: BaseException | None = None
