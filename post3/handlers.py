@@ -39,10 +39,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: Bytes up to which a body is read before its request gets a thread.
 PREFETCH_SIZE = 256 * 1024
-#: Pieces that are read ahead of the one being sent, while the client takes each within `KEEPS_UP` seconds. For a slow client
-#: none is, and its pieces are of `SLOW_PIECE` bytes: a thousand of them hold one each.
-READ_AHEAD, KEEPS_UP = 2, 0.05
-SLOW_PIECE = 128 * 1024
+#: Pieces that are read ahead of the one being sent, while the client takes each within `KEEPS_UP` seconds and took `PROOF` bytes:
+#: the system's own buffers take the first of them at once, however slow the client is.
+READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
+#: Bytes of the pieces of all others, but for the first: a thousand slow clients hold one each.
+SMALL_PIECE = 256 * 1024
 
 
 class AroundMiddleware:
@@ -182,30 +183,29 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         loop = asyncio.get_running_loop()
         client_gone = loop.create_task(gone(receive))
         coming: deque[asyncio.Future[bytes]] = deque()
-        keeps_up = True
+        sent, ahead = 0, 0
         try:
             while not client_gone.done():
-                self._read_ahead(pieces, coming, READ_AHEAD if keeps_up else 1, keeps_up)
+                self._read_ahead(pieces, coming, ahead or 1, PIECE if ahead or not sent else SMALL_PIECE)
                 if not coming:
                     await send({"type": "http.response.body"})
                     break
                 piece = await coming.popleft()
-                if keeps_up:
-                    self._read_ahead(pieces, coming, READ_AHEAD, keeps_up)
-                began = loop.time()
+                self._read_ahead(pieces, coming, ahead, PIECE)
+                began, sent = loop.time(), sent + len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 del piece
                 # The server takes a piece at once, and waits only when it is given the next: so it is given nothing first.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
-                keeps_up = loop.time() - began < KEEPS_UP
+                ahead = READ_AHEAD if loop.time() - began < KEEPS_UP and sent >= PROOF else 0
         finally:
             client_gone.cancel()
             if coming:  # nobody else may close what they read
                 await asyncio.wait(coming)
 
-    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, keeps_up: bool) -> None:
-        while len(coming) < count and (read := pieces.claim(PIECE if keeps_up else SLOW_PIECE)) is not None:
-            coming.append(self._threads.run(read))
+    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
+        while len(coming) < count and (read := pieces.claim(most)) is not None:
+            coming.append(self._threads.run_aside(read))
 
     async def _send_iterated(self, body: Iterator[bytes], send: Send) -> None:
         while (piece := await self._threads.run(next, body, None)) is not None:

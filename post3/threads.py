@@ -20,19 +20,35 @@ Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class Threads:
-    """At most `size` threads, started as needed. All methods are for the event loop's own thread."""
+    """At most `size` threads, started as needed. All methods are for the event loop's own thread.
+
+    Where both wait, calls of `run` and of `run_aside` take turns: a thousand downloads that want their next pieces would
+    otherwise stand before every request.
+    """
 
     def __init__(self, size: int, name: str) -> None:
         self._size, self._name = size, name
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._calls: deque[Job] = deque()
+        self._asides: deque[Job] = deque()
+        #: A truth for each call that waits in either; a lie for a thread that shall end.
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        self._aside_next = False
         self._threads: list[threading.Thread] = []
         self._unfinished = 0
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         """Call a function on one of the threads; return its result as a future."""
+        return self._run(self._calls, function, arguments)
+
+    def run_aside(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        """Do the same, for a call that is one of many of its kind."""
+        return self._run(self._asides, function, arguments)
+
+    def _run(self, calls: deque[Job], function: Callable[..., Any], arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         self._unfinished += 1
-        self._jobs.put((future, function, arguments))
+        calls.append((future, function, arguments))
+        self._tokens.put(True)
         if self._unfinished > len(self._threads) < self._size:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}")
             self._threads.append(thread)
@@ -41,17 +57,26 @@ class Threads:
 
     def shutdown(self) -> None:
         """Let the threads end after what they are at; calls that wait are cancelled."""
-        while not self._jobs.empty():
-            job = self._jobs.get()
-            if job is not None:
-                job[0].cancel()
+        while not self._tokens.empty():
+            if self._tokens.get():
+                self._take()[0].cancel()
         for _ in self._threads:
-            self._jobs.put(None)
+            self._tokens.put(False)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while self._tokens.get():
+            job = self._take()
             _call(job, self._finished)
             del job  # or the last call's objects live until the next
+
+    def _take(self) -> Job:
+        """Return a call that waits; there is one, because its token was taken."""
+        while True:
+            self._aside_next = not self._aside_next
+            first, second = (self._asides, self._calls) if self._aside_next else (self._calls, self._asides)
+            for calls in (first, second):
+                with suppress(IndexError):  # empty, or another thread was quicker
+                    return calls.popleft()
 
     def _finished(self) -> None:
         self._unfinished -= 1
