@@ -45,28 +45,29 @@ class SavedBytes:
     discard: Callable[[], None]
 
 
-def needs_bucket_first(storage: Storage, length: int) -> bool:
+def needs_bucket_first(storage: Storage, bucket: str, length: int) -> bool:
     """Whether the bucket must be looked up before bytes are taken, because the publishing statement would tell too late."""
-    return length > storage.inline_insert_size
+    return length > storage.inline_insert_size and not (length <= AT_HAND_SIZE and storage.has_place(bucket))
 
 
-def save(storage: Storage, bucket: str, key: str, payload: Payload, *, ahead: bool = True) -> SavedBytes:
+def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described: bool, ahead: bool = True) -> SavedBytes:
     """Save a body to its end, which verifies it. Leaves nothing behind where it raises: S3Error, StorageError.
 
+    `described`: a sidecar of the bytes' own name follows, where the storage has such, before anything is published.
     `ahead`: the body may be read on another thread, which it may not where it reads the catalogue's database.
     """
     if payload.length == 0:
         payload.read(1)
         return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", no_blob(), _nothing)
     if payload.length <= AT_HAND_SIZE:
-        return _save_at_hand(storage, bucket, key, payload)
+        return _save_at_hand(storage, bucket, key, payload, described)
     if not ahead:
         return _save_pending(storage, bucket, key, payload, payload)
     with ReadAhead(payload) as stream:
         return _save_pending(storage, bucket, key, payload, stream)
 
 
-def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload) -> SavedBytes:
+def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, described: bool) -> SavedBytes:
     data = read_whole(payload)
     now = datetime.now(UTC)
     if len(data) <= storage.inline_insert_size:
@@ -76,7 +77,10 @@ def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload) -> 
     if storage.block_size:  # blocks need their blob's row
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
     ref = BlobRef(0, storage.new_name(bucket, key), 0, 0)
-    storage.save(ref, io.BytesIO(data))
+    if described and storage.describes:
+        storage.save_at_hand(ref, data)
+    else:
+        storage.save(ref, io.BytesIO(data))
     step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, 0, now)
     return SavedBytes(len(data), ref.name, step, lambda: storage.delete(ref))
 

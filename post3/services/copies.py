@@ -91,7 +91,7 @@ def _copy_bytes(
     find_bucket(bucket)
     opened = open_object(*source, Conditions(if_match=row.etag))
     payload = CopiedPayload(opened, row.checksum_algorithm or DEFAULT_ALGORITHM)
-    saved = blobs.save(storage, bucket, like.key, payload, ahead=False)
+    saved = blobs.save(storage, bucket, like.key, payload, described=True, ahead=False)
     new = replace(
         like,
         etag=payload.md5,

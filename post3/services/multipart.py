@@ -93,7 +93,7 @@ def upload_part(upload: MultipartUpload, bucket: str, part_number: int, payload:
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
             f"actual checksum Type: {payload.checksum_algorithm.lower()}"
         )
-    saved = blobs.save(storage, bucket, upload.key, payload)
+    saved = blobs.save(storage, bucket, upload.key, payload, described=False)
     part = UploadPart(
         upload=upload,
         part_number=part_number,

@@ -70,9 +70,9 @@ def put_object(
     """
     check_key(key)
     storage = blobs.storage_for(description.storage_class)
-    if blobs.needs_bucket_first(storage, payload.length):
+    if blobs.needs_bucket_first(storage, bucket, payload.length):
         find_bucket(bucket)
-    saved = blobs.save(storage, bucket, key, payload)
+    saved = blobs.save(storage, bucket, key, payload, described=True)
     new = NewObject(
         key=key,
         owner_id=owner_id,

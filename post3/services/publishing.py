@@ -86,7 +86,7 @@ def publish(
         delete_sidecars([new.sidecar])
         raise
     if written.old_sidecar and written.old_sidecar != new.sidecar:
-        delete_sidecars([written.old_sidecar])
+        delete_sidecars([written.old_sidecar], durable=False)  # the new one of the same key is
 
 
 def _publish_with_care(
@@ -124,7 +124,7 @@ def lock_latest(bucket: str, key: str) -> str | None:
     return etag
 
 
-def delete_sidecars(names: Iterable[str | None]) -> None:
+def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
     """Delete descriptions of what is no more, in whichever storage they are.
 
     A failure is logged, for the catalogue has decided; nothing removes what is left then.
@@ -133,7 +133,7 @@ def delete_sidecars(names: Iterable[str | None]) -> None:
     for name in filter(None, names):
         for storage in describing:
             try:
-                storage.delete_sidecar(name)
+                storage.delete_sidecar(name, durable)
             except StorageError:
                 logger.exception("A description was left behind: %s", name)
 

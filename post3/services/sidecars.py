@@ -55,4 +55,5 @@ def describe(bucket: str, new: NewObject, blob_name: str, parts: Sequence[PartBl
             for part in parts
         ],
     }
-    return json.dumps(document, ensure_ascii=False, indent=1).encode()
+    # Without `indent`, with which json is Python throughout and takes 85 µs instead of 8.
+    return json.dumps(document, ensure_ascii=False).encode()

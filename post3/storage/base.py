@@ -6,6 +6,7 @@ the catalogue first. A storage therefore never has to hide or reveal anything; i
 when `save` returns, durable once the catalogue's commit is, and able to delete what a crash left behind.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -104,6 +105,17 @@ class Storage:
         """
         raise NotImplementedError
 
+    def save_at_hand(self, ref: BlobRef, data: bytes) -> None:
+        """Save bytes that are all there and whose sidecar follows; they are durable once `write_sidecar` returned.
+
+        Raises StorageError.
+        """
+        self.save(ref, io.BytesIO(data))
+
+    def has_place(self, bucket: str) -> bool:
+        """Whether bytes for that bucket can be saved and deleted again without a trace, should the bucket not exist."""
+        return False
+
     def open(self, ref: BlobRef, start: int, length: int) -> Pieces:
         """Return the `length` bytes from `start` (both within the blob).
 
@@ -133,8 +145,11 @@ class Storage:
     def write_sidecar(self, name: str, document: bytes) -> None:
         """Keep a description under `name` (from `new_name`), durable when it returns. Only where `describes`."""
 
-    def delete_sidecar(self, name: str) -> None:
-        """Delete a description; nothing there is no error. Only where `describes`."""
+    def delete_sidecar(self, name: str, durable: bool = True) -> None:
+        """Delete a description; nothing there is no error. Only where `describes`.
+
+        Not `durable`: a power cut may bring it back, which does no harm where a newer one of the same key is there.
+        """
 
     def sweep(self, older_than: float) -> int:
         """Delete temporary leftovers of crashed processes, older than that many seconds. Return how many."""

@@ -24,6 +24,8 @@ from .files import FilePieces, copy_bytes, sync_data, write_all
 
 #: Where files are written before they have a name. No bucket's name starts with a dot.
 TEMPORARY = ".tmp"
+#: Directories that are kept open at most.
+HANDLES = 64
 #: Bytes asked of a stream at once.
 PIECE = MIB
 #: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
@@ -48,6 +50,8 @@ class FilesystemStorage(Storage):
         self.location = os.path.abspath(location)
         #: Directories whose entry in the one above this process has synced.
         self._durable: set[str] = set()
+        #: Open directories right below the location, by name.
+        self._handles: dict[str, Handle] = {}
         with self._telling("make", ""):
             if not os.path.isdir(self.location):
                 os.makedirs(self.location, mode=0o750, exist_ok=True)
@@ -72,6 +76,13 @@ class FilesystemStorage(Storage):
     def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
         return FilePieces(partial(self._open_whole, ref.name, start + length), self._full_path(ref.name), start, length)
 
+    def save_at_hand(self, ref: BlobRef, data: bytes) -> None:
+        with self._written_aside(ref.name, sync_directory=False) as file, self._telling("write", ref.name):
+            write_all(file, data)
+
+    def has_place(self, bucket: str) -> bool:
+        return bucket in self._handles
+
     def copy(self, source: BlobRef, target: BlobRef) -> int:
         file = self._open_whole(source.name, source.size)
         try:
@@ -88,8 +99,8 @@ class FilesystemStorage(Storage):
         with self._written_aside(f"{name}.json") as file, self._telling("write", name):
             write_all(file, document)
 
-    def delete_sidecar(self, name: str) -> None:
-        self._delete(f"{name}.json")
+    def delete_sidecar(self, name: str, durable: bool = True) -> None:
+        self._delete(f"{name}.json", durable)
 
     def check(self) -> None:
         with self._telling("write to", TEMPORARY):
@@ -120,10 +131,13 @@ class FilesystemStorage(Storage):
         return swept
 
     @contextmanager
-    def _written_aside(self, name: str) -> Iterator[int]:
-        """Give a file open for writing; afterwards make it durable under `name`, or leave nothing where anything raised."""
+    def _written_aside(self, name: str, sync_directory: bool = True) -> Iterator[int]:
+        """Give a file open for writing; afterwards make it durable under `name`, or leave nothing where anything raised.
+
+        Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
+        """
         bucket, fan, file_name = self._split(name)
-        temporary = uuid.uuid4().hex
+        temporary = file_name  # unique already
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
@@ -143,7 +157,8 @@ class FilesystemStorage(Storage):
                 try:
                     os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
                     try:
-                        os.fsync(directory)
+                        if sync_directory:
+                            os.fsync(directory)
                     except BaseException:
                         os.unlink(file_name, dir_fd=directory)
                         raise
@@ -188,42 +203,57 @@ class FilesystemStorage(Storage):
         if status.st_size < size:
             raise BlobMissing(f"{self._full_path(name)} has {status.st_size} bytes of at least {size}")
 
-    def _delete(self, name: str) -> None:
-        """Delete a file, durably: else a power cut could bring it back after the catalogue forgot it."""
+    def _delete(self, name: str, durable: bool = True) -> None:
+        """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
         bucket, fan, file_name = self._split(name)
         with self._telling("delete", name), suppress(FileNotFoundError):
             directory = self._open_directory(bucket, fan)
             try:
                 os.unlink(file_name, dir_fd=directory)
-                os.fsync(directory)
+                if durable:
+                    os.fsync(directory)
             finally:
                 os.close(directory)
 
-    def _open_directory(self, *steps: str, make: bool = False) -> int:
-        """Open the directory at `steps` below the location, following no link; `make` makes it, durably, where it is missing."""
-        directory = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for depth, step in enumerate(steps, 1):
-            above, path = directory, "/".join(steps[:depth])
+    def _open_directory(self, first: str, *steps: str, make: bool = False) -> int:
+        """Open the directory at these steps below the location, following no link; `make` makes it, durably, where missing."""
+        handle = self._handle(first, make)
+        directory = os.dup(handle.directory)
+        path = first
+        for step in steps:
+            above, path = directory, f"{path}/{step}"
             try:
-                if make and path not in self._durable:
-                    with suppress(FileExistsError):
-                        os.mkdir(step, 0o750, dir_fd=above)
-                    # Even where it was there: who made it may not have come to its own fsync yet.
-                    os.fsync(above)
-                    self._durable.add(path)
-                try:
-                    directory = os.open(step, OPEN_DIRECTORY, dir_fd=above)
-                except FileNotFoundError:
-                    if not make:
-                        raise
-                    # Somebody removed it behind our back.
-                    with suppress(FileExistsError):
-                        os.mkdir(step, 0o750, dir_fd=above)
-                    os.fsync(above)
-                    directory = os.open(step, OPEN_DIRECTORY, dir_fd=above)
+                directory = self._open_step(above, step, path, make)
             finally:
                 os.close(above)
         return directory
+
+    def _handle(self, name: str, make: bool) -> "Handle":
+        """Return an open directory right below the location. It stays open, because opening it for each file is half the work."""
+        handle = self._handles.get(name)
+        if handle is not None and os.fstat(handle.directory).st_nlink:
+            return handle
+        location = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            handle = Handle(self._open_step(location, name, name, make))
+        finally:
+            os.close(location)
+        while len(self._handles) >= HANDLES:
+            self._handles.pop(next(iter(self._handles)), None)
+        self._handles[name] = handle
+        return handle
+
+    def _open_step(self, above: int, step: str, path: str, make: bool) -> int:
+        if make and path not in self._durable:
+            _make_directory(above, step)
+            self._durable.add(path)
+        try:
+            return os.open(step, OPEN_DIRECTORY, dir_fd=above)
+        except FileNotFoundError:
+            if not make:
+                raise
+            _make_directory(above, step)  # somebody removed it behind our back
+            return os.open(step, OPEN_DIRECTORY, dir_fd=above)
 
     def _split(self, name: str) -> tuple[str, str, str]:
         """Return bucket, fan-out directory and file name. Raises StorageError for a name this storage would not make."""
@@ -242,6 +272,25 @@ class FilesystemStorage(Storage):
 
     def _full_path(self, name: str) -> str:
         return os.path.join(self.location, name)
+
+
+class Handle:
+    """An open directory, closed when nobody uses it any more."""
+
+    __slots__ = ("directory",)
+
+    def __init__(self, directory: int) -> None:
+        self.directory = directory
+
+    def __del__(self) -> None:
+        os.close(self.directory)
+
+
+def _make_directory(above: int, step: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(step, 0o750, dir_fd=above)
+    # Even where it was there: who made it may not have come to its own fsync yet.
+    os.fsync(above)
 
 
 def _encode_key(key: str) -> str:

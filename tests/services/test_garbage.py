@@ -109,7 +109,7 @@ def test_parts_of_a_completed_upload_stay_and_those_not_listed_go(store: Store) 
 
 
 def test_abandoned_pending_bytes_go_after_their_time(store: Store) -> None:
-    saved = blobs.save(storages["STANDARD"], "bucket", "k", Body(b"x" * LARGE))  # and then the process dies
+    saved = blobs.save(storages["STANDARD"], "bucket", "k", Body(b"x" * LARGE), described=True)  # and then the process dies
     assert saved.size == LARGE and collect_garbage() == 0 and store.bytes_left() == LARGE
     with override_settings(POST3_PENDING_UPLOAD_SECONDS=0):
         assert collect_garbage() == 1
