@@ -20,12 +20,14 @@ from functools import partial
 from urllib.parse import quote
 
 from .base import MIB, BlobMissing, BlobRef, Storage, StorageError, Stream
-from .files import FilePieces, copy_bytes, sync_data, write_all
+from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
 
 #: Where files are written before they have a name. No bucket's name starts with a dot.
 TEMPORARY = ".tmp"
 #: Directories that are kept open at most.
 HANDLES = 64
+#: Bytes after which the disk is set to work, while the next ones come in.
+FLUSH = 8 * MIB
 #: Bytes asked of a stream at once.
 PIECE = MIB
 #: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
@@ -64,13 +66,16 @@ class FilesystemStorage(Storage):
         return f"{bucket}/{unique[:2]}/{_encode_key(key)}.{unique}"
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
-        size = 0
+        size = flushed = 0
         with self._written_aside(ref.name) as file:
             # Reading is outside `_telling`: an OSError of the client's connection is no error of ours.
             while piece := stream.read(PIECE):
                 with self._telling("write", ref.name):
                     write_all(file, piece)
                 size += len(piece)
+                if size - flushed >= FLUSH:
+                    begin_flush(file, flushed, size - flushed)
+                    flushed = size
         return size
 
     def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
