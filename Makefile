@@ -6,7 +6,7 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format clean
+.PHONY: help run test bench check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
@@ -16,6 +16,9 @@ run: $(VENV)/.base ## serve S3 with its worker; prints the first API key
 
 test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (ARGS="..." goes to pytest)
 	@$(PYTHON) -m tests $(ARGS)
+
+bench: $(VENV)/.dev ## measure against what this machine can do, half an hour (ARGS="--quick": a minute; ARGS="--help": more)
+	@$(PYTHON) -m tests.benchmarks $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, Django's checks, migrations
 	$(VENV)/bin/ruff format --check .

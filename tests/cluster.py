@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 
@@ -58,8 +58,11 @@ def install() -> Path:
 
 
 @contextlib.contextmanager
-def private_cluster() -> Iterator[str]:
-    """Start a cluster; yield the URL of its maintenance database; stop and remove it, whatever happens."""
+def private_cluster(settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start a cluster; yield the URL of its maintenance database; stop and remove it, whatever happens.
+
+    `settings`: lines of postgresql.conf, besides those every cluster of ours has.
+    """
     binaries = find_binaries() or install()
     as_owner, owner = _owner()
     # Not in TMPDIR: the path of a socket may have 107 bytes only. Lower case, because URLs fold their host.
@@ -81,6 +84,7 @@ def private_cluster() -> Iterator[str]:
         with open(data / "postgresql.conf", "a") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{directory}'\nmax_connections = {MAX_CONNECTIONS}\n")
             file.write("log_min_messages = warning\n")
+            file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
         run(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(directory / "log"), "-w", "-t", "60", "start")
         try:
             yield f"postgresql://post3@{quote(str(directory), safe='')}/postgres"
@@ -88,6 +92,11 @@ def private_cluster() -> Iterator[str]:
             run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def postmaster_pid(url: str) -> int:
+    """Return the process id of the cluster that `private_cluster` made, the parent of all its processes."""
+    return int((Path(unquote(urlsplit(url).hostname or "")) / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def _owner() -> tuple[list[str], str]:
