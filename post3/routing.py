@@ -29,7 +29,10 @@ def find_mount() -> Mount | None:
     """Return where the project's URLs hold S3; None where they do not, or only the resolver can tell."""
     others: list[str] = []
     prefix = _search(get_resolver().url_patterns, "/", others)
-    return None if prefix is None else Mount(prefix, (f"{prefix}_/", *others))
+    if prefix is None:
+        return None
+    ours = f"{prefix}_/"
+    return Mount(prefix, (ours, *(other for other in others if not other.startswith(ours))))
 
 
 def _search(patterns: list[Any], prefix: str, others: list[str]) -> str | None:
@@ -48,7 +51,8 @@ def _search(patterns: list[Any], prefix: str, others: list[str]) -> str | None:
 
 def _beginning(entry: Any) -> tuple[str, bool]:
     """Return the literal beginning of a route, and whether that is all of it."""
-    if not isinstance(entry.pattern, RoutePattern):
-        return "", False  # a regular expression or a language prefix may match anything
-    literal, converter, _ = str(entry.pattern).partition("<")
+    route = getattr(entry.pattern, "_route", None) if isinstance(entry.pattern, RoutePattern) else None
+    if not isinstance(route, str):
+        return "", False  # a regular expression, a language prefix or a translated route may match anything
+    literal, converter, _ = route.partition("<")
     return literal, not converter

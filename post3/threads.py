@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import connections
@@ -35,6 +35,7 @@ class Threads:
         self._aside_next = False
         self._threads: list[threading.Thread] = []
         self._unfinished = 0
+        self._ended = False
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         """Call a function on one of the threads; return its result as a future."""
@@ -46,6 +47,9 @@ class Threads:
 
     def _run(self, calls: deque[Job], function: Callable[..., Any], arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
+        if self._ended:  # what closes an answer that was still going out at the end
+            _call((future, function, arguments), None)
+            return future
         self._unfinished += 1
         calls.append((future, function, arguments))
         self._tokens.put(True)
@@ -57,9 +61,11 @@ class Threads:
 
     def shutdown(self) -> None:
         """Let the threads end after what they are at; calls that wait are cancelled."""
-        while not self._tokens.empty():
-            if self._tokens.get():
-                self._take()[0].cancel()
+        self._ended = True
+        with suppress(Empty):
+            while True:
+                if self._tokens.get_nowait():
+                    self._take()[0].cancel()
         for _ in self._threads:
             self._tokens.put(False)
 
@@ -130,6 +136,7 @@ class ParkingThreads:
         self._changed.notify_all()
         if self._waiting < min(len(self._jobs), self._size - self._running) and self._count < self._most:
             self._count += 1
+            self._waiting += 1
             threading.Thread(target=self._work, name=f"{self._name}-{self._count}").start()
 
     def _work(self) -> None:
@@ -139,13 +146,18 @@ class ParkingThreads:
                 _call(job, None)
             finally:
                 del job  # or the last call's objects live until the next
-                self.give_up()
+                with self._changed:
+                    self._running -= 1
+                    self._waiting += 1
         connections.close_all()
 
     def _next(self) -> Job | None:
-        """Wait for a place and a call; None where the thread shall end. No more stay, with their connections, than may run."""
+        """Wait for a place and a call; None where the thread shall end. No more stay, with their connections, than may run.
+
+        A thread counts as waiting when it comes here, so that none is started for a call that it will take.
+        """
         with self._changed:
-            self._waiting += 1
+            self._changed.notify_all()  # of the place it had
             try:
                 while not (self._jobs and self._running < self._size):
                     if self._ended or self._waiting + self._running > self._size:
@@ -164,6 +176,9 @@ def _call(job: Job, finished: Callable[[], None] | None) -> None:
     result, error = None, None
     try:
         result = function(*arguments)
+    except StopIteration as raised:  # no future takes it
+        error = RuntimeError(f"{function!r} raised StopIteration")
+        error.__cause__ = raised
     except BaseException as raised:
         error = raised
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more

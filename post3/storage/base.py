@@ -58,6 +58,7 @@ class Pieces(Iterator[bytes]):
     def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
         """Return a function that reads the next piece, of at most `most` bytes; None after the last one. Does no I/O itself.
 
+        The first piece may be longer than `most`, where `look` read it.
         Several claimed pieces may be read at once, by different threads. The functions raise BlobMissing, StorageError.
         """
         raise NotImplementedError

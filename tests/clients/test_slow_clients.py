@@ -1,0 +1,155 @@
+"""Slow clients keep nobody out, lose nothing, and may go away."""
+
+import hashlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.raw import RawClient, read_response
+from tests.servers import Server
+
+KIB, MIB = 1 << 10, 1 << 20
+BUCKET = "slow"
+#: Slow uploads, and the threads that a process has for large bodies: far fewer.
+UPLOADS, UPLOAD_THREADS = 10, 2
+#: Seconds that a quick client may have to wait; the slow ones are given up after 60 only.
+PATIENCE = 20
+
+
+@pytest.fixture(scope="module", params=[("uvicorn", "sqlite-files"), ("gunicorn-asgi", "postgresql-blocks")], ids="-".join)
+def served(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Iterator[Server]:
+    runner, kind = request.param
+    server = make_server(kind, runner=runner, environment={"POST3_UPLOAD_THREADS": str(UPLOAD_THREADS)})
+    server.client().create_bucket(Bucket=BUCKET)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def wire(served: Server) -> RawClient:
+    return RawClient(served.host, served.port, served.access_key, served.secret_key)
+
+
+def body_of(name: str, size: int) -> bytes:
+    return hashlib.shake_128(name.encode()).digest(size)
+
+
+def connect(wire: RawClient, *, timeout: float = PATIENCE, receive_buffer: int | None = None) -> socket.socket:
+    connection = socket.socket()
+    if receive_buffer is not None:  # before connecting, or the window is as large already
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(timeout)
+    connection.connect((wire.host, wire.port))
+    return connection
+
+
+def begin_put(wire: RawClient, key: str, length: int) -> socket.socket:
+    """Send the head of an upload."""
+    request = wire.sign(
+        "PUT", f"/{BUCKET}/{key}", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(length))]
+    )
+    connection = connect(wire)
+    connection.sendall(request.head())
+    return connection
+
+
+def begin_get(wire: RawClient, key: str) -> socket.socket:
+    """Ask for an object, on a connection whose buffer is small, so that what is not read stays with the server."""
+    connection = connect(wire, receive_buffer=64 * KIB)
+    connection.sendall(wire.sign("GET", f"/{BUCKET}/{key}").head())
+    return connection
+
+
+def put(wire: RawClient, key: str, data: bytes) -> None:
+    """Upload quickly."""
+    with begin_put(wire, key, len(data)) as connection:
+        connection.sendall(data)
+        answer = read_response(connection, "PUT")
+    assert answer.status == 200, answer
+    assert answer.headers["etag"] == f'"{hashlib.md5(data).hexdigest()}"'
+
+
+def get(wire: RawClient, key: str) -> bytes:
+    with connect(wire) as connection:
+        connection.sendall(wire.sign("GET", f"/{BUCKET}/{key}").head())
+        answer = read_response(connection)
+    assert answer.status == 200, answer
+    return answer.body
+
+
+def test_slow_uploads_keep_no_other_out(wire: RawClient) -> None:
+    datas = [body_of(f"slow {number}", 2 * MIB) for number in range(UPLOADS)]
+    with ExitStack() as stack:
+        slow = [stack.enter_context(begin_put(wire, f"slow-{number}", 2 * MIB)) for number in range(UPLOADS)]
+        for connection, data in zip(slow, datas, strict=True):
+            connection.sendall(data[: 100 * KIB])
+        for number in range(6):  # some to each process
+            put(wire, f"quick-{number}", body_of(f"quick {number}", MIB + 17))
+        # All go on at once, so they stand in line for the few places.
+        with ThreadPoolExecutor(UPLOADS) as threads:
+            list(threads.map(lambda pair: pair[0].sendall(pair[1][100 * KIB :]), zip(slow, datas, strict=True)))
+            answers = list(threads.map(lambda connection: read_response(connection, "PUT"), slow))
+    assert [answer.status for answer in answers] == [200] * UPLOADS
+    for number, data in enumerate(datas):
+        assert get(wire, f"slow-{number}") == data
+        assert answers[number].headers["etag"] == f'"{hashlib.md5(data).hexdigest()}"'
+    for number in range(6):
+        assert get(wire, f"quick-{number}") == body_of(f"quick {number}", MIB + 17)
+
+
+def test_slow_uploads_that_go_away_leave_nothing(wire: RawClient, served: Server) -> None:
+    with ExitStack() as stack:
+        for number in range(UPLOADS):
+            connection = stack.enter_context(begin_put(wire, f"gone-{number}", 2 * MIB))
+            connection.sendall(body_of("gone", 1500 * KIB))
+        time.sleep(1)  # so long that all are parked
+    for number in range(6):
+        put(wire, f"after-{number}", body_of(f"after {number}", MIB + 17))
+    assert "Contents" not in served.client().list_objects_v2(Bucket=BUCKET, Prefix="gone-")
+
+
+def test_slow_download_is_whole(wire: RawClient) -> None:
+    data = body_of("large", 32 * MIB)
+    put(wire, "large", data)
+    with begin_get(wire, "large") as connection:
+        time.sleep(1)
+        answer = read_response(connection)
+    assert answer.status == 200
+    assert len(answer.body) == len(data) and answer.body == data
+    # One that stops again and again, after the server has begun to read ahead for it.
+    with begin_get(wire, "large") as connection:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(64 * KIB)
+        pieces = [received.partition(b"\r\n\r\n")[2]]
+        count, pause_at = len(pieces[0]), 6 * MIB
+        while count < len(data):
+            pieces.append(connection.recv(64 * KIB))
+            assert pieces[-1], f"it broke off after {count} bytes"
+            count += len(pieces[-1])
+            if count >= pause_at:
+                time.sleep(0.2)
+                pause_at += 6 * MIB
+    assert b"".join(pieces) == data
+
+
+def test_downloads_whose_clients_go_away_leave_the_server_serving(wire: RawClient) -> None:
+    """More than there are threads, at several moments: at once, while the server waits, while it reads ahead."""
+    data = body_of("left", 32 * MIB)
+    put(wire, "left", data)
+    for taken in (0, 1, 5 * MIB):
+        for _ in range(8):
+            with begin_get(wire, "left") as connection:
+                left = taken
+                while left > 0:
+                    left -= len(connection.recv(min(left, MIB)))
+        with ExitStack() as stack:
+            for _ in range(8):
+                assert stack.enter_context(begin_get(wire, "left")).recv(1)
+    for _ in range(4):
+        assert get(wire, "left") == data
+    put(wire, "left-after", b"x" * (MIB + 17))

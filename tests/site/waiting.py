@@ -1,0 +1,58 @@
+"""What tests of threads share: how many are in something at once, and waiting that never lasts for ever."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+#: Seconds after which something that should have happened long ago is taken for hung.
+PATIENCE = 30
+
+
+class Stop(BaseException):
+    """An exception that is no `Exception`."""
+
+
+class Gauge:
+    """Counts how many threads are in it at once, and the most there ever were."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = self.most = self.entered = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.entered += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+def run(main: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a coroutine function on a loop of its own; fail where it hangs."""
+
+    async def bounded() -> Any:
+        async with asyncio.timeout(PATIENCE):
+            return await main()
+
+    return asyncio.run(bounded())
+
+
+def alive(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(f"{name}-")]
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.005)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for a condition while the loop goes on."""
+    await asyncio.to_thread(wait_until, holds)
