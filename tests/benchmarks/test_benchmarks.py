@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -78,9 +79,7 @@ def answering() -> Iterator[Answering]:
 
         def answer(connection: socket.socket, pieces: tuple[bytes, ...]) -> None:
             with connection, connection.makefile("rb") as file:
-                while head := list(iter(file.readline, b"\r\n")):
-                    if head[-1] == b"":
-                        return
+                while head := list(takewhile(lambda line: line.strip(), file)):  # an end of file ends the head too
                     lengths = [int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")]
                     file.read(sum(lengths))
                     for piece in pieces:
