@@ -45,7 +45,7 @@ def answer(method: str, read_request: Callable[[], S3Request], drain: Callable[[
     request = None
     try:
         request = read_request()
-        response = S3Response(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request)
+        response = responses.empty(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request)
     except Exception as error:
         refusal = _as_s3_error(error, request_id)
         if request is not None and drain is not None:

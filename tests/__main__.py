@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from xml.etree import ElementTree
 
-from .cluster import NoPostgreSQL, create_database, private_cluster
+from .cluster import create_database, private_cluster
+from .interrupts import Terminated, run_program
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Directories whose tests use the catalogue in their own process.
@@ -24,8 +25,7 @@ NOTHING_COLLECTED = 5
 PATIENCE = 20
 
 
-def main(arguments: list[str]) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+def main(arguments: Sequence[str]) -> int:
     os.chdir(ROOT)
     options, paths = split_paths(arguments)
     again = (
@@ -85,18 +85,5 @@ def _end(process: subprocess.Popen[bytes], *, told: bool) -> None:
     process.kill()
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as an interrupt so that the cluster is stopped on the way out."""
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        try:
-            sys.exit(main(sys.argv[1:]))
-        except NoPostgreSQL as error:
-            sys.exit(f"{error}")
-    sys.exit(130)
+    run_program(main)

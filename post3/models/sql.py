@@ -6,8 +6,8 @@ bytea and costs a parse each time. Per core and second on the same machine: one 
 connection Django holds for this thread, so `transaction.atomic`, `on_commit` and error classes work as ever.
 SQLite gets the same statement through Django's cursor.
 
-Statements use `%s` placeholders; a literal `%` is written `%%`. psycopg prepares only where the database's OPTIONS set
-`prepare_threshold` to a number (Django's default, None, forbids it, for the sake of transaction poolers).
+Statements use `%s` placeholders; a literal `%` is written `%%`. Outside transactions they are prepared
+whatever OPTIONS says of `prepare_threshold` (`prepared.py`), so a pooler in between must carry prepared statements.
 """
 
 from collections.abc import Sequence

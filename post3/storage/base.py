@@ -42,7 +42,7 @@ class BlobMissing(StorageError):
     """The bytes the catalogue tells of are not there, or fewer than it tells."""
 
 
-#: Bytes of the longest piece a reader is given.
+#: Bytes of the longest piece that a reader is given, and that is asked of a stream.
 PIECE = MIB
 #: Bytes of the first piece of a range of more than `LONG` bytes: whether its reader is slow, shows only then.
 FIRST_PIECE, LONG = 256 * KIB, 8 * MIB

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from urllib.parse import quote
 
-from .base import MIB, BlobMissing, BlobRef, Storage, StorageError, Stream
+from .base import MIB, PIECE, BlobMissing, BlobRef, Storage, StorageError, Stream
 from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
 
 #: Where files are written before they have a name. No bucket's name starts with a dot.
@@ -28,8 +28,6 @@ TEMPORARY = ".tmp"
 HANDLES = 64
 #: Bytes after which the disk is set to work, while the next ones come in.
 FLUSH = 8 * MIB
-#: Bytes asked of a stream at once.
-PIECE = MIB
 #: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
 MAX_KEY_PART = 255 - len("." + "0" * 32) - len(".json")
 

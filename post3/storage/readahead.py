@@ -9,11 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from ..parking import PATIENCE, parked
-from .base import MIB, Stream
+from .base import PIECE, Stream
 
-#: Pieces read ahead at most; each is at most `PIECE` bytes.
+#: Pieces read ahead at most.
 AHEAD = 2
-PIECE = MIB
 
 
 class ReadAhead:

@@ -7,17 +7,15 @@ or on SQLite. Rounds follow each other, so what disturbs a while of the run dist
 import argparse
 import contextlib
 import os
-import signal
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import psycopg
 
-from tests.cluster import NoPostgreSQL, create_database, drop_database, postmaster_pid, private_cluster
+from tests.cluster import create_database, drop_database, postmaster_pid, private_cluster
+from tests.interrupts import run_program
 from tests.servers import Server
 
 from .bench import Bench, Measurement
@@ -85,7 +83,6 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def main(arguments: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
     options = parse(arguments)
     with contextlib.ExitStack() as stack:
         url = ""
@@ -182,18 +179,5 @@ def _version(url: str) -> str:
     return row[0].split()[0] if row else "?"
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as an interrupt so that servers and cluster are stopped on the way out."""
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        try:
-            sys.exit(main(sys.argv[1:]))
-        except NoPostgreSQL as error:
-            sys.exit(f"{error}")
-    sys.exit(130)
+    run_program(main)

@@ -10,7 +10,6 @@ environment. Writes `crowd.json` and `crowd.md`.
 import argparse
 import hashlib
 import os
-import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from post3.conf import Settings
+from tests.interrupts import run_program
 from tests.servers import Server
 
 from .load import Outcome, Request, run
@@ -29,7 +29,6 @@ from .stand import (
     Line,
     Table,
     ask,
-    end_on_sigterm,
     facts_of,
     resident,
     say,
@@ -113,7 +112,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in a round")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
-    end_on_sigterm()
     raise_limit()
     threads = {f"POST3_{name}": _threads(name) for name in ("THREADS", "UPLOAD_THREADS")}
     with serving({name: str(number) for name, number in threads.items()}) as server:
@@ -269,4 +267,4 @@ def _state_table(watch: Watch, state: dict[str, Any], options: argparse.Namespac
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_program(main)

@@ -8,16 +8,16 @@ parts; a copy of 5 GiB. Writes `scale.json`, `scale.md` and `explain-delimiter.t
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.interrupts import run_program
 from tests.servers import Server
 
 from . import growth, single
 from .filling import Filling, fill, settle
-from .stand import OUTPUT, Line, Table, ask, end_on_sigterm, facts_of, say, serving, show, write
+from .stand import OUTPUT, Line, Table, ask, facts_of, say, serving, show, write
 
 #: Below each top-level prefix; a listing with a delimiter answers so many.
 SUBS = 100
@@ -28,7 +28,6 @@ BIG_TABLES = ("post3_object", "post3_blob", "post3_block", "post3_objectmetadata
 def main(arguments: list[str]) -> int:
     """Measure and report; return 1 where a target was missed."""
     options = _options(arguments)
-    end_on_sigterm()
     tops = min(MOST_TOPS, options.objects // SUBS)
     objects = options.objects // (tops * SUBS) * tops * SUBS
     in_order = not options.scattered
@@ -126,4 +125,4 @@ def _scans(server: Server, data: dict[str, Any]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_program(main)

@@ -3,14 +3,12 @@
 import contextlib
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from types import FrameType
 from typing import Any
 
 import psycopg
@@ -149,12 +147,3 @@ def facts_of(server: Server) -> dict[str, Any]:
     """Return what the figures depend on."""
     version = ask(server, "SHOW server_version")[0][0].split()[0]
     return {**machine(version, filesystem_of(server.data_dir)), **CLUSTER}
-
-
-def end_on_sigterm() -> None:
-    """Take SIGTERM as an exit, so that servers and clusters are ended on the way out."""
-
-    def leave(signum: int, frame: FrameType | None) -> None:
-        sys.exit(128 + signum)
-
-    signal.signal(signal.SIGTERM, leave)

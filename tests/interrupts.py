@@ -1,0 +1,29 @@
+"""Programs that leave nothing behind when they are told to end."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from .cluster import NoPostgreSQL
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, taken as an interrupt so that servers and clusters are stopped on the way out."""
+
+
+def run_program(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run `main` with the command line and exit with its status; SIGTERM and Ctrl-C unwind it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            sys.exit(main(sys.argv[1:]))
+        except NoPostgreSQL as error:
+            sys.exit(f"{error}")
+    sys.exit(130)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
