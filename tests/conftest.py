@@ -64,6 +64,14 @@ def catalogue(_migrated: None) -> Iterator[Any]:
     connections.close_all()
 
 
+@pytest.fixture
+def postgresql(catalogue: Any) -> Any:
+    """`catalogue`, for what only PostgreSQL has."""
+    if catalogue.vendor != "postgresql":
+        pytest.skip("PostgreSQL's own")
+    return catalogue
+
+
 def _empty(connection: Any) -> None:
     from django.contrib.auth import get_user_model
 

@@ -20,13 +20,6 @@ def rows(connection: Any, sql: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-@pytest.fixture
-def postgresql(catalogue: Any) -> Any:
-    if catalogue.vendor != "postgresql":
-        pytest.skip("PostgreSQL's own")
-    return catalogue
-
-
 def test_triggers_are_there_after_all_migrations(catalogue: Any) -> None:
     wanted = {f"{table}_release_on_{when}" for table in rules.REFERRERS for when in ("update", "delete")}
     if catalogue.vendor == "postgresql":
