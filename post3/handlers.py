@@ -22,7 +22,7 @@ from django.core import signals
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import close_old_connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
@@ -146,13 +146,14 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         set_script_prefix(root)
         if self._mount is None or not self._mount.holds(scope["path"].removeprefix(root)):
             return self._respond_by_django(scope, body)
-        # What Django's request signals do, without 30 µs of sending them: one that is broken or too old is replaced.
-        close_old_connections()
+        # What Django's request signals do, without 30 µs of sending them: a connection broken or too old is replaced.
+        database = connections[DEFAULT_DB_ALIAS]
+        database.close_if_unusable_or_obsolete()
         try:
             mount = root + self._mount.prefix.removesuffix("/")
             return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount)))
         finally:
-            close_old_connections()
+            database.close_if_unusable_or_obsolete()
 
     def _respond_by_django(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
         signals.request_started.send(sender=self.__class__, scope=scope)

@@ -4,6 +4,7 @@ WSGI and ASGI servers both end a cut-off upload quietly. The ASGI handler's body
 counted here against Content-Length.
 """
 
+import threading
 from typing import Any, Protocol
 
 from django.http import HttpRequest
@@ -31,12 +32,21 @@ def body_of(request: HttpRequest) -> Body:
 
 
 class WsgiBody:
-    """A WSGI server's input. `length` None: the server ends it itself (Transfer-Encoding: chunked)."""
+    """A WSGI server's input. `length` None: the server ends it itself (Transfer-Encoding: chunked).
+
+    One reader at a time: where saving fails, the thread that reads ahead may be reading still when the rest is drained, and
+    two that count at once would take bytes of the connection's next request.
+    """
 
     def __init__(self, stream: Any, length: int | None) -> None:
         self._stream, self._left = stream, length
+        self._reading = threading.Lock()
 
     def read(self, size: int = -1, /) -> bytes:
+        with self._reading:
+            return self._read(size)
+
+    def _read(self, size: int) -> bytes:
         if self._left is not None:
             size = self._left if size < 0 else min(size, self._left)
             if size == 0:

@@ -17,7 +17,7 @@ from ..errors import (
 from ..models import Bucket, Object
 from ..models.listing import successor
 from ..models.rows import BucketRow
-from ..models.sql import execute
+from ..models.sql import execute, fetch
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
@@ -74,10 +74,10 @@ def _check_location(region: str | None) -> None:
 
 def find_bucket(name: str) -> BucketRow:
     """Return a bucket. Raises NoSuchBucket."""
-    row = Bucket.objects.filter(name=name).values_list("id", "name", "owner_id", "region").first()
-    if row is None:
+    rows = fetch("SELECT id, name, owner_id, region FROM post3_bucket WHERE name = %s", [name])
+    if not rows:
         raise NoSuchBucket(BucketName=name)
-    return BucketRow(*row)
+    return BucketRow(*rows[0])
 
 
 def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, limit: int) -> list[Bucket]:

@@ -1,0 +1,45 @@
+"""The body under WSGI takes from the connection what is its own, and no more."""
+
+import threading
+import time
+
+import pytest
+
+from post3.errors import IncompleteBody
+from post3.s3.body import WsgiBody
+
+
+class Connection:
+    """What a server reads from: never told where a request ends, and slow, so that two readers meet."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.position = data, 0
+
+    def read(self, size: int) -> bytes:
+        time.sleep(0.001)
+        piece = self.data[self.position : self.position + size]
+        self.position += len(piece)
+        return piece
+
+
+def test_two_readers_leave_the_next_request_alone() -> None:
+    connection = Connection(b"x" * 1000 + b"PUT /next HTTP/1.1")
+    body, read = WsgiBody(connection, 1000), []
+
+    def drain() -> None:
+        while piece := body.read(70):
+            read.append(piece)
+
+    readers = [threading.Thread(target=drain) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(10)
+    assert b"".join(read) == b"x" * 1000 and connection.position == 1000
+
+
+def test_a_body_cut_short_raises() -> None:
+    body = WsgiBody(Connection(b"x" * 10), 11)
+    assert body.read(11) == b"x" * 10
+    with pytest.raises(IncompleteBody):
+        body.read(1)
