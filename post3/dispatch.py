@@ -18,7 +18,7 @@ from .s3.headers import adopt_parameters, refuse_unknown_headers
 from .s3.request import S3Request, request_of_django
 from .s3.responses import S3Response
 from .services import access, permissions
-from .storage.base import StorageError
+from .storage.base import BlobDamaged, StorageError
 
 logger = logging.getLogger("post3")
 
@@ -100,6 +100,8 @@ def _as_s3_error(error: Exception, request_id: str) -> S3Error:
     if isinstance(error, S3Error):
         return error
     logger.exception("Request %s failed", request_id, exc_info=error)
+    if isinstance(error, BlobDamaged):
+        return InternalError("The stored bytes of this object are damaged or missing.")
     if isinstance(error, OperationalError | InterfaceError | StorageError):
         return ServiceUnavailable()
     return InternalError()

@@ -5,6 +5,7 @@ from .blobs import Blob, Block
 from .buckets import Bucket
 from .multipart import MultipartUpload, MultipartUploadMetadata, UploadPart
 from .objects import Object, ObjectMetadata, ObjectPart, ObjectTag
+from .worker import WorkerState
 
 __all__ = [
     "ApiKey",
@@ -18,4 +19,5 @@ __all__ = [
     "ObjectPart",
     "ObjectTag",
     "UploadPart",
+    "WorkerState",
 ]

@@ -14,6 +14,7 @@ class Blob(models.Model):
         PENDING = 0, "pending"  # being written: no reference may exist
         STORED = 1, "stored"  # whole and durable
         DELETING = 2, "deleting"  # being collected: no reference may be made
+        DAMAGED = 3, "damaged"  # its bytes are missing or wrong: referred to still, but not read
 
     storage_class = models.CharField(max_length=32)
     #: The storage's own name of the bytes; empty where the blob's id is name enough.
@@ -21,6 +22,9 @@ class Blob(models.Model):
     size = models.BigIntegerField()
     #: MD5 of the bytes, hex.
     md5 = models.CharField(max_length=32, blank=True)
+    #: CRC-64/NVME of the bytes, base64, whatever checksums clients chose: checking it costs next to nothing (D31). Null where it
+    #: is not known, in catalogues older than the column. Nullable also because SQLite adds such a column without a new table.
+    crc64nvme = models.CharField(max_length=12, blank=True, null=True)
     #: Bytes a block of this blob holds (the last may hold fewer); 0 where the storage has no blocks.
     block_size = models.IntegerField(default=0)
     state = models.SmallIntegerField(choices=State)

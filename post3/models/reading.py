@@ -24,6 +24,7 @@ def _statement(vendor: str, inline: str, inline_size: int) -> str:
     return (
         "SELECT o.id, b.id, o.version_id, o.sequence, o.owner_id, o.size, o.etag, o.storage_class, o.last_modified, "
         "o.checksum_algorithm, o.checksum_type, o.checksum, o.parts_count, o.blob_id, bl.name, bl.block_size, "
+        "bl.crc64nvme, bl.state, "
         f"{_METADATA[vendor]}, {data}, {_HEADERS} "
         "FROM post3_bucket b "
         "LEFT JOIN post3_object o ON o.bucket_id = b.id AND o.key = %s AND o.is_latest AND NOT o.is_delete_marker "
@@ -43,7 +44,7 @@ def find_object(vendor: str, bucket: str, key: str, inline: str = "", inline_siz
     row = rows[0]
     if row[0] is None:
         return True, None
-    metadata = row[16]
+    metadata = row[18]
     return True, ObjectRow(
         id=row[0],
         bucket_id=row[1],
@@ -62,7 +63,9 @@ def find_object(vendor: str, bucket: str, key: str, inline: str = "", inline_siz
         blob_id=row[13],
         blob_name=row[14] or "",
         block_size=row[15] or 0,
+        crc64nvme=row[16] or "",
+        blob_state=row[17] or 0,
         metadata=json.loads(metadata) if isinstance(metadata, str) else metadata or {},
-        data=row[17],
-        headers=row[18:],
+        data=row[19],
+        headers=row[20:],
     )

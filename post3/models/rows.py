@@ -48,6 +48,10 @@ class ObjectRow:
     blob_id: int | None
     blob_name: str
     block_size: int
+    #: Of the blob, base64; empty where not known.
+    crc64nvme: str
+    #: A `Blob.State`; 0 where there is no blob.
+    blob_state: int
     #: All bytes, where they came along; see `Storage.inline_select`.
     data: bytes | None = None
 

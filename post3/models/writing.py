@@ -61,26 +61,27 @@ def new_blob(
     name: str,
     size: int,
     md5: str,
+    crc64nvme: str,
     block_size: int,
     created_at: Any,
     also: tuple[str, list[Any]] | None = None,
 ) -> BlobStep:
     """For bytes that are saved already, or (`also`) travel with this statement."""
     sql = (
-        "INSERT INTO post3_blob (storage_class, name, size, md5, block_size, state, created_at) "
-        "SELECT %s, %s, %s, %s, %s, 1, %s FROM bucket RETURNING id"
+        "INSERT INTO post3_blob (storage_class, name, size, md5, crc64nvme, block_size, state, created_at) "
+        "SELECT %s, %s, %s, %s, %s, %s, 1, %s FROM bucket RETURNING id"
     )
-    parameters = [storage_class, name, size, md5, block_size, timestamp(created_at)]
+    parameters = [storage_class, name, size, md5, crc64nvme, block_size, timestamp(created_at)]
     return BlobStep(sql, parameters, *(also or ("", [])))
 
 
-def pending_blob(blob_id: int, size: int, md5: str) -> BlobStep:
+def pending_blob(blob_id: int, size: int, md5: str, crc64nvme: str) -> BlobStep:
     """For bytes that were saved under a pending blob."""
     sql = (
-        "UPDATE post3_blob SET state = 1, size = %s, md5 = %s WHERE id = %s AND state = 0 "
+        "UPDATE post3_blob SET state = 1, size = %s, md5 = %s, crc64nvme = %s WHERE id = %s AND state = 0 "
         "AND EXISTS (SELECT 1 FROM bucket) RETURNING id"
     )
-    return BlobStep(sql, [size, md5, blob_id])
+    return BlobStep(sql, [size, md5, crc64nvme, blob_id])
 
 
 def shared_blob(blob_id: int) -> BlobStep:

@@ -89,6 +89,11 @@ def new_hasher(algorithm: str) -> Hasher:
     return ALGORITHMS[algorithm].new()
 
 
+def crc64nvme(data: bytes) -> str:
+    """The CRC-64/NVME of bytes that are all there, base64."""
+    return base64.b64encode(awscrt_checksums.crc64nvme(data).to_bytes(8, "big")).decode()
+
+
 def is_valid(algorithm: str, value: str) -> bool:
     """Whether `value` is base64 of a digest of the algorithm's size."""
     try:

@@ -72,7 +72,9 @@ def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, des
     now = datetime.now(UTC)
     if len(data) <= storage.inline_insert_size:
         also = storage.inline_insert(data)
-        step = new_blob(storage.storage_class, "", len(data), payload.md5, storage.block_size, now, also)
+        step = new_blob(
+            storage.storage_class, "", len(data), payload.md5, checksums.crc64nvme(data), storage.block_size, now, also
+        )
         return SavedBytes(len(data), "", step, _nothing)
     if storage.block_size:  # blocks need their blob's row
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
@@ -81,7 +83,7 @@ def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, des
         storage.save_at_hand(ref, data)
     else:
         storage.save(ref, io.BytesIO(data))
-    step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, 0, now)
+    step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, checksums.crc64nvme(data), 0, now)
     return SavedBytes(len(data), ref.name, step, lambda: storage.delete(ref))
 
 
@@ -108,16 +110,34 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, str
         storage.delete(ref)
         Blob.objects.filter(pk=blob.pk, state=Blob.State.PENDING).delete()
 
+    summed = Summed(stream)
     try:
-        size = storage.save(ref, stream)
+        size = storage.save(ref, summed)
     except BaseException:
         discard_quietly(discard)
         raise
-    return SavedBytes(size, blob.name, pending_blob(blob.pk, size, payload.md5), discard)
+    return SavedBytes(size, blob.name, pending_blob(blob.pk, size, payload.md5, summed.crc64nvme), discard)
 
 
 def _nothing() -> None:
     """There is nothing to discard: the bytes are no more than the statement that was not run."""
+
+
+class Summed:
+    """A stream that sums up what it gives, for the blob's own checksum."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream, self._hasher = stream, checksums.new_hasher("CRC64NVME")
+
+    @property
+    def crc64nvme(self) -> str:
+        """CRC-64/NVME of what was read so far, base64."""
+        return self._hasher.base64()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._hasher.update(data)
+        return data
 
 
 class Rehashed:

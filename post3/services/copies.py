@@ -16,6 +16,7 @@ from .multipart import DEFAULT_ALGORITHM
 from .objects import check_key, head_object, open_object
 from .part_copies import CopiedPayload
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, publish, retried
+from .verifying import refuse_damaged
 
 _NOTHING = Conditions()
 
@@ -79,6 +80,7 @@ def copy_object(
         chosen = parts.find_parts(row) if row.parts_count else []
         if row.parts_count and not chosen:
             continue  # overwritten since its row was read
+        refuse_damaged(row.blob_state, *(part.state for part in chosen))
         step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
         publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, parts=chosen)
         return _result(new)

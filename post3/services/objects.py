@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey
+from ..models import Blob
 from ..models.reading import find_object
 from ..models.rows import NewObject, ObjectRow
 from ..models.writing import delete_object as delete_row
@@ -20,6 +21,7 @@ from . import blobs, parts
 from .buckets import find_bucket
 from .conditions import check_read, check_write
 from .publishing import SURELY_NOT_WRITTEN, delete_sidecars, discard_quietly, lock_latest, publish, retried
+from .verifying import open_blob, verify
 
 #: Bytes of a key in UTF-8.
 MAX_KEY_SIZE = 1024
@@ -175,12 +177,15 @@ def _part_span(row: ObjectRow, part_number: int) -> Span:
 def _open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes] | None:
     if length == 0:
         return b""
-    if row.data is not None and len(row.data) == row.size:
+    if row.blob_id is None:
+        return parts.open_parts(row, start, length)
+    ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
+    if row.data is not None and len(row.data) == row.size and row.blob_state == Blob.State.STORED:
+        verify(row.data, ref, row.crc64nvme)
         return row.data if length == row.size else row.data[start : start + length]
-    if row.blob_id is not None:
-        ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
-        return storages[row.storage_class].open(ref, start, length)
-    return parts.open_parts(row, start, length)
+    pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
+    pieces.look()
+    return pieces
 
 
 @retried

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from ..models.rows import ObjectRow
 from ..models.sql import fetch
 from ..storage.base import PIECE, BlobRef, Pieces
-from ..storage.handler import storages
 from .sidecars import PartBlob
+from .verifying import open_blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class StoredPart(PartBlob):
     storage_class: str
     block_size: int
     md5: str
+    crc64nvme: str
+    state: int
 
     def ref(self) -> BlobRef:
         return BlobRef(self.blob_id or 0, self.blob_name, self.size, self.block_size)
@@ -25,7 +27,7 @@ class StoredPart(PartBlob):
 # The sequence tells whether the object is still the one whose row was read: parts of two writes must never mix.
 _PARTS = (
     "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.storage_class, ''), "
-    "coalesce(b.block_size, 0), coalesce(b.md5, '') "
+    "coalesce(b.block_size, 0), coalesce(b.md5, ''), coalesce(b.crc64nvme, ''), coalesce(b.state, 0) "
     "FROM post3_object o JOIN post3_objectpart p ON p.object_id = o.id LEFT JOIN post3_blob b ON b.id = p.blob_id "
     "WHERE o.id = %s AND o.sequence = %s"
 )
@@ -72,7 +74,7 @@ class PartsPieces(Pieces):
             return None
         first = max(self._start, part.offset)
         last = min(self._end, part.offset + part.size)
-        return storages[part.storage_class].pieces(part.ref(), first - part.offset, last - first)
+        return open_blob(part.storage_class, part.ref(), part.state, part.crc64nvme, first - part.offset, last - first)
 
     def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
         while self._current is not None:

@@ -38,7 +38,11 @@ class StorageError(Exception):
     """A storage could not do what it was asked (disk full, directory missing, I/O error). Says what and where."""
 
 
-class BlobMissing(StorageError):
+class BlobDamaged(StorageError):
+    """The bytes are not those that were stored. Trying again will not help."""
+
+
+class BlobMissing(BlobDamaged):
     """The bytes the catalogue tells of are not there, or fewer than it tells."""
 
 

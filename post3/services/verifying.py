@@ -1,0 +1,71 @@
+"""Bytes are checked on their way out: where all of a blob is read, its CRC-64/NVME must be what it was when it came in.
+
+A piece is checked by the thread that read it, at 50 GB/s; several are read at once, and the one that makes the blob whole
+compares. Its bytes then do not go out, so the client sees an answer that breaks off, never wrong bytes that look whole. A
+range of a blob cannot be checked so: what is stored is the sum of all.
+"""
+
+import threading
+from collections.abc import Callable
+
+from ..models import Blob
+from ..s3 import checksums
+from ..storage.base import PIECE, BlobDamaged, BlobRef, Pieces
+from ..storage.handler import storages
+
+
+def open_blob(storage_class: str, ref: BlobRef, state: int, crc64nvme: str, start: int, length: int) -> Pieces:
+    """Return the `length` bytes from `start` of a blob, checked where that is all of it. Does no I/O: `look` does.
+
+    Raises BlobDamaged for a blob that is known to be damaged.
+    """
+    refuse_damaged(state)
+    pieces = storages[storage_class].pieces(ref, start, length)
+    return VerifiedPieces(pieces, ref, crc64nvme) if crc64nvme and length == ref.size else pieces
+
+
+def refuse_damaged(*states: int) -> None:
+    """Raise BlobDamaged where one of these states says so."""
+    if Blob.State.DAMAGED in states:
+        raise BlobDamaged("The bytes were found damaged before")
+
+
+def verify(data: bytes, ref: BlobRef, crc64nvme: str) -> None:
+    """Check bytes that are all there. Raises BlobDamaged."""
+    if crc64nvme and checksums.crc64nvme(data) != crc64nvme:
+        raise BlobDamaged(f"Blob {ref.id} ({ref.size} bytes) is not what was stored: its CRC-64/NVME is another")
+
+
+class VerifiedPieces(Pieces):
+    """All pieces of a blob; the reading that completes them raises BlobDamaged where they are not what was stored."""
+
+    def __init__(self, inner: Pieces, ref: BlobRef, crc64nvme: str) -> None:
+        self._inner, self._ref, self._expected = inner, ref, crc64nvme
+        #: (CRC, bytes) of each piece, in order; None while it is being read.
+        self._sums: list[tuple[str, int] | None] = []
+        self._left = ref.size
+        self._lock = threading.Lock()
+
+    def look(self) -> None:
+        self._inner.look()
+
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+        read = self._inner.claim(most)
+        if read is None:
+            return None
+        number = len(self._sums)
+        self._sums.append(None)
+        return lambda: self._summed(number, read())
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _summed(self, number: int, data: bytes) -> bytes:
+        summed = checksums.crc64nvme(data)
+        with self._lock:
+            self._sums[number] = (summed, len(data))
+            self._left -= len(data)
+            whole = self._left == 0
+        if whole and checksums.full_object("CRC64NVME", filter(None, self._sums)) != self._expected:
+            raise BlobDamaged(f"Blob {self._ref.id} ({self._ref.size} bytes) is not what was stored: its CRC-64/NVME is another")
+        return data
