@@ -2,33 +2,27 @@
 
 A process's numbers are one array of doubles with a fixed layout: gauges, counters of the process, then a row for each S3
 operation (answers by status, a histogram of seconds, bytes, answers broken off). Alone, a process keeps them in its own memory.
-Where processes share a directory, each maps a file of it, which it holds a lock on for as long as it lives: a file nobody holds
-is that of a process that ended. Its counters still count, its gauges do not, and the next process to come goes on with it. So
-nothing piles up over restarts, and nothing has to be told of a process killed.
+Where processes share a directory, each maps a file of it (`shared.py`). The counters of a process that ended still count, its
+gauges do not, and the next process to come goes on with its file.
 
 prometheus_client's own multiprocess mode is not used: it costs seven times as much a request, its files pile up, and its
 switch is global to the process, which belongs to the project that post3 is an app of (D36).
 """
 
-import fcntl
 import logging
-import mmap
 import os
-import re
-import shutil
-import stat
 import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from weakref import WeakSet
 
 from django.db.backends.signals import connection_created
 
+from . import shared
 from .conf import conf
 
 logger = logging.getLogger("post3")
@@ -47,7 +41,6 @@ ROWS = LIMITED + 1
 SAMPLE_SECONDS = 1.0
 #: Of requests refused before it was known what they want.
 UNKNOWN = "Unknown"
-FILE_NAME = re.compile(r"counts-[0-9a-f]{12}-[0-9]+")
 
 
 @dataclass(slots=True)
@@ -108,7 +101,7 @@ class Counts:
         self._unknown = self._rows[UNKNOWN]
         self._size = 8 * (ROWS + width * len(self._operations))
         layout = repr((GAUGES, self._operations, self._statuses, BUCKETS))
-        self._prefix = f"counts-{sha256(layout.encode()).hexdigest()[:12]}-"
+        self._prefix = f"{shared.PREFIX}{sha256(layout.encode()).hexdigest()[:12]}-"
 
     def share(self, directory: str) -> None:
         """Tell where this process and those forked from it count together, unless POST3_METRICS_DIR says so."""
@@ -117,6 +110,12 @@ class Counts:
     def watch(self, look: Callable[[], Mapping[str, int]]) -> None:
         """Have gauges, by the names of `GAUGES`, looked at before they are told."""
         self._watched.append(look)
+
+    def join(self) -> None:
+        """Be one of the processes that count, before there is anything to count."""
+        with self._lock:
+            if self._numbers is None and conf.METRICS:
+                self._take()
 
     # --- Counting: a few microseconds of every request -----------------------------------------------------------------
 
@@ -161,7 +160,7 @@ class Counts:
         processes, total = 1, array("d", own.tobytes())
         if self._shared:
             processes, total = 0, array("d", bytes(self._size))
-            for alive, numbers in self._files():
+            for alive, numbers in shared.read(self._place(), self._prefix, self._size):
                 processes += alive
                 for place in range(0 if alive else len(GAUGES), len(numbers)):
                     total[place] += numbers[place]
@@ -173,17 +172,6 @@ class Counts:
         statuses = {status: int(numbers[row + column]) for status, column in self._columns.items()}
         buckets = [int(number) for number in numbers[row + self._first_bucket : tail]]
         return Row(statuses, buckets, numbers[tail], *(int(number) for number in numbers[tail + 1 : tail + 4]))
-
-    def _files(self) -> Iterator[tuple[bool, "array[float]"]]:
-        """Yield of each file whether its process lives, and its numbers."""
-        for path in Path(self._place()).glob(f"{self._prefix}*"):
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                data = os.pread(handle, self._size, 0)
-                if len(data) == self._size:  # or it is being made
-                    yield not _lock(handle, fcntl.LOCK_SH), array("d", data)
-            finally:
-                os.close(handle)
 
     def _sample(self) -> None:
         """Look at what nobody reports."""
@@ -210,72 +198,18 @@ class Counts:
         place = self._place()
         if place:
             try:
-                self._numbers = self._take_file(place)
+                self._numbers = shared.take(place, self._prefix, self._size)
             except OSError as error:
                 logger.error("Processes cannot count together in %s, so each tells its own numbers: %s", place, error)
             else:
+                for gauge in range(len(GAUGES)):  # of the process that had it before
+                    self._numbers[gauge] = 0.0
                 self._shared = True
                 sampling = threading.Thread(target=self._sample_again_and_again, args=(self._generation,), daemon=True)
                 sampling.start()
                 return self._numbers
         self._numbers = memoryview(bytearray(self._size)).cast("d")
         return self._numbers
-
-    def _take_file(self, place: str) -> memoryview:
-        """Map the first file that no living process holds. Raises OSError."""
-        os.makedirs(place, mode=0o700, exist_ok=True)
-        found = os.lstat(place)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise PermissionError(f"{place} is not a directory of this user's")
-        _remove_others(Path(place), self._prefix)
-        slot = 0
-        while True:
-            handle = os.open(Path(place, f"{self._prefix}{slot}"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                if not _lock(handle, fcntl.LOCK_EX):
-                    slot += 1
-                    continue
-                if os.fstat(handle).st_nlink == 0:
-                    continue  # removed in between
-                os.ftruncate(handle, self._size)
-                # The map keeps a handle of its own, and with it the lock, until it goes or the process ends.
-                numbers = memoryview(mmap.mmap(handle, self._size)).cast("d")
-            finally:
-                os.close(handle)
-            for place_of_gauge in range(len(GAUGES)):
-                numbers[place_of_gauge] = 0.0
-            return numbers
-
-
-def _lock(handle: int, kind: int) -> bool:
-    """Try to lock an open file; return whether it is locked now. The lock ends with the last copy of the handle."""
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _remove_others(directory: Path, prefix: str) -> bool:
-    """Remove files of ended processes that counted other things; return whether no other process holds a file."""
-    all_free = True
-    for path in directory.iterdir():
-        if FILE_NAME.fullmatch(path.name) and (not prefix or not path.name.startswith(prefix)):
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                if _lock(handle, fcntl.LOCK_EX):
-                    path.unlink(missing_ok=True)
-                else:
-                    all_free = False
-            finally:
-                os.close(handle)
-    return all_free
-
-
-def remove_shared(directory: str) -> None:
-    """Remove a directory that processes counted in, if none of them is left."""
-    if os.path.isdir(directory) and not os.path.islink(directory) and _remove_others(Path(directory), ""):
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 #: Of all threads, those that had a connection at all.

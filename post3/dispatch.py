@@ -43,8 +43,12 @@ def dispatch(request: HttpRequest, path: str) -> HttpResponseBase:
     drain = None if hasattr(request, "scope") else _drain
     observation = observing.begin(getattr(request, "scope", request.META))
     body = body_of(request)
-    response = answer(request.method or "GET", partial(request_of_django, request, body, mount), observation, drain)
-    made = as_django(response, observation)
+    try:
+        response = answer(request.method or "GET", partial(request_of_django, request, body, mount), observation, drain)
+        made = as_django(response, observation)
+    except BaseException:  # a fault of ours, or the server's way to stop a thread
+        _finish(observation, body)
+        raise
     # The server calls it when all is sent, or nothing more can be.
     made._resource_closers.append(partial(_finish, observation, body))
     return made
@@ -111,7 +115,7 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     try:
         limits.spend_request(identity.access_key)
     except SlowDown:
-        counts.refused()
+        observing.note_limited()
         raise
     if signature.expires is not None:
         adopt_parameters(request)

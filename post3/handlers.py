@@ -12,7 +12,6 @@ S3 requests go around the middleware, whose sessions, CSRF and host checks are t
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -37,8 +36,6 @@ from .s3.responses import S3Response
 from .storage.base import PIECE, Pieces
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone
 from .threads import ParkingThreads, Threads
-
-logger = logging.getLogger("post3")
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -123,6 +120,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                counts.join()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._threads.shutdown()
@@ -138,8 +136,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         try:
             await self._exchange(scope, receive, send, observation)
         except Exception as error:
-            logger.error("Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
-            raise  # the server closes the connection, and logs where it happened
+            observing.log_broken_off(observation, error)
+            raise
         finally:
             observing.finish(observation)
 

@@ -18,6 +18,7 @@ from .conf import conf
 from .counting import counts
 
 logger = logging.getLogger("post3.requests")
+errors = logging.getLogger("post3")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -77,6 +78,12 @@ def finish(observation: Observation) -> None:
         logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, _encode(_fields(observation, seconds)), (), None))
 
 
+def note_limited() -> None:
+    """Count a request that its key's limit refused."""
+    if _wanted()[0]:
+        counts.refused()
+
+
 def _fields(observation: Observation, seconds: float) -> dict[str, Any]:
     remote, agent = _sender(observation.source)
     return {
@@ -106,6 +113,11 @@ def _sender(source: dict[str, Any]) -> tuple[str, str]:
     return client[0] if client else "", agent.decode("latin-1")
 
 
+def log_broken_off(observation: Observation, error: Exception) -> None:
+    """Name the request that an error ended when its answer had begun; the server, which closes the connection, logs where."""
+    errors.error("Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
+
+
 class ObservedPieces(Iterator[bytes]):
     """The pieces of an answer under a server of Django's kind, which says nothing of what it sent: one that is asked for the
     next piece has sent the last one."""
@@ -120,6 +132,9 @@ class ObservedPieces(Iterator[bytes]):
             piece = next(self._pieces)
         except StopIteration:
             self._observation.whole = True
+            raise
+        except Exception as error:
+            log_broken_off(self._observation, error)
             raise
         self._out = len(piece)
         return piece

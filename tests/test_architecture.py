@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "apps": {"checks"},
     "checks": {"conf", "storage"},
     # What is counted and noted of requests: below all that count, above nothing.
-    "counting": {"conf"},
+    "shared": set(),
+    "counting": {"conf", "shared"},
     "observing": {"conf", "counting"},
     "exposition": {"__version__", "counting", "services"},
     "s3": {"conf", "errors", "values"},

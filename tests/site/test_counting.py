@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from post3.counting import Counts, remove_shared
+from post3 import shared
+from post3.counting import Counts
 
 OPERATIONS, STATUSES = ("Get", "Put"), (200, 404)
 
@@ -73,9 +74,12 @@ def test_files_of_another_version_are_removed_once_nobody_holds_them(tmp_path: P
     count(new)
     assert new.read().rows["Get"].statuses[200] == 1, "another version's numbers are read"
     assert len(list(tmp_path.iterdir())) == 2
-    remove_shared(str(tmp_path))
+    shared.remove(str(tmp_path))
     assert len(list(tmp_path.iterdir())) == 2, "files in use are removed"
-    old._forget(), new._forget()
+    new._forget()
+    shared.remove(str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2, "a file that counts on is removed while another is in use"
+    old._forget()
     count(counts_in(tmp_path, ("Post",)))
     assert len(list(tmp_path.iterdir())) == 1
 

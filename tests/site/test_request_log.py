@@ -1,6 +1,7 @@
 """The request log: a line of JSON for each S3 request, at the end of its answer."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -26,6 +27,16 @@ def lines_of(server: Server, count: int) -> list[dict[str, Any]]:
         time.sleep(0.05)
 
 
+def damage(server: Server, key: str) -> None:
+    """Change the last byte of an object's file."""
+    (path,) = [
+        path for path in (server.data_dir / "var" / "objects" / "bucket").rglob(f"{key}.*") if path.stat().st_size == LARGE
+    ]
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+
+
 @pytest.mark.parametrize("runner", ["uvicorn", "gunicorn-wsgi"])
 def test_each_request_is_one_line(make_server: Callable[..., Server], runner: str) -> None:
     server = make_server("sqlite-files", runner=runner, environment={"POST3_REQUEST_LOG": "1"})
@@ -39,12 +50,16 @@ def test_each_request_is_one_line(make_server: Callable[..., Server], runner: st
     answers = [create, put, got, missing, unknown, large]
     assert None not in answers
     leave_a_download(raw, "/bucket/large")
+    lines_of(server, len(answers) + 1)
+    damage(server, "large")
+    with pytest.raises(ConnectionError, match="broke off"):
+        raw.send("GET", "/bucket/large")
     server.is_ready()  # no S3 request
 
-    lines = lines_of(server, len(answers) + 1)
-    assert len(lines) == len(answers) + 1
+    lines = lines_of(server, len(answers) + 2)
+    assert len(lines) == len(answers) + 2
     by_id = {line["request_id"]: line for line in lines}
-    *told, left = [by_id.pop(answer.headers["x-amz-request-id"]) for answer in answers] + list(by_id.values())
+    *told, left, damaged = [by_id.pop(answer.headers["x-amz-request-id"]) for answer in answers] + list(by_id.values())
     assert [(line["operation"], line["status"], line["error"]) for line in told] == [
         ("CreateBucket", 200, ""),
         ("PutObject", 200, ""),
@@ -63,6 +78,9 @@ def test_each_request_is_one_line(make_server: Callable[..., Server], runner: st
     assert abs(datetime.fromisoformat(line["time"]).timestamp() - time.time()) < 300
     assert (left["operation"], left["status"], left["key"], left["whole"]) == ("GetObject", 200, "large", False)
     assert left["bytes_out"] < LARGE
+    assert (damaged["operation"], damaged["status"], damaged["whole"]) == ("GetObject", 200, False)
+    assert 0 < damaged["bytes_out"] < LARGE
+    assert f"Answer {damaged['request_id']} broke off after {damaged['bytes_out']} bytes: BlobDamaged" in server.log()
     server.stop()
 
 
