@@ -32,6 +32,14 @@ def check_values(**kwargs: Any) -> list[CheckMessage]:
             if not isinstance(value, kinds) or isinstance(value, bool) or not value >= least:
                 number = "a whole number" if kind is int else "a number"
                 errors.append(Error(f"{variable} is {value!r}.", hint=f"Write {number} of at least {least}.", id="post3.E010"))
+        elif kind is bool and not isinstance(value, bool):
+            errors.append(Error(f"{variable} is {value!r}.", hint="Write True or False.", id="post3.E012"))
+    if not isinstance(conf.METRICS_DIR, str) or (conf.METRICS_DIR and not os.path.isabs(conf.METRICS_DIR)):
+        hint = "Write the absolute path of a directory on this machine that the server may make or write to."
+        errors.append(Error(f"POST3_METRICS_DIR is {conf.METRICS_DIR!r}.", hint=hint, id="post3.E013"))
+    if not isinstance(conf.METRICS_TOKEN, str) or not re.fullmatch(r"[\x21-\x7e]*", conf.METRICS_TOKEN):
+        hint = "Write letters, digits and marks of ASCII, without spaces, or leave it out."
+        errors.append(Error("POST3_METRICS_TOKEN cannot be sent as a bearer token.", hint=hint, id="post3.E014"))
     if not isinstance(conf.REGION, str) or not re.fullmatch(r"[a-z0-9-]{1,63}", conf.REGION):
         hint = "Write a region as AWS does: small letters, digits and dashes, like us-east-1."
         errors.append(Error(f"POST3_REGION is {conf.REGION!r}.", hint=hint, id="post3.E011"))

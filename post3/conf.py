@@ -50,6 +50,17 @@ class Settings:
     UPLOAD_THREADS: int = Setting(16)
     #: Large bodies of one server process that may wait for slow clients beside those; they keep no database connection.
     PARKED_UPLOADS: int = Setting(1000)
+    #: Requests a second that one API key may make of one server process, a second's worth at once; 0: any number.
+    KEY_REQUESTS_PER_SECOND: float = Setting(0.0)
+    #: Whether requests are counted and `/_/metrics` tells.
+    METRICS: bool = Setting(True)
+    #: What `/_/metrics` must be asked with, as `Authorization: Bearer …`; empty: anybody may ask.
+    METRICS_TOKEN: str = Setting("")
+    #: Directory, on this machine, by which several server processes count together; empty: gunicorn's processes under
+    #: `post3_site.gunicorn` do in one of their own, any other process counts for itself.
+    METRICS_DIR: str = Setting("")
+    #: Whether each S3 request is written as a line of JSON on the logger `post3.requests`.
+    REQUEST_LOG: bool = Setting(False)
 
 
 conf = Settings()

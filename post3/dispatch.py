@@ -4,6 +4,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from random import getrandbits
 
 from django.db import InterfaceError, OperationalError
@@ -11,13 +12,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from . import operations
-from .errors import InternalError, S3Error, ServiceUnavailable
+from . import observing, operations
+from .counting import counts
+from .errors import InternalError, S3Error, ServiceUnavailable, SlowDown
+from .observing import Observation, ObservedPieces
 from .s3 import responses, sigv4
+from .s3.body import Body, body_of
 from .s3.headers import adopt_parameters, refuse_unknown_headers
 from .s3.request import S3Request, request_of_django
 from .s3.responses import S3Response
-from .services import access, permissions
+from .services import access, limits, permissions
 from .storage.base import BlobDamaged, StorageError
 
 logger = logging.getLogger("post3")
@@ -26,55 +30,93 @@ logger = logging.getLogger("post3")
 #: a client still sending would see a reset instead of the answer.
 DRAIN_SIZE = 16 * 1024 * 1024
 
+counts.declare(
+    (row.name for table in (operations.SERVICE, operations.BUCKET, operations.OBJECT) for row in table.values() if row.view),
+    {200, 204, 206, 302, 304} | {error.status for error in S3Error.__subclasses__()},
+)
+
 
 @csrf_exempt
 def dispatch(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer an S3 request as a Django view; `path` is what follows the place that post3 is mounted at."""
     mount = request.path[: len(request.path) - len(path)].rstrip("/")
     drain = None if hasattr(request, "scope") else _drain
-    return as_django(answer(request.method or "GET", lambda: request_of_django(request, mount), drain))
+    observation = observing.begin(getattr(request, "scope", request.META))
+    body = body_of(request)
+    try:
+        response = answer(request.method or "GET", partial(request_of_django, request, body, mount), observation, drain)
+        made = as_django(response, observation)
+    except BaseException:  # a fault of ours, or the server's way to stop a thread
+        _finish(observation, body)
+        raise
+    # The server calls it when all is sent, or nothing more can be.
+    made._resource_closers.append(partial(_finish, observation, body))
+    return made
 
 
-dispatch.goes_around_middleware = True
+dispatch.goes_around_middleware = dispatch.is_s3_catch_all = True
 
 
-def answer(method: str, read_request: Callable[[], S3Request], drain: Callable[[S3Request], None] | None = None) -> S3Response:
-    """Answer an S3 request. What `read_request` raises is answered too; `drain` empties the body of a refused request."""
+def answer(
+    method: str,
+    read_request: Callable[[], S3Request],
+    observation: Observation,
+    drain: Callable[[S3Request], None] | None = None,
+) -> S3Response:
+    """Answer an S3 request and note it. What `read_request` raises is answered too; `drain` empties a refused request's body."""
     # Unique is enough; the system's random bytes cost a call that lets go of Python's lock.
-    request_id = f"{getrandbits(64):016X}"
+    observation.request_id = request_id = f"{getrandbits(64):016X}"
     request = None
     try:
         request = read_request()
-        response = responses.empty(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request)
+        observation.bucket, observation.key = request.bucket, request.key
+        response = (
+            responses.empty(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request, observation)
+        )
     except Exception as error:
         refusal = _as_s3_error(error, request_id)
+        observation.error = refusal.code if refusal.status >= 400 else ""
         if request is not None and drain is not None:
             drain(request)
         response = responses.error_response(refusal, method, request_id, _host_id(request_id))
+    observation.status = response.status
     response.headers["x-amz-request-id"] = request_id
     response.headers["x-amz-id-2"] = _host_id(request_id)
     return response
 
 
-def as_django(response: S3Response) -> HttpResponseBase:
-    """Return the answer as Django's servers and middleware want it."""
+def as_django(response: S3Response, observation: Observation) -> HttpResponseBase:
+    """Return the answer as Django's servers and middleware want it; note what they take of it."""
     made: HttpResponseBase
     if isinstance(response.body, bytes):
         made = HttpResponse(response.body, status=response.status)
+        observation.sent, observation.whole = len(response.body), True
     else:
-        made = StreamingHttpResponse(response.body, status=response.status)
+        made = StreamingHttpResponse(ObservedPieces(response.body, observation), status=response.status)
     del made["Content-Type"]
     for name, value in response.headers.items():
         made[name] = value
     return made
 
 
-def _answer(request: S3Request) -> S3Response:
+def _finish(observation: Observation, body: Body) -> None:
+    observation.received = body.received
+    observing.finish(observation)
+
+
+def _answer(request: S3Request, observation: Observation) -> S3Response:
     operation = operations.select(request)
+    observation.operation = operation.name
     signature = sigv4.parse_signature(request)
+    observation.access_key = signature.access_key
     secret, identity = access.look_up(signature.access_key)
     request.signing = sigv4.verify_signature(request, signature, secret, datetime.now(UTC))
     request.identity = identity
+    try:
+        limits.spend_request(identity.access_key)
+    except SlowDown:
+        observing.note_limited()
+        raise
     if signature.expires is not None:
         adopt_parameters(request)
     permissions.authorise(identity, operation.permission)

@@ -26,7 +26,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
+from . import observing
 from .conf import conf
+from .counting import counts
+from .observing import Observation
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
@@ -103,6 +106,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self._threads = Threads(conf.THREADS, "post3")
         self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
         self._mount: Mount | None = find_mount()
+        counts.watch(self._count_threads)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -116,6 +120,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                counts.join()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._threads.shutdown()
@@ -124,6 +129,20 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 return
 
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if self._mount is None or not self._mount.holds(scope["path"].removeprefix(get_script_prefix(scope))):
+            await self._exchange(scope, receive, send, None)
+            return
+        observation = observing.begin(scope)
+        try:
+            await self._exchange(scope, receive, send, observation)
+        except Exception as error:
+            observing.log_broken_off(observation, error)
+            raise
+        finally:
+            observing.finish(observation)
+
+    async def _exchange(self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None) -> None:
+        """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all."""
         length, expects_continue = _announced_body(scope["headers"])
         body: MemoryBody | StreamedBody
         if length is not None and length <= PREFETCH_SIZE:
@@ -133,25 +152,27 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             body = StreamedBody(asyncio.get_running_loop(), receive)
             threads = self._upload_threads
         try:
-            response = await threads.run(self._respond, scope, body)
+            response = await threads.run(self._respond, scope, body, observation)
             if expects_continue and not body.begun:
                 # The client will not send the body now, and the server would take its next request for it (RFC 9110, 10.1.1).
                 response.headers.append((b"Connection", b"close"))
-            await self._send(response, receive, send)
+            await self._send(response, observation, receive, send)
         finally:
             body.stop()
+            if observation is not None:
+                observation.received = body.received
 
-    def _respond(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
+    def _respond(self, scope: dict[str, Any], body: MemoryBody | StreamedBody, observation: Observation | None) -> Answer:
         root = get_script_prefix(scope)
         set_script_prefix(root)
-        if self._mount is None or not self._mount.holds(scope["path"].removeprefix(root)):
+        if observation is None or self._mount is None:
             return self._respond_by_django(scope, body)
         # What Django's request signals do, without 30 µs of sending them: a connection broken or too old is replaced.
         database = connections[DEFAULT_DB_ALIAS]
         database.close_if_unusable_or_obsolete()
         try:
             mount = root + self._mount.prefix.removesuffix("/")
-            return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount)))
+            return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount), observation))
         finally:
             database.close_if_unusable_or_obsolete()
 
@@ -167,20 +188,22 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             response.close()  # the content stays readable
         return Answer.of_django(response)
 
-    async def _send(self, response: Answer, receive: Receive, send: Send) -> None:
+    async def _send(self, response: Answer, observation: Observation | None, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             if isinstance(response.body, bytes):
                 await send({"type": "http.response.body", "body": response.body})
-            elif isinstance(response.body, Pieces):
-                await self._send_pieces(response.body, receive, send)
+                if observation is not None:
+                    observation.sent, observation.whole = len(response.body), True
+            elif isinstance(response.body, Pieces) and observation is not None:
+                await self._send_pieces(response.body, observation, receive, send)
             else:
-                await self._send_iterated(response.body, send)
+                await self._send_iterated(response.body, observation, send)
         finally:
             if not isinstance(response.body, bytes):
                 await self._threads.run(response.close)
 
-    async def _send_pieces(self, pieces: Pieces, receive: Receive, send: Send) -> None:
+    async def _send_pieces(self, pieces: Pieces, observation: Observation, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         client_gone = loop.create_task(gone(receive))
         coming: deque[asyncio.Future[bytes]] = deque()
@@ -190,6 +213,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 self._read_ahead(pieces, coming, ahead or 1, PIECE if ahead or not sent else SMALL_PIECE)
                 if not coming:
                     await send({"type": "http.response.body"})
+                    observation.whole = True
                     break
                 piece = await coming.popleft()
                 self._read_ahead(pieces, coming, ahead, PIECE)
@@ -198,7 +222,11 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 del piece
                 # The server takes a piece at once, and waits only when it is given the next: so it is given nothing first.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
+                if not client_gone.done():
+                    observation.sent = sent
                 ahead = READ_AHEAD if loop.time() - began < KEEPS_UP and sent >= PROOF else 0
+            else:  # gone, perhaps because it has all it wanted
+                observation.whole = not coming and observation.sent == sent and pieces.claim(SMALL_PIECE) is None
         finally:
             client_gone.cancel()
             if coming:  # nobody else may close what they read
@@ -208,10 +236,19 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         while len(coming) < count and (read := pieces.claim(most)) is not None:
             coming.append(self._threads.run_aside(read))
 
-    async def _send_iterated(self, body: Iterator[bytes], send: Send) -> None:
+    async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send) -> None:
         while (piece := await self._threads.run(next, body, None)) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if observation is not None:
+                observation.sent += len(piece)
         await send({"type": "http.response.body"})
+        if observation is not None:
+            observation.whole = True
+
+    def _count_threads(self) -> dict[str, int]:
+        """Return the gauges of both pools, by their names in `counting`."""
+        pools = {"requests": self._threads.counts(), "uploads": self._upload_threads.counts()}
+        return {f"{pool} {state}": count for pool, states in pools.items() for state, count in states.items()}
 
 
 def _announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:

@@ -38,7 +38,7 @@ def find_mount() -> Mount | None:
 def _search(patterns: list[Any], prefix: str, others: list[str]) -> str | None:
     """Return the prefix of the catch-all; collect the beginnings of all routes before it."""
     for entry in patterns:
-        if isinstance(entry, URLPattern) and getattr(entry.callback, "goes_around_middleware", False):
+        if isinstance(entry, URLPattern) and getattr(entry.callback, "is_s3_catch_all", False):
             return prefix
         literal, whole = _beginning(entry)
         if isinstance(entry, URLResolver) and whole:

@@ -62,6 +62,10 @@ class MemoryBody:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return cls(data, len(data) == length)
 
+    @property
+    def received(self) -> int:
+        return len(self._data)
+
     def read(self, size: int = -1, /) -> bytes:
         if size < 0 or (self._position == 0 and size >= len(self._data)):
             data = self._data[self._position :] if self._position else self._data
@@ -88,6 +92,8 @@ class StreamedBody:
         self._pieces: deque[bytes] = deque()
         #: Bytes buffered, and how many the reader waits for.
         self._buffered = self._wanted = 0
+        #: Bytes that came by now.
+        self.received = 0
         self._arrived = 0.0
         self._ended = self._cut = False
         self._filled = threading.Condition()
@@ -164,6 +170,7 @@ class StreamedBody:
             if piece:
                 self._pieces.append(piece)
                 self._buffered += len(piece)
+                self.received += len(piece)
                 self._arrived = time.monotonic()
                 if self._buffered >= self._wanted:  # a thread woken for less would fight for Python's lock in vain
                     self._filled.notify()

@@ -59,6 +59,12 @@ class Threads:
             thread.start()
         return future
 
+    def counts(self) -> dict[str, int]:
+        """Return how many threads run and how many are idle, and how many calls wait for one. For any thread."""
+        threads, unfinished = len(self._threads), self._unfinished
+        running = min(threads, unfinished)
+        return {"running": running, "idle": threads - running, "waiting": unfinished - running}
+
     def shutdown(self) -> None:
         """Let the threads end after what they are at; calls that wait are cancelled."""
         self._ended = True
@@ -109,6 +115,12 @@ class ParkingThreads:
             self._jobs.append((future, function, arguments))
             self._offer_place()
         return future
+
+    def counts(self) -> dict[str, int]:
+        """Return the same as of `Threads`, and how many threads are parked or want to go on. For any thread."""
+        with self._changed:
+            parked = self._count - self._running - self._waiting
+            return {"running": self._running, "idle": self._waiting, "parked": parked, "waiting": len(self._jobs)}
 
     def shutdown(self) -> None:
         """Let the threads end after what they are at; calls that wait are cancelled."""

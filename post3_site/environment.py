@@ -53,11 +53,14 @@ class Environment:
         return default
 
     def scalars(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
-        """Return POST3_<NAME> for those names that the environment holds, as the type annotated: int, float or str."""
+        """Return POST3_<NAME> for those names that the environment holds, as the type annotated: bool, int, float or str."""
         values: dict[str, Any] = {}
         for name, kind in annotations.items():
             variable = f"POST3_{name}"
-            if kind not in (int, float, str) or not (value := self.text(variable)):
+            if kind not in (bool, int, float, str) or not (value := self.text(variable)):
+                continue
+            if kind is bool:
+                values[variable] = self.boolean(variable, False)
                 continue
             try:
                 values[variable] = kind(value)

@@ -7,10 +7,14 @@ Everything here can be overridden on gunicorn's command line.
 """
 
 import os
+import tempfile
+from typing import Any
 
 from django.conf import settings as _settings
 
+from post3 import shared as _shared
 from post3.conf import conf as _conf
+from post3.counting import counts as _counts
 
 from .checks import stop_on_problems
 
@@ -49,3 +53,18 @@ errorlog = "-"
 # A line for every request costs more than many a request; a proxy in front can write them.
 accesslog = None
 control_socket_disable = True
+
+# Where the processes count together for /_/metrics, unless POST3_METRICS_DIR says so. The name is the same after a restart, so
+# that what a killed server left is gone on with; two servers have two addresses.
+_together = os.path.join(tempfile.gettempdir(), f"post3-metrics-{os.geteuid()}-{_host.replace(':', '.')}-{_port}")
+_counts.share(_together)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Have a process that nobody asked anything yet counted among them."""
+    _counts.join()
+
+
+def on_exit(server: Any) -> None:
+    """Remove the counts at the end, but not under the feet of a server that takes this one's place (gunicorn's USR2)."""
+    _shared.remove(_together)

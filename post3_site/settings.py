@@ -139,8 +139,14 @@ USE_TZ = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "bare": {"format": "{message}", "style": "{"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "stdout": {"class": "logging.StreamHandler", "formatter": "bare", "stream": "ext://sys.stdout"},
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Django's and uvicorn's own handlers would say everything a second time.
@@ -148,6 +154,8 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True},
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.error": {"handlers": [], "propagate": True},
+        # Lines of JSON, by POST3_REQUEST_LOG; apart from all others, so that a collector can read them as they are.
+        "post3.requests": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         # A line for every request costs more than many a request; a proxy in front can write them. Without a handler in reach
         # uvicorn does not even make the line's parts, 5 µs of each request.
         "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},

@@ -15,6 +15,11 @@ from ..errors import IncompleteBody, RequestTimeout
 class Body(Protocol):
     """A blocking, file-like request body. `read` gives at most n bytes, `b""` at the end; raises IncompleteBody."""
 
+    @property
+    def received(self) -> int:
+        """Bytes that came by now."""
+        ...
+
     def read(self, size: int = -1, /) -> bytes: ...
 
 
@@ -39,7 +44,7 @@ class WsgiBody:
     """
 
     def __init__(self, stream: Any, length: int | None) -> None:
-        self._stream, self._left = stream, length
+        self._stream, self._left, self.received = stream, length, 0
         self._reading = threading.Lock()
 
     def read(self, size: int = -1, /) -> bytes:
@@ -57,6 +62,7 @@ class WsgiBody:
             raise RequestTimeout() from None
         except OSError as error:  # the servers' own exceptions for a broken body are all OSErrors
             raise IncompleteBody() from error
+        self.received += len(data)
         if self._left is not None:
             if not data:
                 raise IncompleteBody()
@@ -68,12 +74,13 @@ class _DjangoBody:
     """The body as Django's own ASGI handler leaves it: a spooled file, counted against Content-Length."""
 
     def __init__(self, request: HttpRequest) -> None:
-        self._request = request
+        self._request, self.received = request, 0
         length = request.META.get("CONTENT_LENGTH") or ""
         self._left = int(length) if length.isdigit() else None
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._request.read(size) if size >= 0 else self._request.read()
+        self.received += len(data)
         if self._left is not None:
             self._left -= len(data)
             if not data and self._left > 0:

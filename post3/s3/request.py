@@ -13,7 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from ..errors import InvalidURI
-from .body import Body, body_of
+from .body import Body
 
 
 @dataclass(slots=True)
@@ -42,17 +42,17 @@ class S3Request:
         return self.headers.get(name, default)
 
 
-def request_of_django(request: HttpRequest, mount: str) -> S3Request:
-    """Read Django's request. `mount` is the path prefix that post3 is mounted under, without a trailing slash.
+def request_of_django(request: HttpRequest, body: Body, mount: str) -> S3Request:
+    """Read Django's request. `body` is what `body_of` gave; `mount` is the path prefix of post3, without a trailing slash.
 
     Raises InvalidURI where path or query are not percent-encoded UTF-8, or hold a NUL.
     """
     scope = getattr(request, "scope", None)
     if scope is not None:  # Django's own ASGI handler
-        return request_of_scope(scope, body_of(request), mount)
+        return request_of_scope(scope, body, mount)
     raw_path, raw_query = _target_of_environ(request.META)
     headers = _headers_of_environ(request.META)
-    return _request(request.method or "GET", raw_path, raw_query, headers, body_of(request), mount, request.is_secure())
+    return _request(request.method or "GET", raw_path, raw_query, headers, body, mount, request.is_secure())
 
 
 def request_of_scope(scope: dict[str, Any], body: Body, mount: str) -> S3Request:

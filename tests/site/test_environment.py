@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.test import override_settings
 
+from post3.checks import check_values
+from post3.conf import Settings
 from post3_site.environment import Environment, kept_secret
 from tests.servers import ROOT
 
@@ -100,3 +103,27 @@ def test_wrong_environment_stops_every_start(command: str, name: str, value: str
     assert check_id in done.stderr
     assert "Write " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_switches_are_read_as_booleans() -> None:
+    environment = Environment({"POST3_METRICS": "off", "POST3_REQUEST_LOG": "1"})
+    assert environment.scalars(Settings.__annotations__) == {"POST3_METRICS": False, "POST3_REQUEST_LOG": True}
+    assert not environment.problems
+    wrong = Environment({"POST3_METRICS": "perhaps"})
+    wrong.scalars(Settings.__annotations__)
+    assert [check_id for check_id, _, _ in wrong.problems] == ["post3.E001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check_id"),
+    [
+        ("POST3_METRICS", "yes", "post3.E012"),
+        ("POST3_METRICS_DIR", "relative/path", "post3.E013"),
+        ("POST3_METRICS_TOKEN", "two words", "post3.E014"),
+        ("POST3_KEY_REQUESTS_PER_SECOND", -1.0, "post3.E010"),
+    ],
+)
+def test_a_projects_wrong_setting_is_told(name: str, value: object, check_id: str) -> None:
+    with override_settings(**{name: value}):
+        assert [error.id for error in check_values()] == [check_id]
+    assert check_values() == []

@@ -1,0 +1,47 @@
+"""The bucket of requests that each key has."""
+
+import pytest
+
+from post3.services import limits
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    return now
+
+
+def spend(limit: limits.RateLimit, key: str, times: int) -> int:
+    """Ask that often; return how often it was allowed."""
+    return sum(limit.spend(key) for _ in range(times))
+
+
+def test_a_seconds_worth_may_come_at_once_and_then_as_fast_as_the_rate(clock: list[float]) -> None:
+    limit = limits.RateLimit(10)
+    assert spend(limit, "a", 30) == 10
+    assert spend(limit, "b", 30) == 10, "another key has a bucket of its own"
+    clock[0] += 0.35
+    assert spend(limit, "a", 30) == 3
+    clock[0] += 100
+    assert spend(limit, "a", 30) == 10, "what was not used in the seconds before adds nothing"
+
+
+def test_a_rate_below_one_allows_one_request_at_a_time(clock: list[float]) -> None:
+    limit = limits.RateLimit(0.5)
+    assert spend(limit, "a", 3) == 1
+    clock[0] += 1.9
+    assert spend(limit, "a", 3) == 0
+    clock[0] += 0.2
+    assert spend(limit, "a", 3) == 1
+
+
+def test_keys_are_remembered_in_bounded_memory(clock: list[float]) -> None:
+    limit = limits.RateLimit(1)
+    for number in range(3 * limits.ENTRIES):
+        limit.spend(f"key {number}")
+    assert len(limit._full_at) <= limits.ENTRIES
+    assert not limit.spend(f"key {3 * limits.ENTRIES - 1}"), "the newest is forgotten"
+    clock[0] += 10
+    limit.spend("a"), limit.spend("b")
+    assert len(limit._full_at) == 2, "full buckets are kept"

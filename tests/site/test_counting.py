@@ -1,0 +1,94 @@
+"""The numbers that processes count together. Two `Counts` in one process are as two processes: a lock is an open file's."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from post3 import shared
+from post3.counting import Counts
+
+OPERATIONS, STATUSES = ("Get", "Put"), (200, 404)
+
+
+def counts_in(directory: Path, operations: tuple[str, ...] = OPERATIONS) -> Counts:
+    counts = Counts()
+    counts.declare(operations, STATUSES)
+    counts.share(str(directory))
+    return counts
+
+
+def count(counts: Counts, operation: str = "Get", status: int = 200) -> None:
+    counts.begin()
+    counts.finish(operation, status, 0.003, 10, 20, True)
+
+
+def test_a_process_alone_counts_in_its_own_memory(tmp_path: Path) -> None:
+    counts = Counts()
+    counts.declare(OPERATIONS, STATUSES)
+    count(counts)
+    count(counts, "Put", 404)
+    count(counts, "Put", 418)
+    sums = counts.read()
+    assert sums.processes == 1 and sums.gauges["in_flight"] == 0
+    assert sums.rows["Get"].statuses == {200: 1, 404: 0, 0: 0}
+    assert sums.rows["Put"].statuses == {200: 0, 404: 1, 0: 1}
+    assert (sums.rows["Put"].received, sums.rows["Put"].sent, sums.rows["Put"].broken_off) == (20, 40, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_of_several_tells_the_sum(tmp_path: Path) -> None:
+    first, second = counts_in(tmp_path), counts_in(tmp_path)
+    count(first)
+    for _ in range(2):
+        count(second)
+    second.begin()
+    for counts in (first, second):
+        sums = counts.read()
+        assert (sums.processes, sums.gauges["in_flight"], sums.rows["Get"].statuses[200]) == (2, 1, 3)
+
+
+def test_the_file_of_a_killed_process_counts_on_without_what_it_was_at(tmp_path: Path) -> None:
+    first = counts_in(tmp_path)
+    first.begin()
+    child = os.fork()
+    if child == 0:
+        count(first)
+        first.begin()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    sums = first.read()
+    assert (sums.processes, sums.gauges["in_flight"], sums.rows["Get"].statuses[200]) == (1, 1, 1)
+    second = counts_in(tmp_path)
+    count(second)
+    assert len(list(tmp_path.iterdir())) == 2, "the dead one's file is not used again"
+    sums = first.read()
+    assert (sums.processes, sums.gauges["in_flight"], sums.rows["Get"].statuses[200]) == (2, 1, 2)
+
+
+def test_files_of_another_version_are_removed_once_nobody_holds_them(tmp_path: Path) -> None:
+    old = counts_in(tmp_path)
+    count(old)
+    new = counts_in(tmp_path, ("Get", "Put", "Post"))
+    count(new)
+    assert new.read().rows["Get"].statuses[200] == 1, "another version's numbers are read"
+    assert len(list(tmp_path.iterdir())) == 2
+    shared.remove(str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2, "files in use are removed"
+    new._forget()
+    shared.remove(str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2, "a file that counts on is removed while another is in use"
+    old._forget()
+    count(counts_in(tmp_path, ("Post",)))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_directory_that_is_not_ours_is_not_trusted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    counts = counts_in(tmp_path / "link")
+    count(counts)
+    assert counts.read().rows["Get"].statuses[200] == 1
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert "cannot count together" in caplog.text

@@ -1,0 +1,183 @@
+"""`/_/metrics` over HTTP: what is counted, whichever process is asked, and whatever becomes of clients and processes."""
+
+import os
+import signal
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..helpers import query, refusal_of
+from ..raw import RawClient
+from ..servers import Server
+from .scraping import get, grown, scrape, wait_for
+from .test_servers import workers_of
+
+MIB = 1 << 20
+LARGE = 24 * MIB
+
+
+def raw_of(server: Server) -> RawClient:
+    return RawClient(server.host, server.port, server.access_key, server.secret_key)
+
+
+def leave_a_download(raw: RawClient, path: str) -> None:
+    """Ask for an object, take the first of it, and go away."""
+    with socket.create_connection((raw.host, raw.port), timeout=60) as connection:
+        connection.sendall(raw.sign("GET", path).head())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def begin_an_upload(raw: RawClient, path: str) -> socket.socket:
+    """Send a head and half of its body; the connection stays open."""
+    request = raw.sign("PUT", path, payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(3 * MIB))])
+    connection = socket.create_connection((raw.host, raw.port), timeout=60)
+    connection.sendall(request.head() + bytes(MIB))
+    return connection
+
+
+def test_metrics_count_requests_bytes_and_seconds_by_operation(server: Server, s3: Any, raw: RawClient, bucket: str) -> None:
+    before = scrape(server)
+    s3.put_object(Bucket=bucket, Key="a", Body=b"12345")
+    for _ in range(3):
+        assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"12345"
+    missing = raw.send("GET", f"/{bucket}/b")
+    assert missing is not None
+    assert refusal_of(missing).code == "NoSuchKey"
+    assert refusal_of(raw.send("GET", f"/{bucket}/a", signed=False)).status == 403
+    assert refusal_of(raw.send("PATCH", f"/{bucket}/a")).code == "MethodNotAllowed"
+    seen = wait_for(lambda: grown(before, scrape(server)), lambda seen: ("post3_requests_total", "Unknown", "405") in seen)
+    requests = {place[1:]: value for place, value in seen.items() if place[0] == "post3_requests_total"}
+    assert requests == {
+        ("PutObject", "200"): 1,
+        ("GetObject", "200"): 3,
+        ("GetObject", "404"): 1,
+        ("GetObject", "403"): 1,
+        ("Unknown", "405"): 1,
+    }
+    assert seen["post3_request_seconds_count", "GetObject"] == seen["post3_request_seconds_bucket", "+Inf", "GetObject"] == 5
+    assert 0 < seen["post3_request_seconds_sum", "GetObject"] < 60
+    assert seen["post3_received_bytes_total", "PutObject"] >= 5  # framed, or not
+    assert seen["post3_sent_bytes_total", "GetObject"] > 15 + len(missing.body)
+    assert not [place for place in seen if place[0] == "post3_answers_broken_off_total"]
+
+
+def test_metrics_name_no_bucket_and_no_key(server: Server, s3: Any, bucket: str) -> None:
+    key = f"key-{uuid.uuid4().hex}"
+    s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    text = get(server)[2]
+    assert key not in text and bucket not in text and server.access_key not in text
+    status, headers, text = get(server, {"Accept": "application/openmetrics-text; version=1.0.0", "Host": "10.11.12.13"})
+    assert status == 200, "asked by an address that is no name of the console"
+    assert headers["content-type"].startswith("application/openmetrics-text") and text.endswith("# EOF\n")
+
+
+def test_metrics_count_a_download_that_its_client_left(server: Server, s3: Any, raw: RawClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="large", Body=bytes(LARGE))
+    before = scrape(server)
+    leave_a_download(raw, f"/{bucket}/large")
+    broken = ("post3_answers_broken_off_total", "GetObject")
+    seen = wait_for(lambda: grown(before, scrape(server)), lambda seen: broken in seen)
+    assert seen[broken] == 1
+    assert seen.get(("post3_sent_bytes_total", "GetObject"), 0) < LARGE
+    wait_for(lambda: scrape(server), lambda seen: seen["post3_requests_in_flight",] == 0)
+    body = s3.get_object(Bucket=bucket, Key="large")["Body"].read()
+    whole = wait_for(lambda: grown(before, scrape(server)), lambda seen: seen["post3_requests_total", "GetObject", "200"] == 2)
+    assert len(body) == LARGE <= whole["post3_sent_bytes_total", "GetObject"] < 2 * LARGE
+    assert whole[broken] == 1
+
+
+def test_metrics_tell_what_runs_now(server: Server, raw: RawClient, bucket: str) -> None:
+    with begin_an_upload(raw, f"/{bucket}/slow"):
+        seen = wait_for(
+            lambda: scrape(server),
+            lambda seen: seen["post3_requests_in_flight",] == 1 and seen["post3_threads", "uploads", "parked"] == 1,
+        )
+        assert seen["post3_server_processes",] == 1
+        assert seen["post3_threads", "requests", "running"] >= 1, "who answers this"
+        assert seen["post3_database_connections",] >= 1
+    wait_for(
+        lambda: scrape(server),
+        lambda seen: seen["post3_requests_in_flight",] == 0 and seen["post3_threads", "uploads", "parked"] == 0,
+    )
+
+
+def test_metrics_tell_what_is_stored_and_what_waits(server: Server, s3: Any, bucket: str) -> None:
+    for number in range(3):
+        s3.put_object(Bucket=bucket, Key=f"{number}", Body=bytes(1000))
+    s3.delete_object(Bucket=bucket, Key="0")
+    s3.create_multipart_upload(Bucket=bucket, Key="parts")
+    server.manage("run_worker", "--once")
+    sums = query(server, "SELECT count(*), sum(size) FROM post3_object")[0]
+    waiting = query(server, "SELECT count(*), sum(size) FROM post3_blob WHERE released_at IS NOT NULL")[0]
+    uploads = query(server, "SELECT count(*) FROM post3_multipartupload")[0][0]
+    assert sums[0] >= 2 and waiting[0] >= 1 and uploads >= 1
+    seen = wait_for(lambda: scrape(server), lambda seen: seen["post3_garbage_blobs",] == waiting[0])
+    stored = (seen["post3_stored_objects", "STANDARD"], seen["post3_stored_objects_bytes", "STANDARD"])
+    assert stored == tuple(map(int, sums))
+    assert seen["post3_garbage_bytes",] == int(waiting[1])
+    assert seen["post3_garbage_oldest_seconds",] > 0
+    assert seen["post3_multipart_uploads",] == uploads
+    assert seen["post3_stored_damaged", "STANDARD"] == 0
+    assert seen["post3_catalogue_up",] == 1
+    assert [place for place in seen if place[0] == "post3_build_info"]
+
+
+@pytest.mark.parametrize("runner", ["gunicorn-asgi", "gunicorn-wsgi"])
+def test_any_process_tells_the_sum_of_all(make_server: Callable[..., Server], runner: str) -> None:
+    server = make_server("sqlite-files", runner=runner)
+    raw = raw_of(server)
+    assert raw.send("PUT", "/bucket").status == 200
+    assert raw.send("PUT", "/bucket/large", body=bytes(LARGE)).status == 200
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: raw.send("HEAD", "/bucket/large").status, range(96)))
+    assert answers == [200] * 96
+    heads = ("post3_requests_total", "HeadObject", "200")
+    wait_for(lambda: scrape(server), lambda seen: seen.get(heads) == 96)
+    assert {scrape(server)[heads] for _ in range(12)} == {96}
+
+    leave_a_download(raw, "/bucket/large")
+    broken = wait_for(lambda: scrape(server), lambda seen: seen.get(("post3_answers_broken_off_total", "GetObject"), 0) == 1)
+    assert broken["post3_sent_bytes_total", "GetObject"] < LARGE
+
+    # A process that is killed takes what it was at with it, but nothing that it had counted.
+    with begin_an_upload(raw, "/bucket/slow"):
+        wait_for(lambda: scrape(server), lambda seen: seen["post3_requests_in_flight",] == 1)
+        killed = workers_of(server)
+        assert len(killed) >= 2 or os.cpu_count() == 1
+        for worker in killed:
+            os.kill(int(worker), signal.SIGKILL)
+        seen = wait_for(lambda: _scrape_of_the_living(server, killed), lambda seen: seen.get(heads) == 96)
+        assert seen["post3_requests_in_flight",] == 0
+    assert raw.send("HEAD", "/bucket/large").status == 200
+    wait_for(lambda: scrape(server), lambda seen: seen[heads] == 97 and seen["post3_server_processes",] == len(killed))
+    directory = Path(tempfile.gettempdir(), f"post3-metrics-{os.geteuid()}-{server.host}-{server.port}")
+    assert 1 <= len(list(directory.iterdir())) <= 2 * len(killed), "files of dead processes pile up"
+    server.stop()
+    assert not directory.exists()
+
+
+def _scrape_of_the_living(server: Server, killed: list[str]) -> Any:
+    """Scrape once the killed processes are gone; nothing before that, or while nobody answers."""
+    if set(workers_of(server)) & set(killed) or not server.is_ready():
+        return {}
+    return scrape(server)
+
+
+def test_metrics_want_their_token(make_server: Callable[..., Server]) -> None:
+    server = make_server("sqlite-files", environment={"POST3_METRICS_TOKEN": "let-me-in"})
+    for headers in (
+        {},
+        {"Authorization": "Bearer let-me"},
+        {"Authorization": "Bearer let-me-in\xe9"},
+        {"Authorization": "let-me-in"},
+    ):
+        status, answered, text = get(server, headers)
+        assert (status, answered["www-authenticate"]) == (401, "Bearer")
+        assert "post3_" not in text
+    assert scrape(server, {"Authorization": "Bearer let-me-in"})["post3_server_processes",] == 1
