@@ -129,7 +129,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 return
 
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if self._mount is None or not self._mount.holds(scope["path"].removeprefix(get_script_prefix(scope))):
+        if not self._is_s3(scope):
             await self._exchange(scope, receive, send, None)
             return
         observation = observing.begin(scope)
@@ -141,9 +141,37 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         finally:
             observing.finish(observation)
 
+    def take(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
+        """Begin to answer a request that is whole, for `protocol.py`; None where it is not surely S3's.
+
+        The answer is sent by `send_taken` or by the caller, who then calls `end_taken`.
+        """
+        if not self._is_s3(scope):
+            return None
+        observation = observing.begin(scope)
+        observation.received = body.received
+        return observation, self._threads.run(self._respond, scope, body, observation)
+
+    async def send_taken(
+        self, coming: asyncio.Future[Answer], observation: Observation, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        try:
+            await self._send(coming.result(), observation, receive, send)
+        except Exception as error:
+            observing.log_broken_off(observation, error)
+            raise
+        finally:
+            self.end_taken(observation)
+
+    def end_taken(self, observation: Observation) -> None:
+        observing.finish(observation)
+
+    def _is_s3(self, scope: dict[str, Any]) -> bool:
+        return self._mount is not None and self._mount.holds(scope["path"].removeprefix(get_script_prefix(scope)))
+
     async def _exchange(self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None) -> None:
         """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all."""
-        length, expects_continue = _announced_body(scope["headers"])
+        length, expects_continue = announced_body(scope["headers"])
         body: MemoryBody | StreamedBody
         if length is not None and length <= PREFETCH_SIZE:
             body = await MemoryBody.receive(receive, length, expects_continue)
@@ -251,7 +279,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         return {f"{pool} {state}": count for pool, states in pools.items() for state, count in states.items()}
 
 
-def _announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
+def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
     """Return Content-Length (0: no body; None: a body of unknown length), and whether the client waits for `100 Continue`."""
     length, chunked, expects_continue = b"0", False, False
     for name, value in headers:

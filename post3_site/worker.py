@@ -21,6 +21,8 @@ from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from post3.protocol import Protocol
+
 logger = logging.getLogger("uvicorn.error")
 
 #: Seconds that a process with more connections than another waits before it takes a new one.
@@ -130,6 +132,7 @@ class Worker(UvicornWorker):
         super().__init__(*args, **kwargs)
         # This still runs in the master, which drops the object when the process has ended.
         self._slot = list(_counts).index(NOBODY)
+        self.config.http = Protocol
         _counts[self._slot] = 0
         weakref.finalize(self, _release, self._slot, os.getpid()).atexit = False
 

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "parking": set(),
     "threads": {"parking"},
     "routing": set(),
+    "protocol": {"handlers", "streams", "observing"},
     "handlers": {
         "conf",
         "errors",

@@ -129,8 +129,10 @@ def shown_host(host: str) -> str:
 
 def server_command(host: str, port: int) -> list[str]:
     module, _, attribute = settings.ASGI_APPLICATION.rpartition(".")
-    # uvicorn with `httptools` and `uvloop` by name: falling back to the slow ones shall be an error, not a surprise.
-    options = f"--host {host} --port {port} --loop uvloop --http httptools --ws none --no-access-log --no-server-header"
+    # uvicorn with our protocol, on httptools, and `uvloop` by name: falling back to slow ones shall be an error, not a surprise.
+    options = (
+        f"--host {host} --port {port} --loop uvloop --http post3.protocol:Protocol --ws none --no-access-log --no-server-header"
+    )
     timeouts = f"--timeout-keep-alive {KEEP_ALIVE} --timeout-graceful-shutdown {GRACE} --log-level warning"
     return [sys.executable, "-m", "uvicorn", *options.split(), *timeouts.split(), f"{module}:{attribute}"]
 
