@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 SCRUB, DAMAGED = "scrub", "damaged"
 #: Seconds one slice takes at most, but for the piece under way; seconds for which unused allowance is kept.
 SLICE, KEPT = 1.0, 30.0
+#: Bytes that a blob counts for beside its own: it costs a statement or two.
+BLOB_COST = 16 << 10
 #: Seconds after which another worker takes over.
 LEASE = 120.0
 
@@ -58,18 +60,19 @@ class Scrubber:
             self._let_go()
             if age < LEASE and state.size:
                 return 0
-        allowance = int(rate * min(max(age, 0.1), KEPT))
-        if not self._write(state, now):
+        allowance = int(rate * min(age, KEPT))
+        # Not sooner than a piece, or a second's worth, may be read: a worker that has much else to do calls often.
+        if allowance < min(rate, PIECE) or not self._write(state, now):
             return 0
         state.updated_at = now
         started, size, done, position = time.monotonic(), 0, 0, state.position
-        while size < allowance and time.monotonic() - started < SLICE:
+        while (left := allowance - size - done * BLOB_COST) > 0 and time.monotonic() - started < SLICE:
             if self._reading is None and not self._begin(position):
                 position = 0  # once round
                 break
             assert self._reading is not None
             position = self._reading.blob.pk - 1
-            size += (read := self._read_piece())
+            size += (read := self._read_piece(min(left, PIECE)))
             if not read:
                 position += 1
                 done += 1
@@ -95,12 +98,12 @@ class Scrubber:
         self._reading = Reading(blob, pieces, Sum(blob))
         return True
 
-    def _read_piece(self) -> int:
-        """Read and sum up a piece; after the last one, check. Return its bytes: 0, the blob is done with."""
+    def _read_piece(self, most: int) -> int:
+        """Read and sum up a piece of at most that many bytes; after the last one, check. Return its bytes; 0: done."""
         reading = self._reading
         assert reading is not None
         try:
-            read = reading.pieces.claim(PIECE)
+            read = reading.pieces.claim(most)
             if read is not None:
                 reading.sum.update(data := read())
                 return len(data)
