@@ -87,7 +87,7 @@ def query(server: Server, statement: str, parameters: Iterable[Any] = ()) -> lis
     """Ask a server's catalogue directly; placeholders are question marks."""
     url = server.environment.get("DATABASE_URL")
     if not url:
-        connection = sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3", timeout=30)
+        connection = sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3", timeout=30, isolation_level=None)
         try:
             return connection.execute(statement, tuple(parameters)).fetchall()
         finally:

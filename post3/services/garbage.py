@@ -49,13 +49,15 @@ def _take_released() -> list[Blob]:
     before = datetime.now(UTC) - timedelta(seconds=conf.GARBAGE_GRACE_SECONDS)
     while True:
         with transaction.atomic():
-            released = Blob.objects.filter(released_at__lt=before, state=Blob.State.STORED).order_by("released_at")
+            released = Blob.objects.filter(released_at__lt=before, state__in=(Blob.State.STORED, Blob.State.DAMAGED)).order_by(
+                "released_at"
+            )
             taken = _locked(released)
             if not taken:
                 return []
             # A statement of its own, after the locks: it sees every reference committed before them, and later ones wait.
             keys = [blob.pk for blob in taken]
-            shared = set(_referenced(Blob.objects.filter(pk__in=keys)).values_list("pk", flat=True))
+            shared = set(referenced(Blob.objects.filter(pk__in=keys)).values_list("pk", flat=True))
             Blob.objects.filter(pk__in=shared).update(released_at=None)
             free = [blob for blob in taken if blob.pk not in shared]
             Blob.objects.filter(pk__in=[blob.pk for blob in free]).update(state=Blob.State.DELETING)
@@ -63,7 +65,8 @@ def _take_released() -> list[Blob]:
             return free
 
 
-def _referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
+def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
+    """Return those of these blobs that an object or an upload refers to."""
     reference = Exists(Object.objects.filter(blob=OuterRef("pk")))
     for model in (ObjectPart, UploadPart):
         reference = reference | Exists(model.objects.filter(blob=OuterRef("pk")))

@@ -7,7 +7,7 @@ when `save` returns, durable once the catalogue's commit is, and able to delete 
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,6 +32,22 @@ class BlobRef:
     size: int
     #: Bytes a block; 0 where the storage has no blocks.
     block_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredName:
+    """What a storage holds under one name, as `Storage.walk` finds it."""
+
+    #: The blob's id; 0 where the name tells.
+    id: int
+    #: The storage's name of it, a description's without its suffix; empty where the id tells.
+    name: str
+    #: Bytes.
+    size: int
+    #: Seconds since the epoch when it was last written; 0 where the storage does not know.
+    written_at: float
+    #: Whether it is a description.
+    is_description: bool
 
 
 class StorageError(Exception):
@@ -154,6 +170,27 @@ class Storage:
         """Delete a description; nothing there is no error. Only where `describes`.
 
         Not `durable`: a power cut may bring it back, which does no harm where a newer one of the same key is there.
+        """
+
+    def read_sidecar(self, name: str) -> bytes:
+        """Return a description. Only where `describes`. Raises BlobMissing, StorageError."""
+        raise BlobMissing(f"this storage keeps no descriptions: {name}")
+
+    def walk(self) -> Iterator[StoredName]:
+        """Go through all that is held, in bounded memory; what comes or goes meanwhile may be told or not.
+
+        Raises StorageError.
+        """
+        raise NotImplementedError
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        """Return how many bytes each blob has; None where it has none or they have a gap. Reads no bytes. Raises StorageError."""
+        raise NotImplementedError
+
+    def quarantine(self, ref: BlobRef) -> None:
+        """Set damaged bytes aside for a person to look at, where they are no blob's any more; nothing there is no error.
+
+        A storage whose bytes stay in their place does nothing: that the blob is damaged is in the catalogue.
         """
 
     def sweep(self, older_than: float) -> int:

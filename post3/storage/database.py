@@ -19,12 +19,14 @@ from django.db import Error, InterfaceError, OperationalError, connection
 
 from post3.models import sql
 
-from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stream
+from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, StoredName, Stream
 
 logger = logging.getLogger(__name__)
 
 #: Blocks one statement copies, and one deletes: it bounds the locks, the log and the time each takes.
 COPY_BATCH, DELETE_BATCH = 16, 64
+#: Blobs that one statement tells the sizes of.
+WALK_BATCH = 500
 #: A block is read and written whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
 
@@ -37,6 +39,11 @@ COPY = (
 DELETE = (
     'DELETE FROM post3_block WHERE blob_id = %s AND "index" IN '
     '(SELECT "index" FROM post3_block WHERE blob_id = %s ORDER BY "index" LIMIT %s) AND {relaxed}'
+)
+# `length` reads no bytes: PostgreSQL keeps it with the pointer to them, SQLite in the row's header.
+SIZES = (
+    'SELECT blob_id, CAST(sum(length(data)) AS bigint), count(*), max("index") FROM post3_block '
+    "WHERE {condition} GROUP BY blob_id ORDER BY blob_id LIMIT %s"
 )
 # Evaluated once, before the first row, and for this transaction alone, which is this one statement: one round trip
 # where SET LOCAL in a transaction would be four.
@@ -99,6 +106,27 @@ class DatabaseStorage(Storage):
     def check(self) -> None:
         with self._telling("reach", None):
             sql.fetch("SELECT 1 FROM post3_block LIMIT 1")
+
+    def walk(self) -> Iterator[StoredName]:
+        last = -1
+        while rows := self._sizes("blob_id > %s", [last]):
+            for blob_id, size, _, _ in rows:
+                yield StoredName(blob_id, "", size, 0.0, is_description=False)
+            last = rows[-1][0]
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        sizes: dict[int, int] = {}
+        for start in range(0, len(refs), WALK_BATCH):
+            ids = [ref.id for ref in refs[start : start + WALK_BATCH]]
+            for blob_id, size, count, highest in self._sizes(f"blob_id IN ({', '.join(['%s'] * len(ids))})", ids):
+                if highest == count - 1:
+                    sizes[blob_id] = size
+        return [sizes.get(ref.id) for ref in refs]
+
+    def _sizes(self, condition: str, params: list[Any]) -> list[tuple[Any, ...]]:
+        """Return (blob id, bytes, blocks, highest index) of up to a batch of blobs, by id."""
+        with self._telling("measure", None):
+            return _fetch_once_more(SIZES.format(condition=condition), [*params, WALK_BATCH])
 
     def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
         return 'INSERT INTO post3_block (blob_id, "index", data) SELECT id, 0, %s FROM blob', [data]

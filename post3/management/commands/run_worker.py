@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from ...services import figures, garbage
+from ...services import figures, garbage, scrubbing
 from ...storage.base import StorageError
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def work(stopped: threading.Event, interval: float) -> None:
         try:
             done = garbage.collect_garbage()
             figures.measure_storage_if_due()
+            scrubbing.scrub()
         except (DatabaseError, InterfaceError, StorageError, OSError) as error:
             logger.error("Garbage collection failed, next try in %g s: %s: %s", back_off, type(error).__name__, error)
             close_old_connections()  # drops a connection that broke
