@@ -21,7 +21,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from ..raw import RawClient
-from ..servers import Server
+from ..servers import ROOT, Server
 from . import fsck
 from .journal import ABSENT, Journal
 from .stand import CONFIGURATIONS, Stand, stand
@@ -58,11 +58,9 @@ def run(one: Stand, crashes: int, seed: int, say: Callable[[str], None] = lambda
     journal, begun = result.journal, time.monotonic()
     ask(client, "PUT", "")
     writers = [Writer(number, one.client(), journal, seed) for number in range(WRITERS)]
-    # Every target in turn, so that a few rounds have them all; the moments are what chance decides.
-    order = one.targets[:]
-    chosen.shuffle(order)
     for number in range(crashes):
-        target = order[number % len(order)]
+        # In turn, so that a few rounds have them all; the moments are what chance decides.
+        target = one.targets[number % len(one.targets)]
         _crash(one, writers, target, chosen)
         result.kills[target] += 1
         _check(client, result, set(journal.touched))
@@ -87,6 +85,8 @@ def run(one: Stand, crashes: int, seed: int, say: Callable[[str], None] = lambda
 def _crash(one: Stand, writers: list[Writer], target: str, chosen: random.Random) -> None:
     """One round: load, kill, restart. The writers go on meanwhile in half of the rounds, else they end with the kill."""
     stopped = threading.Event()
+    for writer in writers:
+        writer.must_be_answered = target == "worker" and not one.has_stale_connections
     threads = [threading.Thread(target=writer.run, args=(stopped,)) for writer in writers]
     for thread in threads:
         thread.start()
@@ -155,7 +155,7 @@ def _answered(call: Callable[[], Any]) -> Any:
 
 def _own_check(server: Server) -> list[str]:
     """Ask post3's own `check_storage --verify`, where it exists; return what it says where it found a fault."""
-    if "check_storage" not in server.manage("help", "--commands").split():
+    if not (ROOT / "post3" / "management" / "commands" / "check_storage.py").exists():
         return []
     try:
         server.manage("check_storage", "--verify")

@@ -26,6 +26,8 @@ from .writers import BUCKET
 CLIENTS, KEYS = 8, 3
 #: Bytes of a value: in one row, in more than one piece, in more than one block.
 SIZES = (20, 20, 20, 20, 300_000, 1_100_000)
+#: Seconds until overwritten bytes are deleted: longer than a read takes.
+GRACE = 10
 #: The value of a key that holds nothing.
 NOTHING = ""
 
@@ -141,7 +143,8 @@ class Client(threading.Thread):
             return replace(asked, end=end, value=value)
         if answer.status in (200, 204) or (asked.kind == "get" and answer.status == 404):
             return replace(asked, end=end)
-        if answer.headers and asked.kind.startswith("put-if") and answer.status in (404, 409, 412):
+        refusals = {"put-if-absent": (409, 412), "put-if-match": (404, 409, 412)}
+        if answer.status in refusals.get(asked.kind, ()):
             # 409: it collided with another write, and does not say what the condition was. It has no effect.
             return replace(asked, end=end, kind="refused" if answer.status == 409 else asked.kind, done=False)
         self.problems.append(f"{asked.kind} {key} was answered {answer.status} {answer.body[:300]!r}")
@@ -210,7 +213,7 @@ def main(arguments: Sequence[str]) -> int:
     failed = 0
     for configuration in given.configurations.split(","):
         with contextlib.ExitStack() as stack:
-            one = stack.enter_context(stand(configuration, given.runner))
+            one = stack.enter_context(stand(configuration, given.runner, grace=GRACE))
             one.client().send("PUT", f"/{BUCKET}")
             result = run(one.client, BUCKET, given.operations, seed)
             print(report(configuration, seed, result), flush=True)

@@ -68,6 +68,8 @@ class Writer:
         self.client, self.journal, self.chosen = client, journal, random.Random(seed * 1000 + number)
         self.keys = [f"w{number}/{name}" for name in ["a b+c", "ä/ö", *(f"key-{index}" for index in range(KEYS - 2))]]
         self.prefix, self.count, self.upload = f"w{number}", 0, None
+        #: Whether server and database live, so that each operation must be answered.
+        self.must_be_answered = False
         self.failure: BaseException | None = None
 
     def run(self, stopped: threading.Event) -> None:
@@ -84,7 +86,9 @@ class Writer:
                         self.go_on_with(self.upload)
                     else:
                         self.chosen.choice(operations)()
-                except (Unanswered, Unreachable):
+                except (Unanswered, Unreachable) as error:
+                    if self.must_be_answered:
+                        self.journal.violate("wrong", self.prefix, f"no answer, though only the worker was killed: {error}")
                     time.sleep(PAUSE)
         except BaseException as error:
             self.failure = error
