@@ -30,6 +30,8 @@ from .writers import Unanswered, Unreachable, Writer, ask, observe
 WRITERS, READERS = 6, 4
 #: Seconds of load before a kill, and after a restart.
 BEFORE, AFTER = (0.05, 0.5), (0.05, 0.3)
+#: Acknowledged writes in each round before the kill, at least.
+WRITES = 6
 #: Seconds within which a read must be answered once the server is ready: connections to a database that died fail once.
 PATIENCE = 30
 
@@ -85,6 +87,8 @@ def run(one: Stand, crashes: int, seed: int, say: Callable[[str], None] = lambda
 def _crash(one: Stand, writers: list[Writer], target: str, chosen: random.Random) -> None:
     """One round: load, kill, restart. The writers go on meanwhile in half of the rounds, else they end with the kill."""
     stopped = threading.Event()
+    journal = writers[0].journal
+    enough = journal.acknowledged + WRITES
     for writer in writers:
         writer.must_be_answered = target == "worker" and not one.has_stale_connections
     threads = [threading.Thread(target=writer.run, args=(stopped,)) for writer in writers]
@@ -92,6 +96,7 @@ def _crash(one: Stand, writers: list[Writer], target: str, chosen: random.Random
         thread.start()
     try:
         time.sleep(chosen.uniform(*BEFORE))
+        _wait_for_writes(journal, enough)
         one.kill(target)
         goes_on = chosen.random() < 0.5
         if not goes_on:
@@ -106,6 +111,14 @@ def _crash(one: Stand, writers: list[Writer], target: str, chosen: random.Random
     for writer in writers:
         if writer.failure is not None:
             raise writer.failure
+
+
+def _wait_for_writes(journal: Journal, enough: int) -> None:
+    """Wait until so many writes are acknowledged, which a busy machine needs longer for, or none will be."""
+    deadline = time.monotonic() + PATIENCE
+    while journal.acknowledged < enough and not journal.violations:
+        assert time.monotonic() < deadline, f"no {WRITES} writes within {PATIENCE} s"
+        time.sleep(0.01)
 
 
 def _check(client: RawClient, result: Result, keys: set[str]) -> None:
