@@ -26,14 +26,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
-from . import observing
+from . import observing, outages
 from .conf import conf
 from .counting import counts
 from .observing import Observation
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
-from .storage.base import PIECE, Pieces
+from .storage.base import PIECE, Pieces, StorageError
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone
 from .threads import ParkingThreads, Threads
 
@@ -135,6 +135,9 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         observation = observing.begin(scope)
         try:
             await self._exchange(scope, receive, send, observation)
+        except StorageError as error:
+            # An answer that was under way when database or disk went. Left unfinished, the server closes the connection.
+            observing.log_broken_off(observation, error)
         except Exception as error:
             observing.log_broken_off(observation, error)
             raise
@@ -169,12 +172,12 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             return self._respond_by_django(scope, body)
         # What Django's request signals do, without 30 µs of sending them: a connection broken or too old is replaced.
         database = connections[DEFAULT_DB_ALIAS]
-        database.close_if_unusable_or_obsolete()
+        outages.begin(database)
         try:
             mount = root + self._mount.prefix.removesuffix("/")
             return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount), observation))
         finally:
-            database.close_if_unusable_or_obsolete()
+            outages.end(database)
 
     def _respond_by_django(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
         signals.request_started.send(sender=self.__class__, scope=scope)

@@ -6,12 +6,13 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
-from post3.errors import PreconditionFailed
-from post3.models import Blob, Bucket
-from post3.services import objects, publishing
+from post3.errors import PreconditionFailed, ServiceUnavailable
+from post3.models import Blob, Block, Bucket, Object, UploadPart
+from post3.services import multipart, objects, publishing
+from post3.storage import BlobRef, Stream, storages
 from post3.values import Conditions
 
-from .store import PLAIN, Body, Store
+from .store import ALWAYS, PLAIN, Body, Store
 
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])
@@ -31,3 +32,28 @@ def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothin
             objects.put_object("bucket", "k", owner.pk, PLAIN, Body(b"y" * size), Conditions(if_none_match="*"))
         assert store.read("k") == first
         assert (Blob.objects.count(), store.bytes_left()) == (1, len(first))
+
+
+def test_bytes_that_lost_a_block_on_their_way_are_not_published(
+    catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when PostgreSQL crashed under an upload, and lost the last of what it had not been made to wait for."""
+    with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}):
+        owner = get_user_model().objects.create_user("owner")
+        Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
+        store, storage = Store(owner.pk, tmp_path), storages["STANDARD"]
+        save = storage.save
+
+        def lose(ref: BlobRef, stream: Stream) -> int:
+            size = save(ref, stream)
+            Block.objects.filter(blob_id=ref.id, index=1).delete()
+            return size
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "save", lose)
+            with pytest.raises(ServiceUnavailable):
+                objects.put_object("bucket", "k", owner.pk, PLAIN, Body(b"y" * 3_000_000), ALWAYS)
+            with pytest.raises(ServiceUnavailable):
+                multipart.upload_part(store.begin("k"), "bucket", 1, Body(b"y" * 3_000_000))
+        assert (Object.objects.count(), UploadPart.objects.count(), Blob.objects.count(), store.bytes_left()) == (0, 0, 0, 0)
+        assert store.put("k", 3_000_000) == store.read("k")
