@@ -15,11 +15,13 @@ import os
 import socket
 import sys
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
+
+from post3.protocol import Protocol
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -124,7 +126,10 @@ class FairServer(Server):
 
 
 class Worker(UvicornWorker):
-    """uvicorn's worker on a `FairServer`."""
+    """uvicorn's worker on a `FairServer`, with post3's own limits of the wire."""
+
+    # By name: falling back to the slow ones shall be an error, not a surprise.
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "uvloop", "http": Protocol, "ws": "none"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

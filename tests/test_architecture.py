@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "counting",
         "outages",
     },
+    "protocol": {"conf", "errors", "s3"},
     "urls": {"dispatch", "views", "admin"},
     "admin": {"conf", "errors", "values", "models", "services"},
     "management": {"conf", "errors", "values", "services", "models", "storage"},
