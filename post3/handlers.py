@@ -47,6 +47,8 @@ PREFETCH_SIZE = 256 * 1024
 READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
 #: Bytes of the pieces of all others, but for the first: a thousand slow clients hold one each.
 SMALL_PIECE = 256 * 1024
+#: Seconds that threads are given, after the server's own limit, to remove what they have half-written.
+CLEAN_UP = 2.0
 
 
 class AroundMiddleware:
@@ -123,10 +125,20 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 counts.join()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._threads.shutdown()
-                self._upload_threads.shutdown()
+                await self._end()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _end(self) -> None:
+        """Let the threads end. The server may end the process next, so those that were cut are given time to clean up."""
+        self._threads.shutdown()
+        self._upload_threads.shutdown()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLEAN_UP
+        while self._threads.counts()["running"] or self._upload_threads.is_busy():
+            if loop.time() > deadline:
+                return
+            await asyncio.sleep(0.02)
 
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if self._mount is None or not self._mount.holds(scope["path"].removeprefix(get_script_prefix(scope))):
@@ -135,8 +147,9 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         observation = observing.begin(scope)
         try:
             await self._exchange(scope, receive, send, observation)
-        except StorageError as error:
-            # An answer that was under way when database or disk went. Left unfinished, the server closes the connection.
+        except (StorageError, asyncio.CancelledError) as error:
+            # Database or disk went while an answer was under way, or the server ends and has waited for long enough. It closes
+            # the connection of what is left unfinished.
             observing.log_broken_off(observation, error)
         except Exception as error:
             observing.log_broken_off(observation, error)
