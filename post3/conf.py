@@ -64,6 +64,14 @@ class Settings:
     METRICS_DIR: str = Setting("")
     #: Whether each S3 request is written as a line of JSON on the logger `post3.requests`.
     REQUEST_LOG: bool = Setting(False)
+    #: Bytes that the line and the headers of one request may have together.
+    MAX_HEAD_SIZE: int = Setting(16 * KIB)
+    #: Seconds from a request's first byte, or from the connection, until its headers must be there; 0: any time.
+    HEAD_TIMEOUT: float = Setting(30.0)
+    #: Seconds of waiting for a body in which at least 16 KiB, or the rest, must come; 0: any time.
+    BODY_TIMEOUT: float = Setting(60.0)
+    #: Seconds in which a client must take at least a byte of its answer; 0: any time.
+    SEND_TIMEOUT: float = Setting(300.0)
 
 
 conf = Settings()

@@ -76,12 +76,17 @@ def new_blob(
 
 
 def pending_blob(blob_id: int, size: int, md5: str, crc64nvme: str) -> BlobStep:
-    """For bytes that were saved under a pending blob."""
+    """For bytes that were saved under a pending blob.
+
+    The blocks are counted, because they were written without waiting for the disk: should PostgreSQL have crashed since, and
+    this upload have gone on over a new connection, those of the last moment before may be gone (D39).
+    """
     sql = (
         "UPDATE post3_blob SET state = 1, size = %s, md5 = %s, crc64nvme = %s WHERE id = %s AND state = 0 "
-        "AND EXISTS (SELECT 1 FROM bucket) RETURNING id"
+        "AND EXISTS (SELECT 1 FROM bucket) AND (block_size = 0 OR "
+        "(SELECT count(*) FROM post3_block WHERE blob_id = post3_blob.id) = (%s + block_size - 1) / block_size) RETURNING id"
     )
-    return BlobStep(sql, [size, md5, crc64nvme, blob_id])
+    return BlobStep(sql, [size, md5, crc64nvme, blob_id, size])
 
 
 def shared_blob(blob_id: int) -> BlobStep:

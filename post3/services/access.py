@@ -28,6 +28,7 @@ from django.utils import timezone
 from ..conf import conf
 from ..errors import InternalError, InvalidAccessKeyId
 from ..models import ApiKey
+from ..outages import once_more
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def look_up(access_key: str) -> tuple[str, Identity]:
     """
     found = _cache.get(access_key)
     if found is None:
-        found = _read(access_key)
+        found = once_more(lambda: _read(access_key))
         _cache.put(access_key, found, conf.API_KEY_CACHE_SECONDS)
     return found
 

@@ -6,12 +6,17 @@ the catalogue first. A storage therefore never has to hide or reveal anything; i
 when `save` returns, durable once the catalogue's commit is, and able to delete what a crash left behind.
 """
 
+import errno
 import io
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 KIB, MIB = 1 << 10, 1 << 20
+#: PostgreSQL's code of a full disk, and SQLite's: of the database, its log, and the index of its log.
+DISK_FULL = "53100"
+SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
 class Stream(Protocol):
@@ -52,6 +57,18 @@ class StoredName:
 
 class StorageError(Exception):
     """A storage could not do what it was asked (disk full, directory missing, I/O error). Says what and where."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room: on a file system, in PostgreSQL or in SQLite."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(seen, "sqlstate", None) == DISK_FULL or getattr(seen, "sqlite_errorcode", None) in SQLITE_FULL:
+            return True
+        seen = seen.__cause__
+    return False
 
 
 class BlobDamaged(StorageError):

@@ -15,8 +15,9 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
+from post3 import outages
 from post3.models import sql
 
 from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, StoredName, Stream
@@ -126,7 +127,7 @@ class DatabaseStorage(Storage):
     def _sizes(self, condition: str, params: list[Any]) -> list[tuple[Any, ...]]:
         """Return (blob id, bytes, blocks, highest index) of up to a batch of blobs, by id."""
         with self._telling("measure", None):
-            return _fetch_once_more(SIZES.format(condition=condition), [*params, WALK_BATCH])
+            return outages.once_more(partial(sql.fetch, SIZES.format(condition=condition), [*params, WALK_BATCH]))
 
     def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
         return 'INSERT INTO post3_block (blob_id, "index", data) SELECT id, 0, %s FROM blob', [data]
@@ -150,7 +151,7 @@ class DatabaseStorage(Storage):
             part = "substring(data from %s for %s)" if connection.vendor == "postgresql" else "substr(data, %s, %s)"
             statement, params = f"SELECT {part} {where}", [offset + 1, wanted, ref.id, index]
         with self._telling("read", ref):
-            rows = _fetch_once_more(statement, params)
+            rows = outages.once_more(partial(sql.fetch, statement, params))  # a long download outlives many a connection
         if not rows or len(rows[0][0]) != wanted:
             raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
         return rows[0][0]
@@ -236,19 +237,3 @@ def _run(statement: str, params: Sequence[Any], how: Any) -> Any:
     """
     relaxed = connection.vendor == "postgresql" and not connection.in_atomic_block
     return how(statement.format(relaxed=RELAXED if relaxed else "1 = 1"), params)
-
-
-def _fetch_once_more(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Fetch; where the connection turns out to be dead (a restarted server), once more on a new one. For reading only.
-
-    Needed because Django renews connections between requests only, and a long download outlives its request's start.
-    """
-    try:
-        return sql.fetch(statement, params)
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
-            raise
-        connection.close_if_unusable_or_obsolete()
-        if connection.connection is not None:
-            raise
-        return sql.fetch(statement, params)

@@ -18,7 +18,7 @@ from ...storage.base import StorageError
 logger = logging.getLogger(__name__)
 
 #: Seconds to wait after the first failed pass; doubled after each further one, to the maximum.
-BACK_OFF, MAX_BACK_OFF = 1.0, 300.0
+BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 
 class Command(BaseCommand):
