@@ -9,7 +9,7 @@ from django.utils.html import format_html_join
 
 from ..models import Blob
 from ..services.damage import OWNERS_AT_MOST, owners
-from .cells import human_size, moment, visible
+from .cells import human_size, moment
 from .pages import CatalogueAdmin
 
 
@@ -41,4 +41,4 @@ class DamagedBlobAdmin(CatalogueAdmin):
 
     @admin.display(description=f"Belongs to (the first {OWNERS_AT_MOST})")
     def belongs_to(self, blob: Blob) -> str:
-        return format_html_join(", ", "{}/{}", ((bucket, visible(key)) for bucket, key in owners(blob.pk)))
+        return format_html_join(", ", "{}/{}", owners(blob.pk))
