@@ -20,6 +20,7 @@ from functools import partial
 from urllib.parse import quote
 
 from .base import MIB, PIECE, BlobMissing, BlobRef, Storage, StorageError, Stream
+from .descriptions import read_descriptions
 from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
 
 #: Where files are written before they have a name. No bucket's name starts with a dot.
@@ -105,6 +106,15 @@ class FilesystemStorage(Storage):
     def delete_sidecar(self, name: str, durable: bool = True) -> None:
         self._delete(f"{name}.json", durable)
 
+    def bucket_name(self, bucket: str) -> str:
+        # No key is empty, so that no blob and no object's description has such a name.
+        unique = uuid.uuid5(uuid.NAMESPACE_URL, bucket).hex
+        return f"{bucket}/{unique[:2]}/.{unique}"
+
+    def descriptions(self) -> Iterator[tuple[str, bytes]]:
+        with self._telling("read", ""):
+            yield from read_descriptions(self.location, self._open_directory, NAME, OPEN_TO_READ)
+
     def check(self) -> None:
         with self._telling("write to", TEMPORARY):
             name, directory = uuid.uuid4().hex, self._open_directory(TEMPORARY, make=True)
@@ -140,7 +150,8 @@ class FilesystemStorage(Storage):
         Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
         """
         bucket, fan, file_name = self._split(name)
-        temporary = file_name  # unique already
+        # Unique already, but for a bucket's description.
+        temporary = uuid.uuid4().hex if file_name.startswith(".") else file_name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
