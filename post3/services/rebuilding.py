@@ -252,12 +252,14 @@ class _Rebuilding:
         self._done.bytes += sum(one.row.size for one in chosen)
 
     def _without_older(self, newest: dict[tuple[str, str], _Described]) -> list[_Described]:
-        buckets = {self._buckets[bucket].pk for bucket, _ in newest}
-        there = Object.objects.filter(bucket_id__in=buckets, key__in={key for _, key in newest})
-        for row in there.select_related("bucket"):
-            place = row.bucket.name, row.key
-            if place not in newest:
-                continue
+        there: list[Object] = []
+        for name in {bucket for bucket, _ in newest}:
+            # One bucket at a time: with several, SQLite reads all of them instead of seeking the keys.
+            keys = [key for bucket, key in newest if bucket == name]
+            there += Object.objects.filter(bucket=self._buckets[name], key__in=keys, is_latest=True)
+        names = {bucket.pk: name for name, bucket in self._buckets.items()} if there else {}
+        for row in there:
+            place = names[row.bucket_id], row.key
             self._done.older += 1
             if newest[place].row.last_modified > row.last_modified:
                 self._done.objects -= 1
