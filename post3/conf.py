@@ -45,6 +45,8 @@ class Settings:
     #: Bytes a second that workers read to find damaged ones, all of them together; 0: none. 4 MiB are a hundredth of what one
     #: SATA SSD reads, and a terabyte in three days.
     SCRUB_BYTES_PER_SECOND: int = Setting(4 * MIB)
+    #: Seconds after the last part that came (or the beginning) until a multipart upload that nobody ends is aborted; 0: never.
+    MULTIPART_UPLOAD_SECONDS: int = Setting(7 * 24 * 3600)
     #: Worker threads of one server process that answer requests; each keeps one database connection. Few, because they share
     #: Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
     THREADS: int = Setting(4)

@@ -8,10 +8,13 @@ when `save` returns, durable once the catalogue's commit is, and able to delete 
 
 import errno
 import io
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+logger = logging.getLogger(__name__)
 
 KIB, MIB = 1 << 10, 1 << 20
 #: PostgreSQL's code of a full disk, and SQLite's: of the database, its log, and the index of its log.
@@ -175,6 +178,23 @@ class Storage:
     def delete(self, ref: BlobRef) -> None:
         """Delete the bytes under `ref`, whole or half-written; nothing there is no error. May take many small steps."""
         raise NotImplementedError
+
+    def delete_small(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
+        """Delete the bytes of several small blobs; return those that went. Others are logged, or raise StorageError."""
+        gone = []
+        for ref in refs:
+            try:
+                self.delete(ref)
+            except StorageError:
+                logger.exception("Blob %s could not be deleted", ref.id)
+            else:
+                gone.append(ref)
+        return gone
+
+    def delete_in_steps(self, ref: BlobRef) -> Iterator[None]:
+        """Delete what `delete` does, a little with each step, so that the caller can let others go first."""
+        self.delete(ref)
+        yield
 
     def check(self) -> None:
         """Do the cheapest thing that shows the storage works (for the readiness probe). Raises StorageError."""

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         stopped = threading.Event()
 
         def stop(signum: int, frame: FrameType | None) -> None:
-            # A second signal ends a pass that takes long; what it leaves half-done is done again later.
+            # The pass ends after the step it is at; a second signal ends that too. What is left half-done is done again later.
             signal.signal(signum, signal.SIG_DFL)
             stopped.set()
 
@@ -52,7 +52,7 @@ def work(stopped: threading.Event, interval: float) -> None:
     back_off = BACK_OFF
     while not stopped.is_set():
         try:
-            done = garbage.collect_garbage()
+            done = garbage.collect_garbage(stopped.wait)
             figures.measure_storage_if_due()
             scrubbing.scrub()
         except (DatabaseError, InterfaceError, StorageError, OSError) as error:
