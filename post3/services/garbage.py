@@ -32,8 +32,9 @@ BATCH, UPLOAD_BATCH = 100, 10
 SMALL = 8 * MIB
 #: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
 ABANDONED, STILL_HERE = 60, 20
-#: How many times as long as a step took the worker rests; the same when blobs wait longer than the grace by `LATE` seconds.
-REST, REST_WHEN_LATE, LATE = 3.0, 0.5, 300.0
+#: How many times as long as a step took the worker rests; the same of steps under a MiB, which weigh little and may be many, and
+#: when blobs wait longer than the grace by `LATE` seconds.
+REST, REST_LESS, LATE = 3.0, 0.5, 300.0
 
 Row = TypeVar("Row", Blob, MultipartUpload)
 #: Rests for so many seconds; returns whether work shall end.
@@ -58,9 +59,9 @@ class Pass:
             had = self.done.get(name, (0, 0))
             self.done[name] = had[0] + count, had[1] + size
 
-    def rest(self, seconds: float) -> None:
-        """Rest after work that took so long. Raises Stopped."""
-        if self._rest is not None and self._rest(seconds * (REST_WHEN_LATE if self.late else REST)):
+    def rest(self, seconds: float, size: int) -> None:
+        """Rest after work that took so long on so many bytes. Raises Stopped."""
+        if self._rest is not None and self._rest(seconds * (REST if size >= MIB and not self.late else REST_LESS)):
             raise Stopped
 
     @property
@@ -190,7 +191,7 @@ def _delete(blobs: list[Blob], one: Pass) -> None:
             for gone in _delete_step(storage_class, refs):
                 _forget(gone, one)
                 waiting.difference_update(gone)
-                one.rest(time.monotonic() - began)
+                one.rest(time.monotonic() - began, sum(ref.size for ref in refs) or SMALL)
                 began = time.monotonic()
                 if began - seen > STILL_HERE:
                     Blob.objects.filter(pk__in=waiting, state=Blob.State.DELETING).update(released_at=datetime.now(UTC))
