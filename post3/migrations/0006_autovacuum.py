@@ -41,6 +41,6 @@ def take_back(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("post3", "0004_integrity")]
+    dependencies = [("post3", "0005_damaged_blobs")]
 
     operations = [migrations.RunPython(set_up, take_back, elidable=False)]
