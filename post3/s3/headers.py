@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
@@ -123,7 +123,7 @@ def _without_words(value: str) -> str:
         return value
     try:
         decoded = str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return value
     return decoded if decoded.isprintable() else value
 
