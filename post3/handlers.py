@@ -173,6 +173,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     ) -> None:
         try:
             await self._send(coming.result(), observation, receive, send)
+        except (StorageError, asyncio.CancelledError) as error:  # as in `_handle`
+            observing.log_broken_off(observation, error)
         except Exception as error:
             observing.log_broken_off(observation, error)
             raise

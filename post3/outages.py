@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: Seconds between two tries to reach a database that could not be reached.
 PAUSE = 1.0
+#: Seconds that requests wait for the outcome of somebody else's try: a database that is back answers sooner.
+MOMENT = 0.5
 #: Seconds that a client is asked to wait.
 RETRY_AFTER = "2"
 #: Seconds in which errors of one kind are one line.
@@ -30,30 +32,35 @@ BURST = 10.0
 
 
 class Outage:
-    """What this process knows of its database. Threads read without the lock: they may be late by one request."""
+    """What this process knows of its database. `breaks` is read without the lock: it may be late by one request."""
 
     def __init__(self) -> None:
         self.breaks = 0
-        self.is_on = False
-        self._next_try = 0.0
-        self._lock = threading.Lock()
+        self._is_on = False
+        self._next_try = self._try_began = 0.0
+        self._trying = False
+        self._changed = threading.Condition()
 
     def note_break(self) -> None:
-        with self._lock:
+        with self._changed:
             self.breaks += 1
 
     def may_try(self) -> bool:
-        """Whether the caller is the one who tries now."""
-        with self._lock:
-            if self.is_on and time.monotonic() < self._next_try:
+        """Whether the caller may connect: in an outage one at a time. The others wait a moment for what becomes of that."""
+        with self._changed:
+            if self._is_on and self._trying:
+                self._changed.wait_for(lambda: not self._trying, max(0.0, self._try_began + MOMENT - time.monotonic()))
+            if not self._is_on:
+                return True
+            if self._trying or time.monotonic() < self._next_try:
                 return False
-            if self.is_on:  # nobody else before this try has had its time
-                self._next_try = time.monotonic() + 60.0
+            self._trying, self._try_began = True, time.monotonic()
             return True
 
     def note_try(self, reached: bool) -> None:
-        with self._lock:
-            self.is_on, self._next_try = not reached, time.monotonic() + PAUSE
+        with self._changed:
+            self._is_on, self._trying, self._next_try = not reached, False, time.monotonic() + PAUSE
+            self._changed.notify_all()
 
 
 _outage = Outage()
