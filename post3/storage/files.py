@@ -1,4 +1,4 @@
-"""What the file system storage does with open files: write all, sync, copy, read a range piece by piece."""
+"""What the file system storage does with open files and directories: write all, sync, copy, read a range piece by piece."""
 
 import os
 import threading
@@ -7,6 +7,8 @@ from contextlib import suppress
 from functools import partial
 
 from .base import FIRST_PIECE, LONG, MIB, PIECE, BlobMissing, Pieces, StorageError
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_all(file: int, data: bytes) -> None:
@@ -113,3 +115,30 @@ class FilePieces(Pieces):
         if self._file >= 0 and self._reading <= 0 and self._position >= self._end:
             file, self._file = self._file, -1
             os.close(file)
+
+
+class Handle:
+    """An open directory, closed when nobody uses it any more."""
+
+    __slots__ = ("directory",)
+
+    def __init__(self, directory: int) -> None:
+        self.directory = directory
+
+    def __del__(self) -> None:
+        os.close(self.directory)
+
+
+def make_directory(above: int, step: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(step, 0o750, dir_fd=above)
+    # Even where it was there: who made it may not have come to its own fsync yet.
+    os.fsync(above)
+
+
+def sync_path(path: str) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
