@@ -167,9 +167,9 @@ class Storage:
         raise NotImplementedError
 
     def walk(self) -> Iterator[Stored]:
-        """Yield everything the storage holds, but for what is set aside, in no particular order and in bounded memory.
+        """Yield everything the storage holds, but for what is set aside and what describes buckets.
 
-        What comes or goes meanwhile may be yielded or not.
+        In no particular order and in bounded memory. What comes or goes meanwhile may be yielded or not.
         """
         raise NotImplementedError
 
@@ -196,6 +196,14 @@ class Storage:
 
         Not `durable`: a power cut may bring it back, which does no harm where a newer one of the same key is there.
         """
+
+    def bucket_sidecar(self, bucket: str) -> str:
+        """Return the name of the description of a bucket itself, which no blob can have. Only where `describes`."""
+        raise NotImplementedError
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        """Yield the names of the descriptions of buckets that are there; `walk` does not. Only where `describes`."""
+        return iter(())
 
     def sweep(self, older_than: float) -> int:
         """Delete temporary leftovers of crashed processes, older than that many seconds. Return how many."""

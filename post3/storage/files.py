@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -134,6 +135,17 @@ def make_directory(above: int, step: str) -> None:
         os.mkdir(step, 0o750, dir_fd=above)
     # Even where it was there: who made it may not have come to its own fsync yet.
     os.fsync(above)
+
+
+def sweep_files(directory: int, older_than: float) -> int:
+    """Delete the files of an open directory last written that many seconds ago; return how many. Raises OSError."""
+    swept, limit = 0, time.time() - older_than
+    for name in os.listdir(directory):
+        with suppress(FileNotFoundError):  # its owner was quicker
+            if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
+                os.unlink(name, dir_fd=directory)
+                swept += 1
+    return swept
 
 
 def sync_path(path: str) -> None:

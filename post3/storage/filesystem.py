@@ -1,4 +1,5 @@
 """Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
+`<location>/<bucket>/bucket.json` describes the bucket.
 
 `xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
 file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
@@ -14,7 +15,6 @@ No symbolic link below `location` is followed: every step of a path is opened re
 import os
 import re
 import stat
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,12 +28,13 @@ from .files import (
     begin_flush,
     copy_bytes,
     make_directory,
+    sweep_files,
     sync_data,
     sync_path,
     write_all,
 )
-from .names import BUCKET, NAME, encode_key
-from .tree import QUARANTINE, TEMPORARY, walk_tree
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
+from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
 
 #: Directories that are kept open at most.
 HANDLES = 64
@@ -105,9 +106,9 @@ class FilesystemStorage(Storage):
     def sizes(self, refs: Sequence[BlobRef]) -> dict[int, int]:
         sizes = {}
         for ref in refs:
-            bucket, fan, file_name = self._split(ref.name)
+            steps, file_name = self._split(ref.name)
             with self._telling("examine", ref.name), suppress(FileNotFoundError, NotADirectoryError):
-                directory = self._open_directory(bucket, fan)
+                directory = self._open_directory(*steps)
                 try:
                     status = os.stat(file_name, dir_fd=directory, follow_symlinks=False)
                 finally:
@@ -122,11 +123,11 @@ class FilesystemStorage(Storage):
 
     def quarantine(self, ref: BlobRef) -> bool:
         """Move a file under `.quarantine`, to the name it had; one that was put there under this name before is replaced."""
-        bucket, fan, file_name = self._split(ref.name)
+        steps, file_name = self._split(ref.name)
         with self._telling("set aside", ref.name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
-                aside = self._open_directory(QUARANTINE, bucket, fan, make=True)
+                aside = self._open_directory(QUARANTINE, *steps, make=True)
                 try:
                     os.rename(file_name, file_name, src_dir_fd=directory, dst_dir_fd=aside)
                     os.fsync(aside)
@@ -150,6 +151,13 @@ class FilesystemStorage(Storage):
     def delete_sidecar(self, name: str, durable: bool = True) -> None:
         self._delete(f"{name}.json", durable)
 
+    def bucket_sidecar(self, bucket: str) -> str:
+        return f"{bucket}/bucket"
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        with self._telling("go through", ""):
+            yield from find_bucket_descriptions(self.location)
+
     def check(self) -> None:
         with self._telling("write to", TEMPORARY):
             name, directory = uuid.uuid4().hex, self._open_directory(TEMPORARY, make=True)
@@ -165,18 +173,12 @@ class FilesystemStorage(Storage):
 
     def sweep(self, older_than: float) -> int:
         """Delete files under `.tmp` last written that many seconds ago; choose more than a stalled upload may take."""
-        swept, limit = 0, time.time() - older_than
         with self._telling("sweep", TEMPORARY):
             directory = self._open_directory(TEMPORARY, make=True)
             try:
-                for name in os.listdir(directory):
-                    with suppress(FileNotFoundError):  # its owner was quicker
-                        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
-                            os.unlink(name, dir_fd=directory)
-                            swept += 1
+                return sweep_files(directory, older_than)
             finally:
                 os.close(directory)
-        return swept
 
     @contextmanager
     def _written_aside(self, name: str, sync_directory: bool = True) -> Iterator[int]:
@@ -184,8 +186,8 @@ class FilesystemStorage(Storage):
 
         Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
         """
-        bucket, fan, file_name = self._split(name)
-        temporary = file_name  # unique already
+        steps, file_name = self._split(name)
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
@@ -201,7 +203,7 @@ class FilesystemStorage(Storage):
             finally:
                 os.close(file)
             with self._telling("rename a file to", name):
-                directory = self._open_directory(bucket, fan, make=True)
+                directory = self._open_directory(*steps, make=True)
                 try:
                     os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
                     try:
@@ -231,10 +233,10 @@ class FilesystemStorage(Storage):
 
     def _open_file(self, name: str) -> int:
         """Open a file for reading. Raises BlobMissing where it is not there."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("open", name):
             try:
-                directory = self._open_directory(bucket, fan)
+                directory = self._open_directory(*steps)
                 try:
                     return os.open(file_name, OPEN_TO_READ, dir_fd=directory)
                 finally:
@@ -253,9 +255,9 @@ class FilesystemStorage(Storage):
 
     def _delete(self, name: str, durable: bool = True) -> None:
         """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("delete", name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
                 os.unlink(file_name, dir_fd=directory)
                 if durable:
@@ -303,12 +305,12 @@ class FilesystemStorage(Storage):
             make_directory(above, step)  # somebody removed it behind our back
             return os.open(step, OPEN_DIRECTORY, dir_fd=above)
 
-    def _split(self, name: str) -> tuple[str, str, str]:
-        """Return bucket, fan-out directory and file name. Raises StorageError for a name this storage would not make."""
-        match = NAME.fullmatch(name)
-        if match is None:
+    def _split(self, name: str) -> tuple[list[str], str]:
+        """Return directories and file name. Raises StorageError for a name this storage would not make."""
+        if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
             raise StorageError(f"{name!r} is no name of a file in {self.location}")
-        return match[1], match[2], match[3]
+        *steps, file_name = name.split("/")
+        return steps, file_name
 
     @contextmanager
     def _telling(self, doing: str, name: str) -> Iterator[None]:

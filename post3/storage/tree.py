@@ -8,14 +8,16 @@ from contextlib import suppress
 
 from .base import Stored
 from .files import OPEN_DIRECTORY
-from .names import BUCKET, NAME
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME
 
 #: Where files are written before they have a name, and where damaged ones are set aside. No bucket's name starts with a dot.
 TEMPORARY, QUARANTINE = ".tmp", ".quarantine"
 
 
 def walk_tree(location: str) -> Iterator[Stored]:
-    """Yield every file below `location` but for those being written and those set aside; follows no link. Raises OSError.
+    """Yield every file below `location` but for those being written, those set aside and the buckets' descriptions.
+
+    Follows no link. Raises OSError.
 
     What is no file of the storage's making is yielded as foreign: a directory as one thing.
     """
@@ -26,12 +28,21 @@ def walk_tree(location: str) -> Iterator[Stored]:
         os.close(top)
 
 
+def find_bucket_descriptions(location: str) -> Iterator[str]:
+    """Yield the names of the descriptions of buckets that are there, less their `.json`. Raises OSError."""
+    with os.scandir(location) as entries:
+        for entry in entries:
+            path = f"{entry.name}/bucket.json"
+            if BUCKET_DESCRIPTION.fullmatch(path) and os.path.lexists(os.path.join(location, path)):
+                yield path.removesuffix(".json")
+
+
 def _walk(directory: int, path: str) -> Iterator[Stored]:
     # Read an entry at a time: a directory may hold a million. Its handle is what `stat` starts from, so that no link is followed.
     with os.scandir(directory) as entries:
         for entry in entries:
             name = f"{path}/{entry.name}" if path else entry.name
-            if name in (TEMPORARY, QUARANTINE):
+            if name in (TEMPORARY, QUARANTINE) or BUCKET_DESCRIPTION.fullmatch(name):
                 continue
             with suppress(FileNotFoundError, NotADirectoryError):  # gone, or replaced, since it was read
                 status = entry.stat(follow_symlinks=False)
