@@ -157,14 +157,14 @@ class _Run:
                 self._need_bucket(described)
             puts = self._objects.put(storage, self._buckets, batch)
         for put in puts:
-            if put.outcome is Put.SUPERSEDED:
-                self._counts.superseded += 1
+            if put.outcome is Put.MADE or (put.outcome is Put.REPLACED and self._rebuild.merge):
+                self._counts.objects += 1
             elif put.outcome is Put.KNOWN:
                 self._counts.known += 1
-            else:
-                self._counts.objects += put.outcome is not Put.LEFT_OUT
-                if put.fault:
-                    self._rebuild.fault(put.described.new.sidecar, f"{put.described.bucket}/{put.described.new.key}: {put.fault}")
+            elif put.outcome is not Put.LEFT_OUT:  # what was replaced had come from an older description
+                self._counts.superseded += 1
+            if put.fault:
+                self._rebuild.fault(put.described.new.sidecar, f"{put.described.bucket}/{put.described.new.key}: {put.fault}")
         if self._counts.objects >= self._analyse_at and connection.vendor == "postgresql":
             # A planner that believes the tables to be empty reads all of them for each batch.
             with connection.cursor() as cursor:

@@ -29,6 +29,8 @@ class Put(enum.Enum):
     #: The catalogue holds what it describes, or something newer.
     KNOWN = enum.auto()
     SUPERSEDED = enum.auto()
+    #: In place of something older.
+    REPLACED = enum.auto()
     LEFT_OUT = enum.auto()
 
 
@@ -156,7 +158,10 @@ class ObjectRows:
         rows = [_row(buckets, described, blobs, sequences) for described in chosen]
         Object.objects.bulk_create(rows, batch_size=CHUNK)
         _put_details(zip(rows, chosen, strict=True), blobs)
-        return outcomes + [Outcome(described, Put.MADE, _damage(described, blobs)) for described in chosen]
+        for place, described in newest.items():
+            outcome = Put.REPLACED if place in sequences else Put.MADE
+            outcomes.append(Outcome(described, outcome, _damage(described, blobs)))
+        return outcomes
 
 
 def _missing(storage: Storage, described: DescribedObject) -> str:
