@@ -7,18 +7,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
+from typing import Any
 
 from django.db import connection
 
 from ..models import Blob, Object, ObjectMetadata, ObjectPart
+from ..models.loading import insert_rows, moment, take_ids
 from ..models.rows import HEADER_COLUMNS
 from ..models.sql import execute
 from ..s3 import checksums
 from ..storage.base import BlobRef, Storage, StorageError
 from .described import DescribedBlob, DescribedObject
 
-#: Names asked for by one statement, and rows inserted by one.
+#: Names asked for by one statement.
 CHUNK = 1000
+BLOB_COLUMNS = ("id", "storage_class", "name", "size", "md5", "crc64nvme", "block_size", "state", "created_at")
+OBJECT_COLUMNS = (
+    *("id", "bucket_id", "key", "version_id", "sequence", "is_latest", "is_delete_marker", "owner_id", "size", "etag"),
+    *("storage_class", "last_modified", "checksum_algorithm", "checksum_type", "checksum", "blob_id", "parts_count", "upload_id"),
+    *("sidecar", *HEADER_COLUMNS),
+)
 INDEX = "post3_blob_name_rebuilding"
 
 
@@ -88,9 +96,12 @@ class BlobRows:
                 found[name] = self._row(storage, wanted[name], old.created_at)
                 found[name].pk = old.pk
                 found[name].save(force_update=True)
-        rows = [self._row(storage, blob, datetime.now(UTC)) for name, blob in wanted.items() if name not in found]
-        self._counts.blobs += len(rows)
-        return found | {blob.name: blob for blob in Blob.objects.bulk_create(rows, batch_size=CHUNK)}
+        made = [self._row(storage, blob, datetime.now(UTC)) for name, blob in wanted.items() if name not in found]
+        for blob, blob.pk in zip(made, take_ids(Blob, len(made)), strict=True):
+            found[blob.name] = blob
+        insert_rows(Blob, BLOB_COLUMNS, (_blob_values(blob) for blob in made))
+        self._counts.blobs += len(made)
+        return found
 
     def _row(self, storage: Storage, blob: DescribedBlob, created_at: datetime) -> Blob:
         state, crc64nvme = self._verified(storage, blob) if self._verify else (Blob.State.STORED, blob.crc64nvme)
@@ -120,6 +131,11 @@ class BlobRows:
         crc64nvme = summed.base64()
         same = hashed.hexdigest() == blob.md5 if hashed else blob.crc64nvme in ("", crc64nvme)
         return (Blob.State.STORED, crc64nvme) if same else (Blob.State.DAMAGED, blob.crc64nvme)
+
+
+def _blob_values(blob: Blob) -> tuple[Any, ...]:
+    checksums_and_state = (blob.md5, blob.crc64nvme, blob.block_size, int(blob.state), moment(blob.created_at))
+    return blob.pk, blob.storage_class, blob.name, blob.size, *checksums_and_state
 
 
 class ObjectRows:
@@ -153,11 +169,8 @@ class ObjectRows:
                 sequences[place] = there.sequence
         for object_id in replaced:
             execute("DELETE FROM post3_object WHERE id = %s", (object_id,))  # the database cascades (migration 0002)
-        chosen = list(newest.values())
-        blobs = self._blobs.need(storage, (blob for described in chosen for blob in described.blobs()))
-        rows = [_row(buckets, described, blobs, sequences) for described in chosen]
-        Object.objects.bulk_create(rows, batch_size=CHUNK)
-        _put_details(zip(rows, chosen, strict=True), blobs)
+        blobs = self._blobs.need(storage, (blob for described in newest.values() for blob in described.blobs()))
+        _insert(buckets, newest, blobs, sequences)
         for place, described in newest.items():
             outcome = Put.REPLACED if place in sequences else Put.MADE
             outcomes.append(Outcome(described, outcome, _damage(described, blobs)))
@@ -195,49 +208,33 @@ def _there(buckets: dict[str, int], places: Iterable[tuple[str, str]]) -> dict[t
     return found
 
 
-def _row(
-    buckets: dict[str, int], described: DescribedObject, blobs: dict[str, Blob], sequences: dict[tuple[str, str], int]
-) -> Object:
-    new = described.new
-    return Object(
-        bucket_id=buckets[described.bucket],
-        key=new.key,
-        sequence=sequences.get((described.bucket, new.key), 0) + 1,
-        owner_id=new.owner_id,
-        size=new.size,
-        etag=new.etag,
-        storage_class=new.storage_class,
-        last_modified=new.last_modified,
-        checksum_algorithm=new.checksum_algorithm,
-        checksum_type=new.checksum_type,
-        checksum=new.checksum,
-        blob_id=blobs[described.blob.name].pk if described.blob else None,
-        parts_count=new.parts_count,
-        upload_id=new.upload_id,
-        sidecar=new.sidecar,
-        **dict(zip(HEADER_COLUMNS, new.headers, strict=True)),
-    )
-
-
-def _put_details(made: Iterable[tuple[Object, DescribedObject]], blobs: dict[str, Blob]) -> None:
-    """Insert metadata and parts of objects."""
-    metadata: list[ObjectMetadata] = []
-    parts: list[ObjectPart] = []
-    for row, described in made:
-        metadata += (ObjectMetadata(object_id=row.pk, name=name, value=value) for name, value in described.new.metadata.items())
-        parts += (
-            ObjectPart(
-                object_id=row.pk,
-                part_number=part.part_number,
-                offset=part.offset,
-                size=part.size,
-                checksum=part.checksum,
-                blob_id=blobs[part.blob.name].pk if part.blob else None,
+def _insert(
+    buckets: dict[str, int],
+    chosen: dict[tuple[str, str], DescribedObject],
+    blobs: dict[str, Blob],
+    sequences: dict[tuple[str, str], int],
+) -> None:
+    """Insert objects with their metadata and parts; `sequences` are those of the rows that some replace."""
+    objects, metadata, parts = [], [], []
+    for object_id, (place, described) in zip(take_ids(Object, len(chosen)), chosen.items(), strict=True):
+        new, bucket_id = described.new, buckets[described.bucket]
+        blob_id = blobs[described.blob.name].pk if described.blob else None
+        fixed = ("null", sequences.get(place, 0) + 1, True, False)
+        last_modified = moment(new.last_modified)
+        objects.append(
+            (
+                *(object_id, bucket_id, new.key, *fixed, new.owner_id, new.size, new.etag, new.storage_class, last_modified),
+                *(new.checksum_algorithm, new.checksum_type, new.checksum, blob_id, new.parts_count, new.upload_id),
+                *(new.sidecar, *new.headers),
             )
-            for part in described.parts
         )
-    ObjectMetadata.objects.bulk_create(metadata, batch_size=CHUNK)
-    ObjectPart.objects.bulk_create(parts, batch_size=CHUNK)
+        metadata += [(object_id, name, value) for name, value in new.metadata.items()]
+        for part in described.parts:
+            part_blob = blobs[part.blob.name].pk if part.blob else None
+            parts.append((object_id, part.part_number, part.offset, part.size, part.checksum, part_blob))
+    insert_rows(Object, OBJECT_COLUMNS, objects)
+    insert_rows(ObjectMetadata, ("object_id", "name", "value"), metadata)
+    insert_rows(ObjectPart, ("object_id", "part_number", "offset", "size", "checksum", "blob_id"), parts)
 
 
 def _damage(described: DescribedObject, blobs: dict[str, Blob]) -> str:
