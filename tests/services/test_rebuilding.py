@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
+from post3.errors import BucketAlreadyExists, BucketNotEmpty
 from post3.models import Blob, Bucket, Object, ObjectMetadata, WorkerState
 from post3.services import buckets, objects
 from post3.services.garbage import collect_garbage
@@ -340,6 +341,28 @@ def test_merge_adds_what_an_older_catalogue_lacks(store: Store) -> None:
     assert Object.objects.get(key="overwritten since").sequence == 8
     assert Blob.objects.get(size=LARGE).state == Blob.State.STORED
     assert Report(merge=True).counts.objects == 0
+
+
+def test_bucket_that_is_refused_leaves_the_description_alone(store: Store) -> None:
+    path = Path(store.directory, "bucket", "bucket.json")
+    document = path.read_bytes()
+    other = get_user_model().objects.create_user("other")
+    with pytest.raises(BucketAlreadyExists):
+        buckets.create_bucket("bucket", other.pk, "eu-west-1")
+    store.put("k", SMALL)
+    with pytest.raises(BucketNotEmpty):
+        buckets.delete_bucket("bucket")
+    assert path.read_bytes() == document and json.loads(document)["owner"] == "owner"
+
+
+def test_bucket_that_cannot_be_described_is_not_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, document: bytes) -> None:
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(storages["STANDARD"], "write_sidecar", fail)
+    with pytest.raises(StorageError):
+        buckets.create_bucket("new", store.owner, None)
+    assert list(Bucket.objects.values_list("name", flat=True)) == ["bucket"]
 
 
 def test_buckets_of_older_releases_are_described(store: Store) -> None:

@@ -14,7 +14,7 @@ from post3.storage import BlobMissing, BlobRef, Storage, StorageError, files
 from post3.storage.filesystem import PIECE, FilesystemStorage
 from post3.storage.names import MAX_KEY_PART
 
-from .suite import ODD_KEYS, StorageSuite
+from .suite import ODD_KEYS, StorageSuite, in_threads
 
 
 class TestFilesystemStorage(StorageSuite):
@@ -170,6 +170,20 @@ class TestFilesystemStorage(StorageSuite):
         assert Path(storage.location, f"{ref.name}.json").read_bytes() == b'{"key": "a"}'
         storage.delete_sidecar(ref.name)
         assert self.contents(storage, ref) == b"x"
+
+    def test_description_of_a_bucket_is_no_blob(self, storage: Storage) -> None:
+        ref = self.saved(storage, b"x", "bucket.json")
+        names = [storage.bucket_sidecar(bucket) for bucket in ("bucket", "other")]
+        in_threads(8, lambda number: storage.write_sidecar(names[number % 2], b"%d" % number))
+        assert sorted(storage.bucket_sidecars()) == sorted(names)
+        assert storage.read_sidecar(names[0]) in (b"0", b"2", b"4", b"6")
+        assert [stored.name for stored in storage.walk()] == [ref.name]
+        assert os.listdir(Path(storage.location, ".tmp")) == []
+        for name in names:
+            with pytest.raises(StorageError, match="is no name"):
+                storage.open(BlobRef(1, name, 1, 0), 0, 1)
+            storage.delete_sidecar(name)
+        assert list(storage.bucket_sidecars()) == [] and self.contents(storage, ref) == b"x"
 
     def test_sweep(self, storage: Storage) -> None:
         ref = self.saved(storage, b"x")
