@@ -9,7 +9,7 @@ console, multipart uploads under way, objects whose bytes were in the lost datab
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -24,6 +24,8 @@ from .sidecars import describing_storages
 
 #: Descriptions, and blobs, of one transaction; the last description may have up to 10,000 parts more.
 BATCH = 1000
+#: Bytes of the longest description that is read: of 10,000 parts, it has a third of that.
+MAX_DOCUMENT = 16 << 20
 #: The row of `WorkerState` that is there while a rebuild is not finished.
 UNFINISHED = "rebuild_catalog"
 
@@ -60,7 +62,7 @@ class Rebuild:
         self.tell(Fault(name, reason, is_loss))
 
     def as_dict(self) -> dict[str, object]:
-        return {**asdict(self.counts), "users": self.users}
+        return {**self.counts.as_dict(), "users": self.users}
 
 
 def rebuild_catalog(rebuild: Rebuild) -> None:
@@ -120,7 +122,12 @@ class _Run:
             if stored.is_foreign:
                 self._counts.foreign += 1
                 self._rebuild.fault(stored.name, "no file of post3's", is_loss=False)
-            if not stored.is_description or (document := self._document(storage, stored.name)) is None:
+            if not stored.is_description:
+                continue
+            if stored.size > MAX_DOCUMENT:
+                self._rebuild.fault(stored.name, f"it has {stored.size} bytes, more than any description")
+                continue
+            if (document := self._document(storage, stored.name)) is None:
                 continue
             try:
                 described = read_object(document, stored.name, storage.storage_class)

@@ -4,7 +4,7 @@ import enum
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import md5
 from typing import Any
@@ -63,6 +63,9 @@ class Counts:
     foreign: int = 0
     #: Things told of that did not come back, or not as they were.
     lost: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
 
 
 class BlobRows:

@@ -68,17 +68,15 @@ class Command(BaseCommand):
         self._next = now + INTERVAL
         seconds = now - self._began
         verified = f", {counts.verified / MIB:,.0f} MiB verified" if counts.verified else ""
-        line = f"{counts.objects:,} objects ({counts.objects / seconds:,.0f}/s){verified} after {seconds:,.0f} s"
+        count = counts.as_dict()["objects"]
+        line = f"{count:,} objects ({count / seconds:,.0f}/s){verified} after {seconds:,.0f} s"
         self.stderr.write(line, style_func=str)
 
     def _summarise(self, rebuild: Rebuild) -> None:
-        counts = rebuild.counts
-        seconds = time.monotonic() - self._began
-        self.stdout.write(
-            f"{counts.buckets:,} buckets, {counts.objects:,} objects, {counts.blobs:,} blobs and {len(rebuild.users):,} users "
-            f"came back in {seconds:,.1f} s"
-        )
-        if rebuild.counts.verified:
+        counts, seconds = rebuild.counts, time.monotonic() - self._began
+        made = ", ".join(f"{counts.as_dict()[name]:,} {name}" for name in ("buckets", "objects", "blobs"))
+        self.stdout.write(f"{made} and {len(rebuild.users):,} users came back in {seconds:,.1f} s")
+        if counts.verified:
             self.stdout.write(f"{counts.verified / MIB:,.1f} MiB were read and compared")
         if counts.known or counts.superseded:
             self.stdout.write(f"{counts.known:,} objects were there already; {counts.superseded:,} descriptions have newer ones")
