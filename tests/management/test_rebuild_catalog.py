@@ -3,12 +3,18 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+
+from post3.management.commands import rebuild_catalog as command
+from post3.services.rebuilding import Rebuild, RebuildRefused
+from post3.storage import StorageError
 
 from ..cluster import create_database
 from ..conftest import POSTGRESQL_URL
@@ -32,8 +38,8 @@ def lose_catalogue(server: Server) -> None:
 
 def rebuild(server: Server, *options: str) -> tuple[int, dict[str, Any]]:
     """Run the command; return its exit status and what it tells."""
-    command = [sys.executable, "manage.py", "rebuild_catalog", "--json", *options]
-    done = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True)
+    arguments = [sys.executable, "manage.py", "rebuild_catalog", "--json", *options]
+    done = subprocess.run(arguments, cwd=ROOT, env=server.environment, capture_output=True, text=True)
     assert done.returncode in (0, 2), done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -145,3 +151,44 @@ def test_rebuild_catalog_brings_everything_back(make_server: Callable[..., Serve
         assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"new"
     s3.delete_object(Bucket="empty", Key="a")
     s3.delete_bucket(Bucket="empty")
+
+
+def run_in_process(monkeypatch: pytest.MonkeyPatch, outcome: Callable[[Rebuild], None], *options: str) -> None:
+    monkeypatch.setattr(command, "rebuild_catalog", outcome)
+    call_command("rebuild_catalog", *options)
+
+
+def losing(rebuild: Rebuild) -> None:
+    rebuild.counts.objects, rebuild.users[7] = 1234, "tester"
+    rebuild.fault("bucket/00/k\x1b[2J.0", "torn")
+    rebuild.fault("lost+found", "no file of post3's", is_loss=False)
+
+
+def test_rebuild_catalog_tells_what_did_not_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_in_process(monkeypatch, losing)
+    assert ended.value.code == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["bucket/00/k\\x1b[2J.0: torn", "lost+found: no file of post3's"]
+    assert "1,234 objects" in lines[2] and lines[-1] == "1 things did not come back as they were"
+    assert "tester" in lines[3] and "create_api_key" in lines[4]
+
+
+def test_rebuild_catalog_that_cannot_be_done_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(error: Exception) -> Callable[[Rebuild], None]:
+        def outcome(rebuild: Rebuild) -> None:
+            raise error
+
+        return outcome
+
+    for error, line in (
+        (RebuildRefused("The catalogue holds buckets already."), "The catalogue holds buckets already."),
+        (
+            StorageError("cannot go through /x: gone"),
+            "The rebuild could not be finished; run it again: cannot go through /x: gone",
+        ),
+    ):
+        with pytest.raises(CommandError, match=f"^{re.escape(line)}$"):
+            run_in_process(monkeypatch, refuse(error))
