@@ -89,9 +89,17 @@ def pending_blob(blob_id: int, size: int, md5: str, crc64nvme: str) -> BlobStep:
     return BlobStep(sql, [size, md5, crc64nvme, blob_id, size])
 
 
+#: What keeps a blob from being collected: the worker locks FOR UPDATE.
+KEEP = "FOR KEY SHARE"
+
+
 def shared_blob(blob_id: int) -> BlobStep:
-    """For a copy by reference. The lock keeps the worker, which may be about to collect the blob, from doing so."""
-    lock = " FOR SHARE" if connection.vendor == "postgresql" else ""
+    """For a copy by reference. The lock keeps the worker, which may be about to collect the blob, from doing so.
+
+    Not FOR SHARE: whoever overwrites or deletes an object locks its row and then, to release it, its blob. Where a copy goes to
+    a key that refers to the same blob already, it would hold the blob and wait for the row. KEY SHARE lets blobs be released.
+    """
+    lock = f" {KEEP}" if connection.vendor == "postgresql" else ""
     return BlobStep(f"SELECT id FROM post3_blob WHERE id = %s AND state = 1 AND EXISTS (SELECT 1 FROM bucket){lock}", [blob_id])
 
 
@@ -99,7 +107,7 @@ def lock_blobs(blob_ids: Sequence[int]) -> bool:
     """Keep these blobs from being collected until the transaction ends; return whether all of them are whole and there."""
     ordered = sorted(set(blob_ids))
     if connection.vendor == "postgresql":
-        sql = "SELECT id FROM post3_blob WHERE id = ANY(%s::bigint[]) AND state = 1 ORDER BY id FOR SHARE"
+        sql = f"SELECT id FROM post3_blob WHERE id = ANY(%s::bigint[]) AND state = 1 ORDER BY id {KEEP}"
         return len(fetch(sql, [ordered])) == len(ordered)
     return all(fetch("SELECT 1 FROM post3_blob WHERE id = %s AND state = 1", [blob_id]) for blob_id in ordered)
 
