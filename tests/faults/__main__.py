@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.interrupts import run_program
 
 #: In the order in which they run. One that is not there is left out.
-PROGRAMS = ("linearizability", "crash", "fuzz", "soak")
+PROGRAMS = ("linearizability", "crash", "powercut", "fuzz", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
