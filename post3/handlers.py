@@ -34,7 +34,7 @@ from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
 from .storage.base import PIECE, Pieces, StorageError
-from .streams import MemoryBody, StreamedBody, StreamedFile, gone
+from .streams import MemoryBody, StreamedBody, StreamedFile, gone, send_while_open
 from .threads import ParkingThreads, Threads
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -235,7 +235,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         return Answer.of_django(response)
 
     async def _send(self, response: Answer, observation: Observation | None, receive: Receive, send: Send) -> None:
-        send = partial(_send_while_open, send)
+        send = partial(send_while_open, send)
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             if isinstance(response.body, bytes):
@@ -296,18 +296,6 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         """Return the gauges of both pools, by their names in `counting`."""
         pools = {"requests": self._threads.counts(), "uploads": self._upload_threads.counts()}
         return {f"{pool} {state}": count for pool, states in pools.items() for state, count in states.items()}
-
-
-async def _send_while_open(send: Send, message: dict[str, Any]) -> None:
-    """Send, or drop what there is nobody to send to, as uvicorn does a moment later.
-
-    uvloop closes a connection whose client has ended it before uvicorn is told, and refuses to write to it.
-    """
-    try:
-        await send(message)
-    except RuntimeError as error:
-        if "handler is closed" not in str(error):
-            raise
 
 
 def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:

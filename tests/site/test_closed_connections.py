@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from post3.handlers import _send_while_open
+from post3.streams import send_while_open
 
 
 def test_what_is_sent_to_a_connection_that_uvloop_has_closed_is_dropped() -> None:
@@ -14,7 +14,7 @@ def test_what_is_sent_to_a_connection_that_uvloop_has_closed_is_dropped() -> Non
     async def closed(message: dict[str, Any]) -> None:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True reading=False 0x0>; the handler is closed")
 
-    asyncio.run(_send_while_open(closed, {"type": "http.response.body"}))
+    asyncio.run(send_while_open(closed, {"type": "http.response.body"}))
 
 
 def test_other_errors_of_sending_are_told() -> None:
@@ -22,4 +22,4 @@ def test_other_errors_of_sending_are_told() -> None:
         raise RuntimeError("Response content longer than Content-Length")
 
     with pytest.raises(RuntimeError, match="longer"):
-        asyncio.run(_send_while_open(wrong, {"type": "http.response.body"}))
+        asyncio.run(send_while_open(wrong, {"type": "http.response.body"}))
