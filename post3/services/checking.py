@@ -19,7 +19,7 @@ from ..models import Blob, Object, ObjectPart
 from ..storage.base import PIECE, BlobDamaged, BlobMissing, Storage, StorageError
 from ..storage.handler import storages
 from . import orphans, sidecars
-from .damage import Sum, mark_damaged, owners, ref_of
+from .damage import Sum, mark_damaged, owners, ref_of, refuse_absence
 from .garbage import referenced
 
 BATCH = 500
@@ -29,8 +29,8 @@ BATCH = 500
 class Finding:
     """Something that is wrong."""
 
-    #: missing, damaged, unreadable, unknown_storage_class, unreadable_state, wrong_size, description, orphan, orphan_description,
-    #: restored.
+    #: missing, damaged, too_long, unreadable, unknown_storage_class, unreadable_state, wrong_size, description, orphan,
+    #: orphan_description, restored.
     kind: str
     what: str
     detail: str
@@ -119,10 +119,12 @@ class Check:
     def _one(self, storage: Storage, blob: Blob, size: int | None, total: int) -> Iterator[Finding]:
         known = blob.state == Blob.State.DAMAGED
         kind, error = "damaged", None
-        if size != blob.size and not (size is None and blob.size == 0):
+        more = size is not None and size > blob.size
+        if (size or 0) < blob.size:
+            refuse_absence(storage)
             kind = "missing" if size is None else "damaged"
             error = f"has {size or 'none'} of {blob.size} bytes"
-        elif self.verify or known:
+        elif self.verify or known or more:
             try:
                 self._read(storage, blob, total)
             except BlobMissing as raised:
@@ -131,11 +133,16 @@ class Check:
                 error = str(raised)
             except StorageError as raised:
                 kind, error = "unreadable", str(raised)
-        if error is None and not known:
+        if error is None and not known and not more:
             return
         if not Blob.objects.filter(pk=blob.pk, state=blob.state).exists():
             return  # collected meanwhile
         what, affected = f"blob {blob.pk}{f' ({blob.name})' if blob.name else ''}", owners(blob.pk)
+        if error is None and not known:
+            # What is right is not thrown away for what follows it.
+            detail = f"has {size} bytes, of which the first {blob.size} are what was stored"
+            yield Finding("too_long", what, detail, False, affected)
+            return
         if error is None:
             detail = "marked damaged, but its bytes are what was stored"
             restored = self.repair and bool(
@@ -205,8 +212,8 @@ def _wrong_description(storage: Storage, row: Any) -> str | None:
 
 
 def batches(queryset: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Give the rows of a table by id, a batch at a time; rows that come meanwhile too."""
-    last = 0
-    while batch := list(queryset.filter(pk__gt=last).order_by("pk")[:BATCH]):
+    """Give the rows of a table by id, a batch at a time, to the newest of now: who writes faster than is read has no end."""
+    last, newest = 0, queryset.order_by("-pk").values_list("pk", flat=True).first() or 0
+    while batch := list(queryset.filter(pk__gt=last, pk__lte=newest).order_by("pk")[:BATCH]):
         yield batch
         last = batch[-1].pk

@@ -7,7 +7,7 @@ from itertools import islice
 
 from ..models import Blob, Object, ObjectPart, UploadPart
 from ..s3 import checksums
-from ..storage.base import BlobDamaged, BlobRef
+from ..storage.base import BlobDamaged, BlobRef, Storage, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,16 @@ def _owners(blob_id: int) -> Iterator[tuple[str, str]]:
         (UploadPart.objects.filter(blob=blob_id).order_by(), "upload__"),
     ):
         yield from queryset.values_list(f"{ahead}bucket__name", f"{ahead}key")[:OWNERS_AT_MOST]
+
+
+def refuse_absence(storage: Storage) -> None:
+    """Raise StorageError where not a blob is missing but the storage: it does not work, or holds nothing at all.
+
+    A process that starts before the disk is mounted makes the storage's directory, and finds it empty.
+    """
+    storage.check()
+    if next(storage.walk(), None) is None:
+        raise StorageError(f"the storage of {storage.storage_class} holds nothing at all: is its disk mounted?")
 
 
 def mark_damaged(blob: Blob, why: object) -> bool:

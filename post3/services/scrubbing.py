@@ -16,9 +16,9 @@ from django.db.models import F
 
 from ..conf import conf
 from ..models import Blob, WorkerState
-from ..storage.base import PIECE, BlobDamaged, Pieces, StorageError
+from ..storage.base import PIECE, BlobDamaged, BlobMissing, Pieces, StorageError
 from ..storage.handler import storages
-from .damage import Sum, mark_damaged, ref_of
+from .damage import Sum, mark_damaged, ref_of, refuse_absence
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,12 @@ class Scrubber:
                 break
             assert self._reading is not None
             position = self._reading.blob.pk - 1
-            size += (read := self._read_piece(min(left, PIECE)))
+            try:
+                read = self._read_piece(min(left, PIECE))
+            except StorageError as error:
+                logger.error("Nothing is scrubbed: %s", error)
+                break
+            size += read
             if not read:
                 position += 1
                 done += 1
@@ -99,7 +104,10 @@ class Scrubber:
         return True
 
     def _read_piece(self, most: int) -> int:
-        """Read and sum up a piece of at most that many bytes; after the last one, check. Return its bytes; 0: done."""
+        """Read and sum up a piece of at most that many bytes; after the last one, check. Return its bytes; 0: done.
+
+        Raises StorageError where it is the storage that fails.
+        """
         reading = self._reading
         assert reading is not None
         try:
@@ -108,10 +116,14 @@ class Scrubber:
                 reading.sum.update(data := read())
                 return len(data)
             reading.sum.check()
-        except BlobDamaged as error:
-            _found(reading.blob, error)
         except StorageError as error:
-            logger.warning("Blob %s could not be scrubbed, and is left out this round: %s", reading.blob.pk, error)
+            self._let_go()
+            if not isinstance(error, BlobDamaged) or isinstance(error, BlobMissing):
+                refuse_absence(storages[reading.blob.storage_class])
+            if isinstance(error, BlobDamaged):
+                _found(reading.blob, error)
+            else:
+                logger.warning("Blob %s could not be scrubbed, and is left out this round: %s", reading.blob.pk, error)
         self._let_go()
         return 0
 

@@ -60,6 +60,22 @@ def test_get_object_of_damaged_bytes_is_never_whole(server: Server, s3: Any, onc
         assert ranged == data[10 : MIB + 1]
 
 
+def test_copy_of_damaged_bytes_fails(server: Server, s3: Any, once: Any, bucket: str) -> None:
+    data = put(s3, bucket, "multipart")
+    flip(server, blobs_of(server, bucket, "k")[1], 7)
+    target = {"Bucket": bucket, "Key": "copy", "PartNumber": 1}
+    target["UploadId"] = s3.create_multipart_upload(Bucket=bucket, Key="copy")["UploadId"]
+    with pytest.raises(ClientError, match="InternalError"):  # an object of several parts is copied by its bytes
+        once.upload_part_copy(**target, CopySource={"Bucket": bucket, "Key": "k"})
+    assert "Parts" not in s3.list_parts(Bucket=bucket, Key="copy", UploadId=target["UploadId"])
+    # Its sound part can be copied.
+    part = s3.upload_part_copy(**target, CopySource={"Bucket": bucket, "Key": "k"}, CopySourceRange=f"bytes=0-{PART - 1}")
+    parts = [{"PartNumber": 1, "ETag": part["CopyPartResult"]["ETag"]}]
+    del target["PartNumber"]
+    s3.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+    assert read(s3, bucket, "copy") == data[:PART]
+
+
 def test_check_storage_finds_a_flipped_bit_and_sets_it_aside(server: Server, s3: Any, once: Any, bucket: str) -> None:
     data = put(s3, bucket, "large")
     s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})

@@ -1,6 +1,7 @@
 """Checking and scrubbing, in process, on both storages."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from post3.models import Blob, Block, Bucket, Object, WorkerState
 from post3.services import checking, damage, garbage, orphans
 from post3.services.checking import Check
 from post3.services.scrubbing import LEASE, Scrubber
+from post3.storage import StorageError, storages
 
 from .store import Store
 from .test_garbage import in_threads
@@ -219,3 +221,51 @@ def test_no_false_alarm_while_others_write_and_collect(store: Store) -> None:
     assert in_threads(write, collect, check)[2] == []
     assert found(verify=True) == []
     assert all(store.read(key) for key in Object.objects.exclude(size=0).values_list("key", flat=True))
+
+
+def test_check_ends_however_fast_others_write(store: Store) -> None:
+    filled(store)
+    for verify in (True, False):
+        rows = Blob.objects.count() + Object.objects.count()
+        told: list[str] = []
+
+        def write(doing: str, done: int, total: int, told: list[str] = told, most: int = 3 * rows) -> None:
+            if doing in ("bytes", "blobs", "objects"):
+                told.append(doing)
+                assert len(told) <= most, "it goes after what comes meanwhile"
+                store.put(f"written meanwhile {most} {len(told)}", SMALL)
+
+        assert list(Check(verify=verify, tell=write).run()) == []
+
+
+def test_bytes_are_not_missing_where_the_disk_is_not_mounted(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    filled(store)
+    if not any(store.directory.iterdir()):
+        pytest.skip("blocks are where the catalogue is")
+    away = store.directory.with_name("away")
+    store.directory.rename(away)
+    storages.reset()  # as after a restart, which makes the directory where it is missing
+    with pytest.raises(StorageError, match="holds nothing at all"):
+        list(Check(repair=True).run())
+    WorkerState.objects.create(name="scrub", size=1)
+    WorkerState.objects.update(updated_at=datetime.now(UTC) - timedelta(seconds=LEASE + 1))
+    assert Scrubber().scrub() == 0 and "holds nothing at all" in caplog.text
+    assert WorkerState.objects.get(name="scrub").position < Blob.objects.order_by("pk")[0].pk, "it goes on where it was"
+    assert not Blob.objects.filter(state=Blob.State.DAMAGED).exists()
+    shutil.rmtree(store.directory)
+    away.rename(store.directory)
+    storages.reset()
+    assert found(verify=True, repair=True) == []
+
+
+def test_repair_keeps_bytes_that_are_right_and_followed_by_more(store: Store) -> None:
+    filled(store)
+    blob = blob_of("large")
+    if blob.name:
+        with open(store.directory / blob.name, "ab") as file:
+            file.write(b"more")
+    else:
+        Block.objects.create(blob=blob, index=-(-LARGE // blob.block_size), data=b"more")
+    assert found() == [("too_long", False)]
+    assert found(repair=True, verify=True) == [("too_long", False)]
+    assert store.read("large") == b"x" * LARGE
