@@ -18,7 +18,6 @@ from ..models import Bucket, Object
 from ..models.listing import successor
 from ..models.rows import BucketRow
 from ..models.sql import execute, fetch
-from .sidecars import describe_bucket, forget_bucket
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
@@ -51,9 +50,7 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
     _check_location(region)
     try:
         with transaction.atomic():
-            bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
-            describe_bucket(bucket)  # before the commit: a bucket that was acknowledged is described
-            return bucket
+            return Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
     except IntegrityError:
         bucket = Bucket.objects.filter(name=name).first()
     if bucket is None or bucket.owner_id != owner_id:
@@ -73,15 +70,6 @@ def _check_location(region: str | None) -> None:
         raise IllegalLocationConstraintException(
             f"The {which} is incompatible for the region specific endpoint this request was sent to."
         )
-
-
-def describe_buckets() -> int:
-    """Write the description of every bucket again, for catalogues older than these; return how many. Raises StorageError."""
-    count = 0
-    for bucket in Bucket.objects.select_related("owner").iterator(1000):
-        describe_bucket(bucket)
-        count += 1
-    return count
 
 
 def find_bucket(name: str) -> BucketRow:
@@ -121,5 +109,3 @@ def delete_bucket(name: str) -> None:
         if Object.objects.filter(bucket=bucket).exists():
             raise BucketNotEmpty(BucketName=name)
         execute("DELETE FROM post3_bucket WHERE id = %s", (bucket.pk,))  # the database cascades (migration 0002)
-        # Before the commit, while who creates the name anew still waits for it: afterwards it could be that one's description.
-        forget_bucket(name)

@@ -1,13 +1,12 @@
-"""The descriptions of objects and buckets that a storage keeps beside the bytes, so that its tree explains itself."""
+"""The description of an object that a storage keeps beside the bytes, so that its tree explains itself."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..models import Bucket, Object, ObjectPart
+from ..models import Object, ObjectPart
 from ..models.rows import HEADER_COLUMNS, NewObject
 from ..storage.base import Storage
-from ..storage.handler import storages
 
 FORMAT = 1
 
@@ -51,7 +50,6 @@ def describe(bucket: str, new: NewObject, blob_name: str, parts: Sequence[PartBl
         "checksum_algorithm": new.checksum_algorithm,
         "checksum_type": new.checksum_type,
         "checksum": new.checksum,
-        "upload_id": new.upload_id,
         "blob": blob_name,
         "parts": [
             {"part_number": part.part_number, "size": part.size, "checksum": part.checksum, "blob": part.blob_name}
@@ -90,28 +88,3 @@ def write_anew(storage: Storage, object_id: int, name: str) -> bool:
         return True
     storage.delete_sidecar(name)  # overwritten or deleted meanwhile, by somebody who found no description to delete
     return False
-
-
-def describing() -> list[Storage]:
-    """Return the configured storages that keep descriptions."""
-    return [storages[name] for name in storages.classes() if storages[name].describes]
-
-
-def describe_bucket(bucket: Bucket) -> None:
-    """Write a bucket's description, durably, into every storage that keeps such. Raises StorageError."""
-    document = {
-        "format": FORMAT,
-        "bucket": bucket.name,
-        "owner_id": bucket.owner_id,
-        "owner": bucket.owner.get_username(),
-        "region": bucket.region,
-        "created_at": bucket.created_at.isoformat(),
-    }
-    for storage in describing():
-        storage.write_sidecar(storage.bucket_name(bucket.name), json.dumps(document, ensure_ascii=False).encode())
-
-
-def forget_bucket(name: str) -> None:
-    """Delete a bucket's description, durably. Raises StorageError."""
-    for storage in describing():
-        storage.delete_sidecar(storage.bucket_name(name))

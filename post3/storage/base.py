@@ -230,17 +230,6 @@ class Storage:
         A storage whose bytes stay in their place does nothing: that the blob is damaged is in the catalogue.
         """
 
-    def bucket_name(self, bucket: str) -> str:
-        """Return the name of a bucket's own description, which no blob and no object's can have. Only where `describes`."""
-        raise NotImplementedError
-
-    def descriptions(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (name, document) of every description, of buckets and objects, in no certain order and in bounded memory.
-
-        What cannot be read comes with no bytes. Raises StorageError.
-        """
-        return iter(())
-
     def sweep(self, older_than: float) -> int:
         """Delete temporary leftovers of crashed processes, older than that many seconds. Return how many."""
         return 0

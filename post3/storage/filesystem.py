@@ -20,7 +20,6 @@ from functools import partial
 from urllib.parse import quote
 
 from .base import MIB, PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
-from .descriptions import read_descriptions
 from .directories import DirectoryTree
 from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
 
@@ -109,8 +108,6 @@ class FilesystemStorage(DirectoryTree):
             for fan in self._list(bucket):
                 if re.fullmatch("[0-9a-f]{2}", fan):
                     for file_name in self._list(bucket, fan):
-                        if file_name.startswith("."):
-                            continue  # the bucket's own description
                         if NAME.fullmatch(name := f"{bucket}/{fan}/{file_name}") and (status := self._status(name)):
                             plain = name.removesuffix(".json")
                             yield StoredName(0, plain, status.st_size, status.st_mtime, is_description=plain != name)
@@ -144,15 +141,6 @@ class FilesystemStorage(DirectoryTree):
                 os.close(directory)
             return status if stat.S_ISREG(status.st_mode) else None
         return None
-
-    def bucket_name(self, bucket: str) -> str:
-        # No key is empty, so that no blob and no object's description has such a name.
-        unique = uuid.uuid5(uuid.NAMESPACE_URL, bucket).hex
-        return f"{bucket}/{unique[:2]}/.{unique}"
-
-    def descriptions(self) -> Iterator[tuple[str, bytes]]:
-        with self._telling("read", ""):
-            yield from read_descriptions(self.location, self._open_directory, NAME, OPEN_TO_READ)
 
     def check(self) -> None:
         with self._telling("write to", TEMPORARY):
@@ -189,8 +177,7 @@ class FilesystemStorage(DirectoryTree):
         Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
         """
         bucket, fan, file_name = self._split(name)
-        # Unique already, but for a bucket's description.
-        temporary = uuid.uuid4().hex if file_name.startswith(".") else file_name
+        temporary = file_name  # unique already
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
