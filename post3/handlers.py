@@ -34,7 +34,7 @@ from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
 from .storage.base import PIECE, Pieces
-from .streams import MemoryBody, StreamedBody, StreamedFile, gone
+from .streams import MemoryBody, StreamedBody, StreamedFile, gone, send_while_open
 from .threads import ParkingThreads, Threads
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -217,6 +217,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         return Answer.of_django(response)
 
     async def _send(self, response: Answer, observation: Observation | None, receive: Receive, send: Send) -> None:
+        send = partial(send_while_open, send)
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             if isinstance(response.body, bytes):

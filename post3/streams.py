@@ -202,3 +202,20 @@ class StreamedFile(RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         return self._body.read(size)
+
+
+async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], message: dict[str, Any]) -> None:
+    """Send, or drop what there is nobody to send to, as uvicorn does a moment later.
+
+    uvloop closes a connection whose client has ended it before uvicorn is told, and refuses to write to it.
+    """
+    try:
+        await send(message)
+    except RuntimeError as error:
+        if not tells_of_closed(error):
+            raise
+
+
+def tells_of_closed(error: RuntimeError) -> bool:
+    """Whether uvloop refused to write to a connection that it has closed."""
+    return "handler is closed" in str(error)

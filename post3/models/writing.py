@@ -76,17 +76,30 @@ def new_blob(
 
 
 def pending_blob(blob_id: int, size: int, md5: str, crc64nvme: str) -> BlobStep:
-    """For bytes that were saved under a pending blob."""
+    """For bytes that were saved under a pending blob.
+
+    The blocks are counted, because they were written without waiting for the disk: should PostgreSQL have crashed since, and
+    this upload have gone on over a new connection, those of the last moment before may be gone (D33).
+    """
     sql = (
         "UPDATE post3_blob SET state = 1, size = %s, md5 = %s, crc64nvme = %s WHERE id = %s AND state = 0 "
-        "AND EXISTS (SELECT 1 FROM bucket) RETURNING id"
+        "AND EXISTS (SELECT 1 FROM bucket) AND (block_size = 0 OR "
+        "(SELECT count(*) FROM post3_block WHERE blob_id = post3_blob.id) = (%s + block_size - 1) / block_size) RETURNING id"
     )
-    return BlobStep(sql, [size, md5, crc64nvme, blob_id])
+    return BlobStep(sql, [size, md5, crc64nvme, blob_id, size])
+
+
+#: What keeps a blob from being collected: the worker locks FOR UPDATE.
+KEEP = "FOR KEY SHARE"
 
 
 def shared_blob(blob_id: int) -> BlobStep:
-    """For a copy by reference. The lock keeps the worker, which may be about to collect the blob, from doing so."""
-    lock = " FOR SHARE" if connection.vendor == "postgresql" else ""
+    """For a copy by reference. The lock keeps the worker, which may be about to collect the blob, from doing so.
+
+    Not FOR SHARE: whoever overwrites or deletes an object locks its row and then, to release it, its blob. Where a copy goes to
+    a key that refers to the same blob already, it would hold the blob and wait for the row. KEY SHARE lets blobs be released.
+    """
+    lock = f" {KEEP}" if connection.vendor == "postgresql" else ""
     return BlobStep(f"SELECT id FROM post3_blob WHERE id = %s AND state = 1 AND EXISTS (SELECT 1 FROM bucket){lock}", [blob_id])
 
 
@@ -94,7 +107,7 @@ def lock_blobs(blob_ids: Sequence[int]) -> bool:
     """Keep these blobs from being collected until the transaction ends; return whether all of them are whole and there."""
     ordered = sorted(set(blob_ids))
     if connection.vendor == "postgresql":
-        sql = "SELECT id FROM post3_blob WHERE id = ANY(%s::bigint[]) AND state = 1 ORDER BY id FOR SHARE"
+        sql = f"SELECT id FROM post3_blob WHERE id = ANY(%s::bigint[]) AND state = 1 ORDER BY id {KEEP}"
         return len(fetch(sql, [ordered])) == len(ordered)
     return all(fetch("SELECT 1 FROM post3_blob WHERE id = %s AND state = 1", [blob_id]) for blob_id in ordered)
 

@@ -60,7 +60,8 @@ class WsgiBody:
             data = self._stream.read(size) if size >= 0 else self._stream.read()
         except TimeoutError:
             raise RequestTimeout() from None
-        except OSError as error:  # the servers' own exceptions for a broken body are all OSErrors
+        except Exception as error:
+            # Servers have exceptions of their own for a broken body: some are OSErrors, gunicorn's for bad chunks are not.
             raise IncompleteBody() from error
         self.received += len(data)
         if self._left is not None:

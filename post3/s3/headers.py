@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
@@ -123,7 +123,7 @@ def _without_words(value: str) -> str:
         return value
     try:
         decoded = str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return value
     return decoded if decoded.isprintable() else value
 
@@ -145,9 +145,18 @@ def http_date(value: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+#: Beyond every object's end.
+FAR = 1 << 62
+
+
+def offset_of(digits: str) -> int:
+    """Read an offset or a size. One of more digits than Python's int takes (4,300) is as far away as one of nineteen."""
+    return min(int(digits), FAR) if len(digits) < 1000 else FAR
 
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
@@ -159,8 +168,8 @@ def range_of(request: S3Request) -> ByteRange | None:
     found = _RANGE.fullmatch(text) if text else None
     if not found or not (found[1] or found[2]):
         return None
-    first = int(found[1]) if found[1] else None
-    last = int(found[2]) if found[2] else None
+    first = offset_of(found[1]) if found[1] else None
+    last = offset_of(found[2]) if found[2] else None
     if first is not None and last is not None and last < first:
         return None
     return ByteRange(first, last, text)
@@ -175,14 +184,14 @@ def copy_range_of(request: S3Request) -> ByteRange | None:
     if not text:
         return None
     found = _COPY_RANGE.fullmatch(text)
-    if not found or int(found[2]) < int(found[1]):
+    if not found or offset_of(found[2]) < offset_of(found[1]):
         raise InvalidArgument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
             "zero-based offsets of the first and last bytes to copy",
             ArgumentName="x-amz-copy-source-range",
             ArgumentValue=text,
         )
-    return ByteRange(int(found[1]), int(found[2]), text)
+    return ByteRange(offset_of(found[1]), offset_of(found[2]), text)
 
 
 def copy_source_of(request: S3Request) -> tuple[str, str]:

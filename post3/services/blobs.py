@@ -47,7 +47,9 @@ class SavedBytes:
 
 def needs_bucket_first(storage: Storage, bucket: str, length: int) -> bool:
     """Whether the bucket must be looked up before bytes are taken, because the publishing statement would tell too late."""
-    return length > storage.inline_insert_size and not (length <= AT_HAND_SIZE and storage.has_place(bucket))
+    # No bytes have a description all the same, and a storage makes no names for buckets that cannot be.
+    saved = length > storage.inline_insert_size or storage.describes
+    return saved and not (length <= AT_HAND_SIZE and storage.has_place(bucket))
 
 
 def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described: bool, ahead: bool = True) -> SavedBytes:

@@ -53,6 +53,8 @@ def copy_object(
             "metadata, storage class, website redirect location or encryption attributes."
         )
     storage = blobs.storage_for(storage_class or "STANDARD")
+    if storage.describes and not storage.has_place(target[0]):
+        find_bucket(target[0])  # a storage makes no names for buckets that cannot be
     while True:
         row = head_object(*source, _NOTHING)
         check_copy_source(source_conditions, row.etag, row.last_modified)

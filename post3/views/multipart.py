@@ -58,7 +58,7 @@ def complete_multipart_upload(request: S3Request) -> S3Response:
         Completion(
             [_completed_part(element) for element in document.findall("Part")],
             _object_checksums(request),
-            int(size) if size.isascii() and size.isdigit() else None,
+            headers.offset_of(size) if size.isascii() and size.isdigit() else None,
         ),
         headers.conditions_of(request),
     )

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ..helpers import etag_of, keys_of, read, status_of
+from ..helpers import etag_of, keys_of, query, read, status_of
 from ..raw import RawClient
+from ..servers import Server
 
 MIB = 1 << 20
 SECONDS = 3
@@ -124,6 +125,51 @@ def test_put_and_delete_of_one_key_at_once_end_in_one_of_both(s3: Any, bucket: s
                 assert status_of_call(s3.get_object, Bucket=bucket, Key="a") == (404, "NoSuchKey")
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_copies_of_one_object_to_a_key_that_is_overwritten_do_not_wait_in_circles(
+    server: Server, s3: Any, bucket: str, parts: int
+) -> None:
+    """The key refers to the bytes that are being copied, so whoever overwrites it releases them."""
+    if "DATABASE_URL" not in server.environment:
+        pytest.skip("PostgreSQL's own: on SQLite one writes at a time")
+    uploaded(s3, bucket, "source", [os.urandom(5 * MIB) for _ in range(parts - 1)] + [b"end"])
+    s3.put_object(Bucket=bucket, Key="a", Body=b"other")
+    before, end = deadlocks(server), time.monotonic() + SECONDS
+
+    def copy() -> None:
+        while time.monotonic() < end:
+            s3.copy_object(Bucket=bucket, Key="a", CopySource={"Bucket": bucket, "Key": "source"})
+
+    def overwrite() -> None:
+        while time.monotonic() < end:
+            s3.put_object(Bucket=bucket, Key="a", Body=b"other")
+
+    with ThreadPoolExecutor(6) as threads:
+        for running in [threads.submit(work) for work in (copy, copy, copy, overwrite, overwrite, overwrite)]:
+            running.result()
+    # A backend tells its statistics once a second at most, and at its end.
+    time.sleep(1.1)
+    s3.head_bucket(Bucket=bucket)
+    assert deadlocks(server) == before
+
+
+def deadlocks(server: Server) -> int:
+    return query(server, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0]
+
+
+def uploaded(s3: Any, bucket: str, key: str, pieces: list[bytes]) -> None:
+    """Put an object in one piece, or as parts."""
+    if len(pieces) == 1:
+        s3.put_object(Bucket=bucket, Key=key, Body=pieces[0])
+        return
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    done = []
+    for number, piece in enumerate(pieces, 1):
+        etag = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=piece)["ETag"]
+        done.append({"PartNumber": number, "ETag": etag})
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": done})
+
+
 def test_create_bucket_and_delete_bucket_while_objects_are_put(s3: Any) -> None:
     """A bucket is deleted only when it is empty: no object that was acknowledged is lost."""
     name = f"contended-{os.urandom(8).hex()}"
@@ -144,18 +190,7 @@ def test_create_bucket_and_delete_bucket_while_objects_are_put(s3: Any) -> None:
 @pytest.mark.parametrize("then", ["overwrite", "delete"])
 def test_get_object_that_is_slow_finishes_with_the_old_bytes(s3: Any, raw: RawClient, bucket: str, then: str, parts: int) -> None:
     pieces = [os.urandom(20 * MIB // parts) for _ in range(parts)]
-    if parts == 1:
-        s3.put_object(Bucket=bucket, Key="a", Body=pieces[0])
-    else:
-        upload = s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
-        done = [
-            {
-                "PartNumber": number,
-                "ETag": s3.upload_part(Bucket=bucket, Key="a", UploadId=upload, PartNumber=number, Body=piece)["ETag"],
-            }
-            for number, piece in enumerate(pieces, 1)
-        ]
-        s3.complete_multipart_upload(Bucket=bucket, Key="a", UploadId=upload, MultipartUpload={"Parts": done})
+    uploaded(s3, bucket, "a", pieces)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         connection.settimeout(60)

@@ -188,6 +188,13 @@ def test_copy_object_into_missing_bucket(s3: Any, bucket: str) -> None:
     assert refused(404, "NoSuchBucket", s3.copy_object, **arguments)["BucketName"] == "missing-bucket"
 
 
+def test_copy_object_into_a_bucket_that_cannot_be(s3: Any, bucket: str, raw: RawClient) -> None:
+    """Its name is none that a storage could make files under."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    answer = raw.send("PUT", "/%0Dup/k", headers=[("x-amz-copy-source", f"/{bucket}/k")])
+    assert answer is not None and answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body
+
+
 def test_copy_object_to_too_long_key_is_refused(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     refused(400, "KeyTooLongError", s3.copy_object, Bucket=bucket, Key="k" * 1025, CopySource=f"{bucket}/k")

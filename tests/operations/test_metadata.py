@@ -93,6 +93,7 @@ def test_metadata_that_arrives_as_rfc_2047_and_is_ascii_comes_back_decoded(raw: 
         ("x-amz-meta-q", "=?UTF-8?Q?plain_text?="),
         ("x-amz-meta-b", "=?UTF-8?B?cGxhaW4=?="),
         ("x-amz-meta-n", "=?nonsense?="),
+        ("x-amz-meta-c", "=?utf-ü?q?a?="),
     ]
     assert raw.send("PUT", f"/{bucket}/a", headers=headers, body=b"a").status == 200
     found = raw.send("HEAD", f"/{bucket}/a").headers
@@ -101,6 +102,8 @@ def test_metadata_that_arrives_as_rfc_2047_and_is_ascii_comes_back_decoded(raw: 
         "plain",
         "=?nonsense?=",
     )  # B029
+    # Of a charset that is none, too: it is text like any other, and not ASCII.
+    assert str(make_header(decode_header(found["x-amz-meta-c"]))) == "=?utf-ü?q?a?="
 
 
 def test_metadata_that_arrives_as_rfc_2047_comes_back_as_that(raw: RawClient, bucket: str) -> None:

@@ -237,3 +237,10 @@ def test_put_object_with_a_document_type_of_our_own_errors_is_plain_bytes(s3: An
     assert raw.send("PUT", path_of(bucket, "a.xml"), headers=[("Content-Type", "application/xml")], body=body).status == 200
     got = s3.get_object(Bucket=bucket, Key="a.xml")
     assert (got["Body"].read(), got["ContentType"]) == (body, "application/xml")
+
+
+@pytest.mark.parametrize("body", [b"", b"a", b"a" * 2_000_000], ids=["empty", "small", "large"])
+def test_put_object_into_a_bucket_that_cannot_be(raw: RawClient, body: bytes) -> None:
+    """Its name is none that a storage could make files under."""
+    answer = raw.send("PUT", "/%25ff/a", body=body)
+    assert answer is not None and answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from gunicorn.http.errors import ParseException
 
 from post3.errors import IncompleteBody
 from post3.s3.body import WsgiBody
@@ -43,3 +44,13 @@ def test_a_body_cut_short_raises() -> None:
     assert body.read(11) == b"x" * 10
     with pytest.raises(IncompleteBody):
         body.read(1)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), ParseException("no CRLF after a chunk")])
+def test_a_body_that_the_server_cannot_read_raises(error: Exception) -> None:
+    class Broken:
+        def read(self, size: int = -1) -> bytes:
+            raise error
+
+    with pytest.raises(IncompleteBody):
+        WsgiBody(Broken(), None).read(10)
