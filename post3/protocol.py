@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from .bounds import BoundedProtocol
 from .handlers import Answer, Post3ASGIHandler, announced_body
 from .observing import Observation
-from .streams import MemoryBody
+from .streams import MemoryBody, tells_of_closed
 
 Application = Callable[..., Awaitable[None]]
 
@@ -87,10 +87,15 @@ class Protocol(BoundedProtocol):
             super()._start_asgi_task(cycle, partial(self._handler.send_taken, coming, observation))
             return
         answer = coming.result()
-        if not cycle.disconnected:
-            self._write(cycle, answer)
-            observation.sent, observation.whole = len(answer.body), True
-        self._handler.end_taken(observation)
+        try:
+            if not (cycle.disconnected or self.transport.is_closing()):
+                self._write(cycle, answer)
+                observation.sent, observation.whole = len(answer.body), True
+        except RuntimeError as error:
+            if not tells_of_closed(error):
+                raise
+        finally:
+            self._handler.end_taken(observation)
 
     def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         content = [STATUS_LINE[answer.status]]

@@ -243,5 +243,10 @@ async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], mes
     try:
         await send(message)
     except RuntimeError as error:
-        if "handler is closed" not in str(error):
+        if not tells_of_closed(error):
             raise
+
+
+def tells_of_closed(error: RuntimeError) -> bool:
+    """Whether uvloop refused to write to a connection that it has closed."""
+    return "handler is closed" in str(error)

@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT, STOP_TIMEOUT = 60, 20
 
 RUNNERS = {
-    "uvicorn": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
+    # As `manage.py serve` starts it.
+    "uvicorn": "uvicorn --host {host} --port {port} --http post3.protocol:Protocol --no-access-log --timeout-keep-alive 75 "
+    "post3_site.asgi:application",
+    "uvicorn-plain": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
     "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application",
     "gunicorn-wsgi": "gunicorn -c python:post3_site.gunicorn post3_site.wsgi",
 }

@@ -79,7 +79,7 @@ def pending_blob(blob_id: int, size: int, md5: str, crc64nvme: str) -> BlobStep:
     """For bytes that were saved under a pending blob.
 
     The blocks are counted, because they were written without waiting for the disk: should PostgreSQL have crashed since, and
-    this upload have gone on over a new connection, those of the last moment before may be gone (D39).
+    this upload have gone on over a new connection, those of the last moment before may be gone (D33).
     """
     sql = (
         "UPDATE post3_blob SET state = 1, size = %s, md5 = %s, crc64nvme = %s WHERE id = %s AND state = 0 "

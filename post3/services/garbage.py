@@ -133,9 +133,8 @@ def _take_released(one: Pass) -> list[Blob]:
     before = datetime.now(UTC) - timedelta(seconds=conf.GARBAGE_GRACE_SECONDS)
     while True:
         with transaction.atomic():
-            released = Blob.objects.filter(released_at__lt=before, state__in=(Blob.State.STORED, Blob.State.DAMAGED)).order_by(
-                "released_at"
-            )
+            complete = (Blob.State.STORED, Blob.State.DAMAGED)
+            released = Blob.objects.filter(released_at__lt=before, state__in=complete).order_by("released_at")
             taken = _locked(released, BATCH)
             if not taken:
                 return []

@@ -49,6 +49,15 @@ def test_deleted_object_goes(store: Store, size: int) -> None:
     assert collect_garbage() == 0
 
 
+def test_damaged_bytes_stay_while_an_object_has_them_and_go_with_it(store: Store) -> None:
+    store.put("k", SMALL)
+    Blob.objects.update(state=Blob.State.DAMAGED, released_at=datetime.now(UTC) - timedelta(seconds=61))
+    assert collect_garbage() == 0 and Blob.objects.get().state == Blob.State.DAMAGED
+    store.delete("k")
+    assert collect_garbage() == 1
+    assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
+
+
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_overwritten_bytes_go_and_the_new_ones_stay(store: Store, size: int) -> None:
     for number in range(3):
