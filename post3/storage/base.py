@@ -7,7 +7,7 @@ when `save` returns, durable once the catalogue's commit is, and able to delete 
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,6 +32,22 @@ class BlobRef:
     size: int
     #: Bytes a block; 0 where the storage has no blocks.
     block_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One thing that a storage holds, as `walk` comes upon it."""
+
+    #: As in `BlobRef.name`, or as given to `write_sidecar`; empty where the storage knows its blobs by their ids.
+    name: str
+    #: 0 where the storage knows its blobs by name.
+    blob_id: int
+    size: int
+    #: When it was last written, in seconds since 1970; 0 where the storage does not know.
+    modified: float = 0.0
+    is_description: bool = False
+    #: Nothing this storage would have made, such as a file with a name of another kind; `name` is its path then.
+    is_foreign: bool = False
 
 
 class StorageError(Exception):
@@ -143,6 +159,27 @@ class Storage:
         """Delete the bytes under `ref`, whole or half-written; nothing there is no error. May take many small steps."""
         raise NotImplementedError
 
+    def sizes(self, refs: Sequence[BlobRef]) -> dict[int, int]:
+        """Return how many bytes there are of each of these blobs, by its id, without reading them.
+
+        A blob whose bytes are missing, or have holes, is not in the answer.
+        """
+        raise NotImplementedError
+
+    def walk(self) -> Iterator[Stored]:
+        """Yield everything the storage holds, but for what is set aside and what describes buckets.
+
+        In no particular order and in bounded memory. What comes or goes meanwhile may be yielded or not.
+        """
+        raise NotImplementedError
+
+    def quarantine(self, ref: BlobRef) -> bool:
+        """Set damaged bytes aside durably, so that nothing reads or deletes them any more; return whether anything moved.
+
+        A storage that cannot move them leaves them where they are: the blob's state says enough.
+        """
+        return False
+
     def check(self) -> None:
         """Do the cheapest thing that shows the storage works (for the readiness probe). Raises StorageError."""
         raise NotImplementedError
@@ -150,11 +187,23 @@ class Storage:
     def write_sidecar(self, name: str, document: bytes) -> None:
         """Keep a description under `name` (from `new_name`), durable when it returns. Only where `describes`."""
 
+    def read_sidecar(self, name: str) -> bytes:
+        """Return a description. Raises BlobMissing where there is none. Only where `describes`."""
+        raise NotImplementedError
+
     def delete_sidecar(self, name: str, durable: bool = True) -> None:
         """Delete a description; nothing there is no error. Only where `describes`.
 
         Not `durable`: a power cut may bring it back, which does no harm where a newer one of the same key is there.
         """
+
+    def bucket_sidecar(self, bucket: str) -> str:
+        """Return the name of the description of a bucket itself, which no blob can have. Only where `describes`."""
+        raise NotImplementedError
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        """Yield the names of the descriptions of buckets that are there; `walk` does not. Only where `describes`."""
+        return iter(())
 
     def sweep(self, older_than: float) -> int:
         """Delete temporary leftovers of crashed processes, older than that many seconds. Return how many."""

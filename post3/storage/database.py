@@ -8,6 +8,7 @@ block on whatever connection the calling thread has, so a slow reader holds no c
 This module alone touches the table of `Block`.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,14 @@ from django.db import Error, InterfaceError, OperationalError, connection
 
 from post3.models import sql
 
-from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stream
+from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stored, Stream
 
 logger = logging.getLogger(__name__)
 
 #: Blocks one statement copies, and one deletes: it bounds the locks, the log and the time each takes.
 COPY_BATCH, DELETE_BATCH = 16, 64
+#: Blocks whose lengths one statement of `walk` reads.
+WALK_BATCH = 5000
 #: A block is read and written whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
 
@@ -37,6 +40,15 @@ COPY = (
 DELETE = (
     'DELETE FROM post3_block WHERE blob_id = %s AND "index" IN '
     '(SELECT "index" FROM post3_block WHERE blob_id = %s ORDER BY "index" LIMIT %s) AND {relaxed}'
+)
+# Lengths of values stored EXTERNAL, and of SQLite's, are known without reading them.
+SIZES = (
+    'SELECT blob_id, sum(length(data)) FROM post3_block WHERE blob_id {among} GROUP BY blob_id HAVING count(*) = max("index") + 1'
+)
+AMONG = {"postgresql": "= ANY(%s::bigint[])", "sqlite": "IN (SELECT value FROM json_each(%s))"}
+LENGTHS = (
+    'SELECT blob_id, "index", length(data) FROM post3_block WHERE (blob_id, "index") > (%s, %s) '
+    'ORDER BY blob_id, "index" LIMIT %s'
 )
 # Evaluated once, before the first row, and for this transaction alone, which is this one statement: one round trip
 # where SET LOCAL in a transaction would be four.
@@ -95,6 +107,30 @@ class DatabaseStorage(Storage):
         with self._telling("delete", ref):
             while _run(DELETE, [ref.id, ref.id, DELETE_BATCH], sql.execute) == DELETE_BATCH:
                 pass
+
+    def sizes(self, refs: Sequence[BlobRef]) -> dict[int, int]:
+        ids = [ref.id for ref in refs]
+        given = json.dumps(ids) if connection.vendor == "sqlite" else ids
+        with self._telling("measure", None):
+            rows = sql.fetch(SIZES.format(among=AMONG[connection.vendor]), [given])
+        return {blob_id: int(size) for blob_id, size in rows}
+
+    def walk(self) -> Iterator[Stored]:
+        """Yield each blob that has blocks, whatever its storage class: blocks do not tell. What they hold is not aged."""
+        blob_id, index, size = 0, -1, 0
+        while True:
+            with self._telling("go through", None):
+                rows = sql.fetch(LENGTHS, [blob_id, index, WALK_BATCH])
+            for other, number, length in rows:
+                if other != blob_id:
+                    if blob_id:
+                        yield Stored("", blob_id, size)
+                    blob_id, size = other, 0
+                index, size = number, size + length
+            if len(rows) < WALK_BATCH:
+                if blob_id:
+                    yield Stored("", blob_id, size)
+                return
 
     def check(self) -> None:
         with self._telling("reach", None):

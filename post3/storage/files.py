@@ -1,12 +1,15 @@
-"""What the file system storage does with open files: write all, sync, copy, read a range piece by piece."""
+"""What the file system storage does with open files and directories: write all, sync, copy, read a range piece by piece."""
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 from .base import FIRST_PIECE, LONG, MIB, PIECE, BlobMissing, Pieces, StorageError
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_all(file: int, data: bytes) -> None:
@@ -113,3 +116,41 @@ class FilePieces(Pieces):
         if self._file >= 0 and self._reading <= 0 and self._position >= self._end:
             file, self._file = self._file, -1
             os.close(file)
+
+
+class Handle:
+    """An open directory, closed when nobody uses it any more."""
+
+    __slots__ = ("directory",)
+
+    def __init__(self, directory: int) -> None:
+        self.directory = directory
+
+    def __del__(self) -> None:
+        os.close(self.directory)
+
+
+def make_directory(above: int, step: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(step, 0o750, dir_fd=above)
+    # Even where it was there: who made it may not have come to its own fsync yet.
+    os.fsync(above)
+
+
+def sweep_files(directory: int, older_than: float) -> int:
+    """Delete the files of an open directory last written that many seconds ago; return how many. Raises OSError."""
+    swept, limit = 0, time.time() - older_than
+    for name in os.listdir(directory):
+        with suppress(FileNotFoundError):  # its owner was quicker
+            if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
+                os.unlink(name, dir_fd=directory)
+                swept += 1
+    return swept
+
+
+def sync_path(path: str) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,4 +1,5 @@
 """Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
+`<location>/<bucket>/bucket.json` describes the bucket.
 
 `xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
 file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
@@ -6,36 +7,40 @@ into its place, and the directory synced: what has its name is whole, and what `
 
 Directories stay when their last file goes: to remove one would race with a save into it, and there are few.
 
+Damaged files are set aside under `<location>/.quarantine`, by the name they had.
+
 No symbolic link below `location` is followed: every step of a path is opened relative to the one above, with O_NOFOLLOW.
 """
 
 import os
 import re
 import stat
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from urllib.parse import quote
 
-from .base import MIB, PIECE, BlobMissing, BlobRef, Storage, StorageError, Stream
-from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
+from .base import MIB, PIECE, BlobMissing, BlobRef, Storage, StorageError, Stored, Stream
+from .files import (
+    OPEN_DIRECTORY,
+    FilePieces,
+    Handle,
+    begin_flush,
+    copy_bytes,
+    make_directory,
+    sweep_files,
+    sync_data,
+    sync_path,
+    write_all,
+)
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
+from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
 
-#: Where files are written before they have a name. No bucket's name starts with a dot.
-TEMPORARY = ".tmp"
 #: Directories that are kept open at most.
 HANDLES = 64
 #: Bytes after which the disk is set to work, while the next ones come in.
 FLUSH = 8 * MIB
-#: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
-MAX_KEY_PART = 255 - len("." + "0" * 32) - len(".json")
 
-BUCKET = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}"
-# The only names this storage makes; anything else, such as one with "..", is refused before it reaches the file system.
-NAME = re.compile(rf"({BUCKET})/([0-9a-f]{{2}})/([A-Za-z0-9_~%-]*\.[0-9a-f]{{32}}(?:\.json)?)", re.ASCII)
-
-OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -55,13 +60,13 @@ class FilesystemStorage(Storage):
         with self._telling("make", ""):
             if not os.path.isdir(self.location):
                 os.makedirs(self.location, mode=0o750, exist_ok=True)
-                _sync_path(os.path.dirname(self.location))
+                sync_path(os.path.dirname(self.location))
 
     def new_name(self, bucket: str, key: str) -> str:
         if not re.fullmatch(BUCKET, bucket):
             raise StorageError(f"{bucket!r} cannot be the name of a directory")
         unique = uuid.uuid4().hex
-        return f"{bucket}/{unique[:2]}/{_encode_key(key)}.{unique}"
+        return f"{bucket}/{unique[:2]}/{encode_key(key)}.{unique}"
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         size = flushed = 0
@@ -98,12 +103,60 @@ class FilesystemStorage(Storage):
     def delete(self, ref: BlobRef) -> None:
         self._delete(ref.name)
 
+    def sizes(self, refs: Sequence[BlobRef]) -> dict[int, int]:
+        sizes = {}
+        for ref in refs:
+            steps, file_name = self._split(ref.name)
+            with self._telling("examine", ref.name), suppress(FileNotFoundError, NotADirectoryError):
+                directory = self._open_directory(*steps)
+                try:
+                    status = os.stat(file_name, dir_fd=directory, follow_symlinks=False)
+                finally:
+                    os.close(directory)
+                if stat.S_ISREG(status.st_mode):
+                    sizes[ref.id] = status.st_size
+        return sizes
+
+    def walk(self) -> Iterator[Stored]:
+        with self._telling("go through", ""):
+            yield from walk_tree(self.location)
+
+    def quarantine(self, ref: BlobRef) -> bool:
+        """Move a file under `.quarantine`, to the name it had; one that was put there under this name before is replaced."""
+        steps, file_name = self._split(ref.name)
+        with self._telling("set aside", ref.name), suppress(FileNotFoundError):
+            directory = self._open_directory(*steps)
+            try:
+                aside = self._open_directory(QUARANTINE, *steps, make=True)
+                try:
+                    os.rename(file_name, file_name, src_dir_fd=directory, dst_dir_fd=aside)
+                    os.fsync(aside)
+                    os.fsync(directory)
+                finally:
+                    os.close(aside)
+            finally:
+                os.close(directory)
+            return True
+        return False
+
     def write_sidecar(self, name: str, document: bytes) -> None:
         with self._written_aside(f"{name}.json") as file, self._telling("write", name):
             write_all(file, document)
 
+    def read_sidecar(self, name: str) -> bytes:
+        with self._telling("read", name), os.fdopen(self._open_file(f"{name}.json"), "rb") as file:
+            self._check_size(file.fileno(), f"{name}.json", 0)
+            return file.read()
+
     def delete_sidecar(self, name: str, durable: bool = True) -> None:
         self._delete(f"{name}.json", durable)
+
+    def bucket_sidecar(self, bucket: str) -> str:
+        return f"{bucket}/bucket"
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        with self._telling("go through", ""):
+            yield from find_bucket_descriptions(self.location)
 
     def check(self) -> None:
         with self._telling("write to", TEMPORARY):
@@ -120,18 +173,12 @@ class FilesystemStorage(Storage):
 
     def sweep(self, older_than: float) -> int:
         """Delete files under `.tmp` last written that many seconds ago; choose more than a stalled upload may take."""
-        swept, limit = 0, time.time() - older_than
         with self._telling("sweep", TEMPORARY):
             directory = self._open_directory(TEMPORARY, make=True)
             try:
-                for name in os.listdir(directory):
-                    with suppress(FileNotFoundError):  # its owner was quicker
-                        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
-                            os.unlink(name, dir_fd=directory)
-                            swept += 1
+                return sweep_files(directory, older_than)
             finally:
                 os.close(directory)
-        return swept
 
     @contextmanager
     def _written_aside(self, name: str, sync_directory: bool = True) -> Iterator[int]:
@@ -139,8 +186,8 @@ class FilesystemStorage(Storage):
 
         Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
         """
-        bucket, fan, file_name = self._split(name)
-        temporary = file_name  # unique already
+        steps, file_name = self._split(name)
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
@@ -156,7 +203,7 @@ class FilesystemStorage(Storage):
             finally:
                 os.close(file)
             with self._telling("rename a file to", name):
-                directory = self._open_directory(bucket, fan, make=True)
+                directory = self._open_directory(*steps, make=True)
                 try:
                     os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
                     try:
@@ -186,10 +233,10 @@ class FilesystemStorage(Storage):
 
     def _open_file(self, name: str) -> int:
         """Open a file for reading. Raises BlobMissing where it is not there."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("open", name):
             try:
-                directory = self._open_directory(bucket, fan)
+                directory = self._open_directory(*steps)
                 try:
                     return os.open(file_name, OPEN_TO_READ, dir_fd=directory)
                 finally:
@@ -208,9 +255,9 @@ class FilesystemStorage(Storage):
 
     def _delete(self, name: str, durable: bool = True) -> None:
         """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("delete", name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
                 os.unlink(file_name, dir_fd=directory)
                 if durable:
@@ -248,22 +295,22 @@ class FilesystemStorage(Storage):
 
     def _open_step(self, above: int, step: str, path: str, make: bool) -> int:
         if make and path not in self._durable:
-            _make_directory(above, step)
+            make_directory(above, step)
             self._durable.add(path)
         try:
             return os.open(step, OPEN_DIRECTORY, dir_fd=above)
         except FileNotFoundError:
             if not make:
                 raise
-            _make_directory(above, step)  # somebody removed it behind our back
+            make_directory(above, step)  # somebody removed it behind our back
             return os.open(step, OPEN_DIRECTORY, dir_fd=above)
 
-    def _split(self, name: str) -> tuple[str, str, str]:
-        """Return bucket, fan-out directory and file name. Raises StorageError for a name this storage would not make."""
-        match = NAME.fullmatch(name)
-        if match is None:
+    def _split(self, name: str) -> tuple[list[str], str]:
+        """Return directories and file name. Raises StorageError for a name this storage would not make."""
+        if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
             raise StorageError(f"{name!r} is no name of a file in {self.location}")
-        return match[1], match[2], match[3]
+        *steps, file_name = name.split("/")
+        return steps, file_name
 
     @contextmanager
     def _telling(self, doing: str, name: str) -> Iterator[None]:
@@ -275,38 +322,3 @@ class FilesystemStorage(Storage):
 
     def _full_path(self, name: str) -> str:
         return os.path.join(self.location, name)
-
-
-class Handle:
-    """An open directory, closed when nobody uses it any more."""
-
-    __slots__ = ("directory",)
-
-    def __init__(self, directory: int) -> None:
-        self.directory = directory
-
-    def __del__(self) -> None:
-        os.close(self.directory)
-
-
-def _make_directory(above: int, step: str) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(step, 0o750, dir_fd=above)
-    # Even where it was there: who made it may not have come to its own fsync yet.
-    os.fsync(above)
-
-
-def _encode_key(key: str) -> str:
-    """Percent-encode all but letters, digits, `_` and `-`; where too long, cut (between characters' bytes) and append `~`."""
-    encoded = quote(key, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(encoded) <= MAX_KEY_PART:
-        return encoded
-    return re.sub(r"%[0-9A-F]?$", "", encoded[: MAX_KEY_PART - 1]) + "~"
-
-
-def _sync_path(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

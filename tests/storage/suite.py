@@ -233,9 +233,41 @@ class StorageSuite:
         storage.write_sidecar(name, b'{"a": 1}')
         storage.write_sidecar(name, b'{"a": 2}')
         assert len(self.leftovers(storage)) == 1
+        assert storage.read_sidecar(name) == b'{"a": 2}'
         storage.delete_sidecar(name)
+        with pytest.raises(BlobMissing):
+            storage.read_sidecar(name)
         storage.delete_sidecar(name)
         assert self.leftovers(storage) == []
+
+    def test_walk_yields_all_there_is(self, storage: Storage) -> None:
+        assert list(storage.walk()) == []
+        refs = [self.saved(storage, os.urandom(size), key) for key, size in [("a", 1), ("b", 3 * self.block), ("ü" * 512, 7)]]
+        storage.delete(self.saved(storage, b"gone"))
+        if storage.describes:
+            storage.write_sidecar(refs[0].name, b"{}")
+        found = list(storage.walk())
+        bytes_found = {(stored.name, stored.size) if stored.name else (stored.blob_id, stored.size) for stored in found}
+        descriptions = {(stored.name, stored.size) for stored in found if stored.is_description}
+        assert descriptions == ({(refs[0].name, 2)} if storage.describes else set())
+        assert bytes_found - descriptions == {(ref.name or ref.id, ref.size) for ref in refs}
+        assert not any(stored.is_foreign for stored in found)
+
+    def test_sizes_tell_what_is_missing(self, storage: Storage) -> None:
+        refs = [self.saved(storage, os.urandom(size)) for size in (1, 3 * self.block, 5)]
+        storage.delete(refs[0])
+        self.damage(storage, refs[1])
+        never = self.new_ref(storage)
+        assert storage.sizes([*refs, never]) == {refs[1].id: refs[1].size - 1, refs[2].id: 5}
+        assert storage.sizes([]) == {}
+
+    def test_quarantine_leaves_the_others(self, storage: Storage) -> None:
+        damaged, other = self.saved(storage, os.urandom(3 * self.block)), self.saved(storage, b"other")
+        moved = storage.quarantine(damaged)
+        left = {(stored.name or stored.blob_id) for stored in storage.walk()}
+        assert left == {other.name or other.id} | (set() if moved else {damaged.id})
+        assert self.contents(storage, other) == b"other"
+        storage.delete(damaged)
 
     def test_inline(self, storage: Storage) -> None:
         if not storage.inline:
