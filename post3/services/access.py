@@ -71,6 +71,14 @@ def canonical_id(user_id: int) -> str:
     return hashlib.sha256(f"post3 canonical user id {user_id}".encode()).hexdigest()
 
 
+@lru_cache(maxsize=1024)
+def user_name(user_id: int) -> str:
+    """Return a user's name, for descriptions; empty where there is no such user. A name changed since may be the old one."""
+    user_model = get_user_model()
+    found = user_model._default_manager.filter(pk=user_id).values_list(user_model.USERNAME_FIELD, flat=True)
+    return found.first() or ""
+
+
 def find_user(name: str | None = None, *, create: bool = False) -> Any:
     """Return the user of that name or, without a name, the only superuser.
 

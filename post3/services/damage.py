@@ -65,7 +65,7 @@ def refuse_absence(storage: Storage) -> None:
     A process that starts before the disk is mounted makes the storage's directory, and finds it empty.
     """
     storage.check()
-    if next(storage.walk(), None) is None:
+    if not any(not held.is_foreign for held in storage.walk()):
         raise StorageError(f"the storage of {storage.storage_class} holds nothing at all: is its disk mounted?")
 
 

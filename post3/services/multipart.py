@@ -236,8 +236,8 @@ def _check_sizes(parts: Sequence[UploadPart]) -> None:
 def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
     chosen, offset = [], 0
     for part in parts:
-        name = part.blob.name if part.blob else ""
-        chosen.append(PartBlob(part.part_number, offset, part.size, part.checksum, part.blob_id, name))
+        blob = (part.blob.name, part.blob.md5, part.blob.crc64nvme or "") if part.blob else ("", "", "")
+        chosen.append(PartBlob(part.part_number, offset, part.size, part.checksum, part.blob_id, *blob))
         offset += part.size
     return chosen
 

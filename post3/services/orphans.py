@@ -33,6 +33,8 @@ def find(storage: Storage, min_age: float, counts: Counted, tell: Callable[[str,
         names.execute("CREATE TABLE held (name, description, id, size, PRIMARY KEY (name, description)) WITHOUT ROWID")
         limit = time.time() - min_age
         for held in storage.walk():
+            if held.is_foreign:  # a person put it there
+                continue
             counts.held += 1
             tell("names in storage", counts.held, 0)
             if held.written_at > limit:

@@ -17,10 +17,9 @@ from ..models import Bucket, Object, ObjectPart
 from ..models.rows import NewObject
 from ..models.writing import BlobStep, Written, lock_blobs, write_object
 from ..storage.base import Storage, StorageError, is_full
-from ..storage.handler import storages
 from ..values import Conditions
 from .conditions import check_write, is_write_condition
-from .sidecars import PartBlob, describe
+from .sidecars import PartBlob, describe, describing_storages
 
 logger = logging.getLogger(__name__)
 
@@ -72,19 +71,21 @@ def publish(
     storage: Storage,
     conditions: Conditions,
     blob_name: str = "",
+    crc64nvme: str = "",
     parts: Sequence[PartBlob] = (),
     within: Callable[[], None] | None = None,
 ) -> None:
     """Make `new` the latest version of its key.
 
-    `blob_name`: the storage's name of its bytes, for the description. `parts`: the blobs of an object that has several.
+    `blob_name`, `crc64nvme`: the storage's name of its bytes and their checksum, for the description.
+    `parts`: the blobs of an object that has several.
     `within`: run in the same transaction, first, so that of several who complete one upload all but one wait there,
     before they hold any blob.
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing).
     """
     conditional = is_write_condition(conditions)
     if new.sidecar:  # what cannot be described is not published, and StorageError says so surely
-        storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, parts))
+        storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, crc64nvme, parts))
     try:
         with telling_if_full():
             if conditional or parts or within:
@@ -145,7 +146,7 @@ def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
 
     A failure is logged, for the catalogue has decided; nothing removes what is left then.
     """
-    describing = [storages[name] for name in storages.classes() if storages[name].describes]
+    describing = describing_storages()
     for name in filter(None, names):
         for storage in describing:
             try:

@@ -55,7 +55,9 @@ class StoredName:
     #: Seconds since the epoch when it was last written; 0 where the storage does not know.
     written_at: float
     #: Whether it is a description.
-    is_description: bool
+    is_description: bool = False
+    #: Whether it is nothing the storage would have made, such as a file with a name of another kind; `name` is its path then.
+    is_foreign: bool = False
 
 
 class StorageError(Exception):
@@ -213,10 +215,18 @@ class Storage:
         """Return a description. Only where `describes`. Raises BlobMissing, StorageError."""
         raise BlobMissing(f"this storage keeps no descriptions: {name}")
 
-    def walk(self) -> Iterator[StoredName]:
-        """Go through all that is held, in bounded memory; what comes or goes meanwhile may be told or not.
+    def bucket_sidecar(self, bucket: str) -> str:
+        """Return the name of the description of a bucket itself, which no blob can have. Only where `describes`."""
+        raise NotImplementedError
 
-        Raises StorageError.
+    def bucket_sidecars(self) -> Iterator[str]:
+        """Go through the names of the descriptions of buckets that are there. Only where `describes`. Raises StorageError."""
+        raise NotImplementedError
+
+    def walk(self) -> Iterator[StoredName]:
+        """Go through all that is held, but for what is set aside and what describes buckets, in bounded memory.
+
+        In no particular order; what comes or goes meanwhile may be told or not. Raises StorageError.
         """
         raise NotImplementedError
 

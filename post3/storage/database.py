@@ -129,7 +129,7 @@ class DatabaseStorage(Storage):
         last = -1
         while rows := self._sizes("blob_id > %s", [last]):
             for blob_id, size, _, _ in rows:
-                yield StoredName(blob_id, "", size, 0.0, is_description=False)
+                yield StoredName(blob_id, "", size, 0.0)
             last = rows[-1][0]
 
     def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:

@@ -1,10 +1,13 @@
 """Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
+`<location>/<bucket>/bucket.json` describes the bucket.
 
 `xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
 file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
 into its place, and the directory synced: what has its name is whole, and what `save` returned for survives a power cut.
 
 Directories stay when their last file goes: to remove one would race with a save into it, and there are few.
+
+Damaged files are set aside under `<location>/.quarantine`, by the name they had.
 
 No symbolic link below `location` is followed (`directories.py`).
 """
@@ -17,24 +20,15 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from urllib.parse import quote
 
 from .base import MIB, PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
 from .directories import DirectoryTree
 from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
+from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
 
-#: Where files are written before they have a name. No bucket's name starts with a dot.
-TEMPORARY = ".tmp"
-#: Where damaged files are set aside, in directories as those they were in.
-QUARANTINE = ".quarantine"
 #: Bytes after which the disk is set to work, while the next ones come in.
 FLUSH = 8 * MIB
-#: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
-MAX_KEY_PART = 255 - len("." + "0" * 32) - len(".json")
-
-BUCKET = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}"
-# The only names this storage makes; anything else, such as one with "..", is refused before it reaches the file system.
-NAME = re.compile(rf"({BUCKET})/([0-9a-f]{{2}})/([A-Za-z0-9_~%-]*\.[0-9a-f]{{32}}(?:\.json)?)", re.ASCII)
 
 OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -49,7 +43,7 @@ class FilesystemStorage(DirectoryTree):
         if not re.fullmatch(BUCKET, bucket):
             raise StorageError(f"{bucket!r} cannot be the name of a directory")
         unique = uuid.uuid4().hex
-        return f"{bucket}/{unique[:2]}/{_encode_key(key)}.{unique}"
+        return f"{bucket}/{unique[:2]}/{encode_key(key)}.{unique}"
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         size = flushed = 0
@@ -100,27 +94,26 @@ class FilesystemStorage(DirectoryTree):
             with self._telling("read", f"{name}.json"):
                 return opened.read()
 
+    def bucket_sidecar(self, bucket: str) -> str:
+        return f"{bucket}/bucket"
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        with self._telling("go through", ""):
+            yield from find_bucket_descriptions(self.location)
+
     def walk(self) -> Iterator[StoredName]:
-        """Go from directory to directory, each a 256th of a bucket; files of names this storage would not make are left out."""
-        with self._telling("list", ""):
-            buckets = sorted(name for name in os.listdir(self.location) if re.fullmatch(BUCKET, name))
-        for bucket in buckets:
-            for fan in self._list(bucket):
-                if re.fullmatch("[0-9a-f]{2}", fan):
-                    for file_name in self._list(bucket, fan):
-                        if NAME.fullmatch(name := f"{bucket}/{fan}/{file_name}") and (status := self._status(name)):
-                            plain = name.removesuffix(".json")
-                            yield StoredName(0, plain, status.st_size, status.st_mtime, is_description=plain != name)
+        with self._telling("go through", ""):
+            yield from walk_tree(self.location)
 
     def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
         return [status.st_size if (status := self._status(ref.name)) else None for ref in refs]
 
     def quarantine(self, ref: BlobRef) -> None:
-        bucket, fan, file_name = self._split(ref.name)
+        steps, file_name = self._split(ref.name)
         with self._telling("set aside", ref.name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
-                aside = self._open_directory(QUARANTINE, bucket, fan, make=True)
+                aside = self._open_directory(QUARANTINE, *steps, make=True)
                 try:
                     os.rename(file_name, file_name, src_dir_fd=directory, dst_dir_fd=aside)
                     os.fsync(aside)
@@ -132,9 +125,9 @@ class FilesystemStorage(DirectoryTree):
 
     def _status(self, name: str) -> os.stat_result | None:
         """Return the status of a plain file; None where it is not there, or is something else."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("examine", name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
                 status = os.stat(file_name, dir_fd=directory, follow_symlinks=False)
             finally:
@@ -176,8 +169,8 @@ class FilesystemStorage(DirectoryTree):
 
         Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
         """
-        bucket, fan, file_name = self._split(name)
-        temporary = file_name  # unique already
+        steps, file_name = self._split(name)
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
@@ -193,7 +186,7 @@ class FilesystemStorage(DirectoryTree):
             finally:
                 os.close(file)
             with self._telling("rename a file to", name):
-                directory = self._open_directory(bucket, fan, make=True)
+                directory = self._open_directory(*steps, make=True)
                 try:
                     os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
                     try:
@@ -223,10 +216,10 @@ class FilesystemStorage(DirectoryTree):
 
     def _open_file(self, name: str) -> int:
         """Open a file for reading. Raises BlobMissing where it is not there."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("open", name):
             try:
-                directory = self._open_directory(bucket, fan)
+                directory = self._open_directory(*steps)
                 try:
                     return os.open(file_name, OPEN_TO_READ, dir_fd=directory)
                 finally:
@@ -245,9 +238,9 @@ class FilesystemStorage(DirectoryTree):
 
     def _delete(self, name: str, durable: bool = True) -> None:
         """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("delete", name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
                 os.unlink(file_name, dir_fd=directory)
                 if durable:
@@ -255,17 +248,9 @@ class FilesystemStorage(DirectoryTree):
             finally:
                 os.close(directory)
 
-    def _split(self, name: str) -> tuple[str, str, str]:
-        """Return bucket, fan-out directory and file name. Raises StorageError for a name this storage would not make."""
-        match = NAME.fullmatch(name)
-        if match is None:
+    def _split(self, name: str) -> tuple[list[str], str]:
+        """Return directories and file name. Raises StorageError for a name this storage would not make."""
+        if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
             raise StorageError(f"{name!r} is no name of a file in {self.location}")
-        return match[1], match[2], match[3]
-
-
-def _encode_key(key: str) -> str:
-    """Percent-encode all but letters, digits, `_` and `-`; where too long, cut (between characters' bytes) and append `~`."""
-    encoded = quote(key, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(encoded) <= MAX_KEY_PART:
-        return encoded
-    return re.sub(r"%[0-9A-F]?$", "", encoded[: MAX_KEY_PART - 1]) + "~"
+        *steps, file_name = name.split("/")
+        return steps, file_name

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from ...services import figures, garbage, scrubbing
+from ...services import buckets, figures, garbage, scrubbing
 from ...storage.base import StorageError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Command(BaseCommand):
         if not options["interval"] > 0:
             raise CommandError("--interval must be more than 0 seconds.")
         if options["once"]:
+            buckets.describe_buckets()
             garbage.collect_garbage()
             figures.measure_storage()
             return
@@ -49,9 +50,12 @@ class Command(BaseCommand):
 
 def work(stopped: threading.Event, interval: float) -> None:
     """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed."""
-    back_off = BACK_OFF
+    back_off, described = BACK_OFF, False
     while not stopped.is_set():
         try:
+            if not described:
+                buckets.describe_buckets()
+                described = True
             done = garbage.collect_garbage(stopped.wait)
             figures.measure_storage_if_due()
             scrubbing.scrub()
