@@ -179,7 +179,7 @@ class Check:
                 where = [(row.bucket.name, row.key)]
                 if row.bytes_held != row.size:
                     detail = f"tells {row.size} bytes, its blobs {row.bytes_held}"
-                    yield Finding("wrong_size", f"object {row.bucket.name}/{row.key}", detail, False, where)
+                    yield Finding("wrong_size", f"object {row.bucket.name}/{row.key!r}", detail, False, where)
                 if row.sidecar and row.storage_class in storages and storages[row.storage_class].describes:
                     yield from self._description(storages[row.storage_class], row)
 
