@@ -21,14 +21,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from .base import MIB, PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
+from .base import PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
+from .direct import LargeFile
 from .directories import DirectoryTree
-from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
+from .files import FilePieces, copy_bytes, sync_data, write_all
 from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
 from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
-
-#: Bytes after which the disk is set to work, while the next ones come in.
-FLUSH = 8 * MIB
 
 OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,17 +44,15 @@ class FilesystemStorage(DirectoryTree):
         return f"{bucket}/{unique[:2]}/{encode_key(key)}.{unique}"
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
-        size = flushed = 0
         with self._written_aside(ref.name) as file:
+            large = LargeFile(file)
             # Reading is outside `_telling`: an OSError of the client's connection is no error of ours.
             while piece := stream.read(PIECE):
                 with self._telling("write", ref.name):
-                    write_all(file, piece)
-                size += len(piece)
-                if size - flushed >= FLUSH:
-                    begin_flush(file, flushed, size - flushed)
-                    flushed = size
-        return size
+                    large.write(piece)
+            with self._telling("write", ref.name):
+                large.finish()
+        return large.size
 
     def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
         return FilePieces(partial(self._open_whole, ref.name, start + length), self._full_path(ref.name), start, length)
