@@ -53,7 +53,8 @@ def test_the_check_after_crashes_finds_damaged_bytes(crashed: Crashed) -> None:
         body = path.read_bytes()
         path.write_bytes(body[:50] + bytes([body[50] ^ 1]) + body[51:])
     else:
-        statement = "UPDATE post3_block SET data = set_byte(data, 50, 255 - get_byte(data, 50)) WHERE blob_id = ? RETURNING 1"
+        flip = "UPDATE post3_block SET data = set_byte(data, 50, 255 - get_byte(data, 50))"
+        statement = f'{flip} WHERE blob_id = ? AND "index" = 0 RETURNING 1'
         assert query(one.server, statement, [number])
     assert any(fault.startswith(f"blob {number}:") for fault in fsck.check(one.server).faults)
 

@@ -133,8 +133,8 @@ def left_over(server: Server, disk: Path, blobs: int) -> list[str]:
             ).fetchall()
         assert sum(state == 1 for _, state in rows) == blobs
         return [str(stray) for stray in strays]
-    # A name that begins with a dot is of no key: the bucket's own description.
-    files = [path for path in (disk / "var" / "objects").rglob("*") if path.is_file() and not path.name.startswith(".")]
+    everything = (path for path in (disk / "var" / "objects").rglob("*") if path.is_file())
+    files = [path for path in everything if path.name != "bucket.json"]
     bytes_of = [path for path in files if path.suffix != ".json" and ".tmp" not in path.parts]
     assert len(bytes_of) == blobs, sorted(map(str, bytes_of))
     described = {str(path) + ".json" for path in bytes_of}
