@@ -6,7 +6,7 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check format clean
+.PHONY: help run test bench torture check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
@@ -19,6 +19,9 @@ test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (
 
 bench: $(VENV)/.dev ## measure against what this machine can do, half an hour (ARGS="--quick": a minute; ARGS="--help": more)
 	@$(PYTHON) -m tests.benchmarks $(ARGS)
+
+torture: $(VENV)/.dev ## the long fault tests, an hour and more (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
+	@$(PYTHON) -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, Django's checks, migrations
 	$(VENV)/bin/ruff format --check .

@@ -18,7 +18,7 @@ from .storage.base import Storage
 SQLITE_VERSION = (3, 38, 0)
 
 #: Settings that may not be nought; all other numbers may.
-AT_LEAST_ONE = {"MAX_BODY_SIZE", "MAX_OBJECT_SIZE", "MIN_PART_SIZE", "THREADS", "UPLOAD_THREADS"}
+AT_LEAST_ONE = {"MAX_BODY_SIZE", "MAX_OBJECT_SIZE", "MIN_PART_SIZE", "THREADS", "UPLOAD_THREADS", "MAX_HEAD_SIZE"}
 
 
 @register("post3")

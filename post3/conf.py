@@ -42,6 +42,11 @@ class Settings:
     GARBAGE_GRACE_SECONDS: int = Setting(3600)
     #: Seconds an upload may go without progress before its bytes are collected.
     PENDING_UPLOAD_SECONDS: int = Setting(24 * 3600)
+    #: Bytes a second that workers read to find damaged ones, all of them together; 0: none. 4 MiB are a hundredth of what one
+    #: SATA SSD reads, and a terabyte in three days.
+    SCRUB_BYTES_PER_SECOND: int = Setting(4 * MIB)
+    #: Seconds after the last part that came (or the beginning) until a multipart upload that nobody ends is aborted; 0: never.
+    MULTIPART_UPLOAD_SECONDS: int = Setting(7 * 24 * 3600)
     #: Worker threads of one server process that answer requests; each keeps one database connection. Few, because they share
     #: Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
     THREADS: int = Setting(4)
@@ -61,6 +66,14 @@ class Settings:
     METRICS_DIR: str = Setting("")
     #: Whether each S3 request is written as a line of JSON on the logger `post3.requests`.
     REQUEST_LOG: bool = Setting(False)
+    #: Bytes that the line and the headers of one request may have together.
+    MAX_HEAD_SIZE: int = Setting(16 * KIB)
+    #: Seconds from a request's first byte, or from the connection, until its headers must be there; 0: any time.
+    HEAD_TIMEOUT: float = Setting(30.0)
+    #: Seconds of waiting for a body in which at least 16 KiB, or the rest, must come; 0: any time.
+    BODY_TIMEOUT: float = Setting(60.0)
+    #: Seconds in which a client must take at least a byte of its answer; 0: any time.
+    SEND_TIMEOUT: float = Setting(300.0)
 
 
 conf = Settings()

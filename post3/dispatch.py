@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from . import observing, operations
+from . import observing, operations, outages
 from .counting import counts
-from .errors import InternalError, S3Error, ServiceUnavailable, SlowDown
+from .errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from .observing import Observation, ObservedPieces
 from .s3 import responses, sigv4
 from .s3.body import Body, body_of
@@ -22,7 +22,7 @@ from .s3.headers import adopt_parameters, refuse_unknown_headers
 from .s3.request import S3Request, request_of_django
 from .s3.responses import S3Response
 from .services import access, limits, permissions
-from .storage.base import BlobDamaged, StorageError
+from .storage.base import BlobDamaged, StorageError, is_full
 
 logger = logging.getLogger("post3")
 
@@ -107,6 +107,7 @@ def _finish(observation: Observation, body: Body) -> None:
 def _answer(request: S3Request, observation: Observation) -> S3Response:
     operation = operations.select(request)
     observation.operation = operation.name
+    outages.reach()
     signature = sigv4.parse_signature(request)
     observation.access_key = signature.access_key
     secret, identity = access.look_up(signature.access_key)
@@ -123,6 +124,8 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     refuse_unknown_headers(request)
     if request.bucket and "x-amz-expected-bucket-owner" in request.headers:
         permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
+    if request.method in ("GET", "HEAD"):
+        return outages.once_more(lambda: operation.view(request))
     return operation.view(request)
 
 
@@ -141,11 +144,13 @@ def _as_s3_error(error: Exception, request_id: str) -> S3Error:
     """Name an exception in S3's terms. What is no S3Error is a fault of ours or of what we stand on, and is logged."""
     if isinstance(error, S3Error):
         return error
+    if isinstance(error, OperationalError | InterfaceError | StorageError) and not isinstance(error, BlobDamaged):
+        kind = "full" if is_full(error) else type(error).__name__
+        outages.log_burst(logger, kind, "Request %s failed: %s: %s", request_id, type(error).__name__, error)
+        return InsufficientStorage() if kind == "full" else outages.unavailable()
     logger.exception("Request %s failed", request_id, exc_info=error)
     if isinstance(error, BlobDamaged):
         return InternalError("The stored bytes of this object are damaged or missing.")
-    if isinstance(error, OperationalError | InterfaceError | StorageError):
-        return ServiceUnavailable()
     return InternalError()
 
 

@@ -88,6 +88,15 @@ class IllegalLocationConstraintException(
 class IncompleteBody(S3Error, message="You did not provide the number of bytes specified by the Content-Length HTTP header"): ...
 
 
+class InsufficientStorage(
+    S3Error,
+    status=507,
+    code="XMinioStorageFull",
+    message="There is no room left for what was sent. Delete objects that are not needed, or give the server more room.",
+):
+    """The disk is full. AWS's never is; the code is the one that clients of self-hosted servers know (B120)."""
+
+
 class InternalError(S3Error, status=500, message="We encountered an internal error. Please try again."): ...
 
 
@@ -183,6 +192,9 @@ class NotModified(S3Error, status=304, message="Not Modified"): ...
 
 
 class PreconditionFailed(S3Error, status=412, message="At least one of the pre-conditions you specified did not hold"): ...
+
+
+class RequestHeaderSectionTooLarge(S3Error, message="Your request header section exceeds the maximum allowed size."): ...
 
 
 class RequestTimeTooSkewed(

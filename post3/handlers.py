@@ -26,14 +26,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
-from . import observing
+from . import observing, outages
 from .conf import conf
 from .counting import counts
 from .observing import Observation
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
-from .storage.base import PIECE, Pieces
+from .storage.base import PIECE, Pieces, StorageError
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone, send_while_open
 from .threads import ParkingThreads, Threads
 
@@ -47,6 +47,8 @@ PREFETCH_SIZE = 256 * 1024
 READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
 #: Bytes of the pieces of all others, but for the first: a thousand slow clients hold one each.
 SMALL_PIECE = 256 * 1024
+#: Seconds that threads are given, after the server's own limit, to remove what they have half-written.
+CLEAN_UP = 2.0
 
 
 class AroundMiddleware:
@@ -123,10 +125,20 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 counts.join()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._threads.shutdown()
-                self._upload_threads.shutdown()
+                await self._end()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _end(self) -> None:
+        """Let the threads end. The server may end the process next, so those that were cut are given time to clean up."""
+        self._threads.shutdown()
+        self._upload_threads.shutdown()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLEAN_UP
+        while self._threads.counts()["running"] or self._upload_threads.is_busy():
+            if loop.time() > deadline:
+                return
+            await asyncio.sleep(0.02)
 
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if not self._is_s3(scope):
@@ -135,6 +147,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         observation = observing.begin(scope)
         try:
             await self._exchange(scope, receive, send, observation)
+        except (StorageError, asyncio.CancelledError) as error:
+            # Database or disk went while an answer was under way, or the server ends and has waited for long enough. It closes
+            # the connection of what is left unfinished.
+            observing.log_broken_off(observation, error)
         except Exception as error:
             observing.log_broken_off(observation, error)
             raise
@@ -157,6 +173,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     ) -> None:
         try:
             await self._send(coming.result(), observation, receive, send)
+        except (StorageError, asyncio.CancelledError) as error:  # as in `_handle`
+            observing.log_broken_off(observation, error)
         except Exception as error:
             observing.log_broken_off(observation, error)
             raise
@@ -197,12 +215,12 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             return self._respond_by_django(scope, body)
         # What Django's request signals do, without 30 µs of sending them: a connection broken or too old is replaced.
         database = connections[DEFAULT_DB_ALIAS]
-        database.close_if_unusable_or_obsolete()
+        outages.begin(database)
         try:
             mount = root + self._mount.prefix.removesuffix("/")
             return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount), observation))
         finally:
-            database.close_if_unusable_or_obsolete()
+            outages.end(database)
 
     def _respond_by_django(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
         signals.request_started.send(sender=self.__class__, scope=scope)

@@ -16,6 +16,7 @@ from typing import Any
 
 from .conf import conf
 from .counting import counts
+from .outages import log_burst
 
 logger = logging.getLogger("post3.requests")
 errors = logging.getLogger("post3")
@@ -113,9 +114,10 @@ def _sender(source: dict[str, Any]) -> tuple[str, str]:
     return client[0] if client else "", agent.decode("latin-1")
 
 
-def log_broken_off(observation: Observation, error: Exception) -> None:
+def log_broken_off(observation: Observation, error: BaseException) -> None:
     """Name the request that an error ended when its answer had begun; the server, which closes the connection, logs where."""
-    errors.error("Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
+    kind = f"broken off: {type(error).__name__}"
+    log_burst(errors, kind, "Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
 
 
 class ObservedPieces(Iterator[bytes]):

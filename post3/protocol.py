@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a short way for small S3 requests.
+"""The server's HTTP protocol: uvicorn's within bounds (`bounds.py`), with a short way for small S3 requests.
 
 A request that is whole in memory, and whose answer is too, needs no task, no coroutines and no messages: it goes to a worker
 thread, and what comes back is written in one piece. Everything else takes ASGI's way: longer bodies and answers, clients that
@@ -15,8 +15,9 @@ from functools import partial
 from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from .bounds import BoundedProtocol
 from .handlers import Answer, Post3ASGIHandler, announced_body
 from .observing import Observation
 from .streams import MemoryBody, tells_of_closed
@@ -27,7 +28,7 @@ Application = Callable[..., Awaitable[None]]
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(BoundedProtocol):
     """One connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,7 +47,9 @@ class Protocol(HttpToolsProtocol):
         finally:
             self._parsing = False
         cycle, self._begun = self._begun, None
-        if cycle is not None and not self.transport.is_closing() and not self._take(cycle):
+        if cycle is None or cycle.disconnected or self.transport.is_closing():
+            return  # `disconnected`: refused, because what followed in the same bytes was wrong
+        if not self._take(cycle):
             super()._start_asgi_task(cycle, self.app)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Application) -> None:

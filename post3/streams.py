@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from io import RawIOBase
 from typing import Any
 
+from .conf import conf
 from .errors import IncompleteBody, RequestTimeout
 from .parking import PATIENCE, parked
 
@@ -19,8 +20,28 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 #: Bytes of a body buffered ahead of its reader, at most (plus one message of the server's).
 BUFFER_SIZE = 4 * 1024 * 1024
-#: Seconds without a byte after which a sender is given up.
-READ_TIMEOUT = 60.0
+#: Bytes that must come in POST3_BODY_TIMEOUT seconds: a byte now and then would hold a thread's stack, or memory, for ever.
+PROGRESS = 16 * 1024
+
+
+class Patience:
+    """How long a body was waited for since its sender last made progress, not counting what the receiver itself takes."""
+
+    def __init__(self) -> None:
+        self._timeout: float = conf.BODY_TIMEOUT or float("inf")
+        self._waited, self._received = 0.0, 0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that may be waited; None: any time."""
+        return None if self._timeout == float("inf") else max(0.0, self._timeout - self._waited)
+
+    def spend(self, seconds: float, received: int) -> bool:
+        """Note that so long was waited, and that so many bytes have come by now; return whether patience is left."""
+        self._waited += seconds
+        if received - self._received >= PROGRESS:
+            self._waited, self._received = 0.0, received
+        return self._waited < self._timeout
 
 
 async def gone(receive: Receive) -> None:
@@ -32,11 +53,11 @@ async def gone(receive: Receive) -> None:
 class MemoryBody:
     """A small body, read already."""
 
-    __slots__ = ("_data", "_position", "_whole")
+    __slots__ = ("_data", "_late", "_position", "_whole")
     begun = True
 
-    def __init__(self, data: bytes, whole: bool) -> None:
-        self._data, self._position, self._whole = data, 0, whole
+    def __init__(self, data: bytes, whole: bool, late: bool = False) -> None:
+        self._data, self._position, self._whole, self._late = data, 0, whole, late
 
     @classmethod
     async def receive(cls, receive: Receive, length: int, expects_continue: bool) -> "MemoryBody":
@@ -48,19 +69,24 @@ class MemoryBody:
         if length == 0 and not expects_continue:
             return cls(b"", True)
         pieces: list[bytes] = []
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                while True:
+        received, patience = 0, Patience()
+        while True:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(patience.left):
                     message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return cls(b"".join(pieces), False)
-                    pieces.append(message.get("body", b""))
-                    if not message.get("more_body", False):
-                        break
-        except TimeoutError:
-            return cls(b"".join(pieces), False)
+            except TimeoutError:
+                return cls(b"".join(pieces), False, late=True)
+            if message["type"] == "http.disconnect":
+                return cls(b"".join(pieces), False)
+            pieces.append(message.get("body", b""))
+            received += len(pieces[-1])
+            if not message.get("more_body", False):
+                break
+            if not patience.spend(time.monotonic() - began, received):
+                return cls(b"".join(pieces), False, late=True)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return cls(data, len(data) == length)
+        return cls(data, received == length)
 
     @property
     def received(self) -> int:
@@ -73,7 +99,7 @@ class MemoryBody:
             data = self._data[self._position : self._position + size]
         self._position += len(data)
         if not data and size and not self._whole:
-            raise IncompleteBody()
+            raise RequestTimeout() if self._late else IncompleteBody()
         return data
 
     def stop(self) -> None:
@@ -94,7 +120,7 @@ class StreamedBody:
         self._buffered = self._wanted = 0
         #: Bytes that came by now.
         self.received = 0
-        self._arrived = 0.0
+        self._patience: Patience | None = None
         self._ended = self._cut = False
         self._filled = threading.Condition()
         self._room = asyncio.Event()
@@ -124,24 +150,30 @@ class StreamedBody:
 
     def _wait_for(self, count: int) -> None:
         """Wait for that many bytes or the end. Where it takes long, the thread's place is another's meanwhile."""
+        if self._ended or self._buffered >= count:
+            return
         self._wanted = count
-        if self._filled.wait_for(lambda: self._ended or self._buffered >= count, PATIENCE):
+        self._patience = self._patience or Patience()
+        began = time.monotonic()
+        came = self._filled.wait_for(lambda: self._ended or self._buffered >= count, PATIENCE)
+        if not self._patience.spend(time.monotonic() - began, self.received):
+            raise RequestTimeout()
+        if came:
             return
         self._filled.release()
         try:
             with parked():
-                self._wait_patiently(count)
+                self._wait_patiently(count, self._patience)
         finally:
             self._filled.acquire()
 
-    def _wait_patiently(self, count: int) -> None:
-        began = time.monotonic()
+    def _wait_patiently(self, count: int, patience: Patience) -> None:
         with self._filled:
             while not self._ended and self._buffered < count:
-                left = max(began, self._arrived) + READ_TIMEOUT - time.monotonic()
-                if left <= 0:
+                began = time.monotonic()
+                self._filled.wait(patience.left)
+                if not patience.spend(time.monotonic() - began, self.received):
                     raise RequestTimeout()
-                self._filled.wait(left)
 
     def _take(self, count: int) -> None:
         was_full = self._buffered >= BUFFER_SIZE
@@ -171,7 +203,6 @@ class StreamedBody:
                 self._pieces.append(piece)
                 self._buffered += len(piece)
                 self.received += len(piece)
-                self._arrived = time.monotonic()
                 if self._buffered >= self._wanted:  # a thread woken for less would fight for Python's lock in vain
                     self._filled.notify()
             full = self._buffered >= BUFFER_SIZE

@@ -130,6 +130,11 @@ class ParkingThreads:
                 self._jobs.popleft()[0].cancel()
             self._changed.notify_all()
 
+    def is_busy(self) -> bool:
+        """Whether a call runs, or is parked. For any thread."""
+        with self._changed:
+            return self._count > self._waiting
+
     def give_up(self) -> None:
         """Let another thread run instead of the calling one."""
         with self._changed:

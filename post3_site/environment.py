@@ -20,6 +20,17 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 DATABASE_SCHEMES = {"postgres", "postgresql", "pgsql", "sqlite"}
 
 
+#: What libpq does with a PostgreSQL host that swallows packets: seconds until a connection is given up that cannot be made, and
+#: about 25 until one that was made. Without, threads would wait for minutes and hours. A DATABASE_URL may name others.
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
+
 class Environment:
     """Typed look-ups in a mapping of texts. An empty value counts as none."""
 
@@ -111,7 +122,7 @@ class Environment:
         if database["ENGINE"].endswith("sqlite3"):
             return {**database, **common, "OPTIONS": sqlite_options(options)}
         # psycopg prepares nothing in Django unless a threshold is set; the hot statements ask for it themselves.
-        return {**database, **common, "OPTIONS": {"prepare_threshold": 5, **options}}
+        return {**database, **common, "OPTIONS": {"prepare_threshold": 5, **PATIENCE, **options}}
 
     def secret(self, name: str, kept_in: Path | None) -> str:
         """Return the site's secret; where there is none, the one kept in that file, made at first use."""

@@ -15,7 +15,7 @@ import os
 import socket
 import sys
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
@@ -27,6 +27,8 @@ logger = logging.getLogger("uvicorn.error")
 
 #: Seconds that a process with more connections than another waits before it takes a new one.
 COURTESY = 0.002
+#: Seconds, of those that gunicorn gives running requests at the end, in which the cut ones clean up.
+CUTTING = 3
 #: Seconds without accepting, after the system refused a connection for want of memory or file descriptors.
 PAUSE = 1.0
 
@@ -120,20 +122,39 @@ class FairServer(Server):
         """Tell the other processes how many connections this one has."""
         _counts[self._slot] = len(self.server_state.connections) + coming
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _counts[self._slot] = NOBODY  # or the others would stand back for a process that takes no more connections
+        ending = asyncio.get_running_loop().create_task(self._keep_ending())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    async def _keep_ending(self) -> None:
+        """Tell connections again to end after their request: some were accepted in the last moment, and nobody told them."""
+        while True:
+            await asyncio.sleep(0.2)
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+
     def has_more_than_others(self) -> bool:
         """Whether another process has fewer connections."""
         return min(_counts) < len(self.server_state.connections)
 
 
 class Worker(UvicornWorker):
-    """uvicorn's worker on a `FairServer`."""
+    """uvicorn's worker on a `FairServer`, with post3's own limits of the wire."""
+
+    # By name: falling back to the slow ones shall be an error, not a surprise.
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "uvloop", "http": Protocol, "ws": "none"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # This still runs in the master, which drops the object when the process has ended.
         self._slot = list(_counts).index(NOBODY)
-        self.config.http = Protocol
         _counts[self._slot] = 0
+        # What runs longer is cut by ourselves, before gunicorn kills the process: a cut upload removes what it has written.
+        self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - CUTTING)
         weakref.finalize(self, _release, self._slot, os.getpid()).atexit = False
 
     async def _serve(self) -> None:

@@ -57,41 +57,68 @@ def install() -> Path:
     return binaries
 
 
+class Cluster:
+    """A cluster in a directory of its own. `url` names its maintenance database, by a socket, or by TCP on `port`."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, port: int | None = None) -> None:
+        self._binaries = find_binaries() or install()
+        self._as_owner, self.owner = _owner()
+        self.directory, self._data = directory, directory / "data"
+        shutil.chown(directory, self.owner)
+        locale = ["--encoding=UTF8", "--locale=C.UTF-8"]
+        self._run("initdb", "-U", "post3", "--auth=trust", "--no-instructions", *locale)
+        with open(self._data / "postgresql.conf", "a") as file:
+            file.write(f"unix_socket_directories = '{directory}'\nmax_connections = {MAX_CONNECTIONS}\n")
+            file.write(f"listen_addresses = '127.0.0.1'\nport = {port}\n" if port else "listen_addresses = ''\n")
+            file.write("log_min_messages = warning\n")
+            file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
+        host = f"127.0.0.1:{port}" if port else quote(str(directory), safe="")
+        self.url = f"postgresql://post3@{host}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        self._run("pg_ctl", "-l", str(self.directory / "log"), "-w", "-t", "60", "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it; `immediate` is what a crash is: connections break, and the next start recovers."""
+        self._run("pg_ctl", "-m", mode, "-w", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # postgres keeps standard output open, so it must not be a pipe that somebody reads to its end.
+        command = [*self._as_owner, str(self._binaries / program), "-D", str(self._data), *arguments]
+        with open(self.directory / "commands.log", "ab") as log:
+            done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if done.returncode:
+            paths = (self.directory / "commands.log", self.directory / "log")
+            logs = [path.read_text(errors="replace") for path in paths if path.exists()]
+            raise RuntimeError(f"{program} failed:\n" + "\n".join(logs))
+
+
 @contextlib.contextmanager
-def private_cluster(settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Start a cluster; yield the URL of its maintenance database; stop and remove it, whatever happens.
+def own_cluster(settings: Mapping[str, str] | None = None, port: int | None = None) -> Iterator[Cluster]:
+    """Start a cluster; yield it; stop and remove it, whatever happens.
 
     `settings`: lines of postgresql.conf, besides those every cluster of ours has.
     """
-    binaries = find_binaries() or install()
-    as_owner, owner = _owner()
     # Not in TMPDIR: the path of a socket may have 107 bytes only. Lower case, because URLs fold their host.
     directory = Path(tempfile.mkdtemp(prefix="post3-postgresql-", dir="/tmp"))
-    data = directory / "data"
-
-    def run(*command: str) -> None:
-        # postgres keeps standard output open, so it must not be a pipe that somebody reads to its end.
-        with open(directory / "commands.log", "ab") as log:
-            done = subprocess.run([*as_owner, *command], cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        if done.returncode:
-            logs = [path.read_text(errors="replace") for path in (directory / "commands.log", directory / "log") if path.exists()]
-            raise RuntimeError(f"{Path(command[0]).name} failed:\n" + "\n".join(logs))
-
     try:
-        shutil.chown(directory, owner)
-        locale = ["--encoding=UTF8", "--locale=C.UTF-8"]
-        run(str(binaries / "initdb"), "-D", str(data), "-U", "post3", "--auth=trust", "--no-instructions", *locale)
-        with open(data / "postgresql.conf", "a") as file:
-            file.write(f"listen_addresses = ''\nunix_socket_directories = '{directory}'\nmax_connections = {MAX_CONNECTIONS}\n")
-            file.write("log_min_messages = warning\n")
-            file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(directory / "log"), "-w", "-t", "60", "start")
+        cluster = Cluster(directory, settings, port)
+        cluster.start()
         try:
-            yield f"postgresql://post3@{quote(str(directory), safe='')}/postgres"
+            yield cluster
         finally:
-            run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+            if (directory / "data" / "postmaster.pid").exists():
+                cluster.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def private_cluster(settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Do the same for who needs the URL of the maintenance database only."""
+    with own_cluster(settings) as cluster:
+        yield cluster.url
 
 
 def postmaster_pid(url: str) -> int:

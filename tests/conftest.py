@@ -60,7 +60,7 @@ def catalogue(_migrated: None) -> Iterator[Any]:
     yield connection
     if connection.in_atomic_block:
         connection.close()
-    _empty(connection)
+    empty(connection)
     connections.close_all()
 
 
@@ -72,7 +72,7 @@ def postgresql(catalogue: Any) -> Any:
     return catalogue
 
 
-def _empty(connection: Any) -> None:
+def empty(connection: Any) -> None:
     from django.contrib.auth import get_user_model
 
     tables = [name for name in connection.introspection.table_names() if name.startswith("post3_")]

@@ -87,7 +87,7 @@ def query(server: Server, statement: str, parameters: Iterable[Any] = ()) -> lis
     """Ask a server's catalogue directly; placeholders are question marks."""
     url = server.environment.get("DATABASE_URL")
     if not url:
-        connection = sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3", timeout=30)
+        connection = sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3", timeout=30, isolation_level=None)
         try:
             return connection.execute(statement, tuple(parameters)).fetchall()
         finally:
@@ -99,9 +99,13 @@ def query(server: Server, statement: str, parameters: Iterable[Any] = ()) -> lis
 
 
 def files_of(server: Server) -> set[str]:
-    """The files below the directory of the server's bytes, by their relative path."""
+    """The files of objects and parts below the directory of the server's bytes, by their relative path.
+
+    Not those that describe buckets, nor those that a test had set aside.
+    """
     root = server.data_dir / "var" / "objects"
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {name for name in files if not name.startswith(".quarantine/") and name.count("/") != 1}
 
 
 def tree(directory: Path, below: Path) -> set[str]:

@@ -118,6 +118,11 @@ class Server:
             self.kill()
         self._process = None
 
+    def wait(self) -> int:
+        """Wait for the end of a process that was told to end; return its status."""
+        assert self._process is not None
+        return self._process.wait(STOP_TIMEOUT + 20)
+
     def kill(self) -> None:
         """End master and workers at once, as a crash would."""
         assert self._process is not None

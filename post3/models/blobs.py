@@ -36,6 +36,7 @@ class Blob(models.Model):
         indexes = [
             models.Index(fields=["released_at"], name="post3_blob_released", condition=models.Q(released_at__isnull=False)),
             models.Index(fields=["created_at"], name="post3_blob_pending", condition=models.Q(state=0)),
+            models.Index(fields=["id"], name="post3_blob_damaged", condition=models.Q(state=3)),
         ]
         constraints = [models.CheckConstraint(condition=models.Q(size__gte=0), name="post3_blob_size")]
 

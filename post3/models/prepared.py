@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 from psycopg import Connection
 from psycopg.abc import AdaptContext
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
-from psycopg.errors import InvalidSqlStatementName, error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.errors import InvalidSqlStatementName, OperationalError, error_from_result
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
 
 _AUTO = PyFormat.AUTO
 _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
@@ -97,6 +97,9 @@ def _statements_of(raw: Connection[Any]) -> Statements:
 def _checked(raw: Connection[Any], result: Any) -> Any:
     """Return libpq's result, or raise psycopg's error for it."""
     if result.status not in _DONE:
+        if raw.pgconn.status == ConnStatus.BAD and not result.error_field(DiagnosticField.SQLSTATE):
+            # libpq itself noticed that the server is gone; psycopg would call what has no code a DatabaseError.
+            raise OperationalError(result.get_error_message(raw.info.encoding))
         raise error_from_result(result, encoding=raw.info.encoding)
     return result
 

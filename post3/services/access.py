@@ -28,6 +28,7 @@ from django.utils import timezone
 from ..conf import conf
 from ..errors import InternalError, InvalidAccessKeyId
 from ..models import ApiKey
+from ..outages import once_more
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,14 @@ def canonical_id(user_id: int) -> str:
     There is no display name beside it: AWS stopped returning `DisplayName` in November 2025.
     """
     return hashlib.sha256(f"post3 canonical user id {user_id}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def user_name(user_id: int) -> str:
+    """Return a user's name, for descriptions; empty where there is no such user. A name changed since may be the old one."""
+    user_model = get_user_model()
+    found = user_model._default_manager.filter(pk=user_id).values_list(user_model.USERNAME_FIELD, flat=True)
+    return found.first() or ""
 
 
 def find_user(name: str | None = None, *, create: bool = False) -> Any:
@@ -130,7 +139,7 @@ def look_up(access_key: str) -> tuple[str, Identity]:
     """
     found = _cache.get(access_key)
     if found is None:
-        found = _read(access_key)
+        found = once_more(lambda: _read(access_key))
         _cache.put(access_key, found, conf.API_KEY_CACHE_SECONDS)
     return found
 

@@ -40,6 +40,8 @@ class SavedBytes:
     size: int
     #: The storage's name of them, which their sidecar shares.
     name: str
+    #: Base64; empty where there are none.
+    crc64nvme: str
     step: BlobStep
     #: Remove them again, because they were not published.
     discard: Callable[[], None]
@@ -60,7 +62,7 @@ def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described
     """
     if payload.length == 0:
         payload.read(1)
-        return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", no_blob(), _nothing)
+        return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", "", no_blob(), _nothing)
     if payload.length <= AT_HAND_SIZE:
         return _save_at_hand(storage, bucket, key, payload, described)
     if not ahead:
@@ -71,13 +73,11 @@ def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described
 
 def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, described: bool) -> SavedBytes:
     data = read_whole(payload)
-    now = datetime.now(UTC)
+    crc64nvme, now = checksums.crc64nvme(data), datetime.now(UTC)
     if len(data) <= storage.inline_insert_size:
         also = storage.inline_insert(data)
-        step = new_blob(
-            storage.storage_class, "", len(data), payload.md5, checksums.crc64nvme(data), storage.block_size, now, also
-        )
-        return SavedBytes(len(data), "", step, _nothing)
+        step = new_blob(storage.storage_class, "", len(data), payload.md5, crc64nvme, storage.block_size, now, also)
+        return SavedBytes(len(data), "", crc64nvme, step, _nothing)
     if storage.block_size:  # blocks need their blob's row
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
     ref = BlobRef(0, storage.new_name(bucket, key), 0, 0)
@@ -85,8 +85,8 @@ def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, des
         storage.save_at_hand(ref, data)
     else:
         storage.save(ref, io.BytesIO(data))
-    step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, checksums.crc64nvme(data), 0, now)
-    return SavedBytes(len(data), ref.name, step, lambda: storage.delete(ref))
+    step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, crc64nvme, 0, now)
+    return SavedBytes(len(data), ref.name, crc64nvme, step, lambda: storage.delete(ref))
 
 
 def read_whole(payload: Payload) -> bytes:
@@ -118,7 +118,8 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, str
     except BaseException:
         discard_quietly(discard)
         raise
-    return SavedBytes(size, blob.name, pending_blob(blob.pk, size, payload.md5, summed.crc64nvme), discard)
+    step = pending_blob(blob.pk, size, payload.md5, summed.crc64nvme)
+    return SavedBytes(size, blob.name, summed.crc64nvme, step, discard)
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""Buckets: names, owners, life and death."""
+"""Buckets: names, owners, life and death, and their descriptions in storages that keep such."""
 
 import re
 
@@ -18,6 +18,7 @@ from ..models import Bucket, Object
 from ..models.listing import successor
 from ..models.rows import BucketRow
 from ..models.sql import execute, fetch
+from .sidecars import describe_bucket, describing_storages
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
@@ -43,14 +44,18 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
 
     Re-creating one's own bucket succeeds in us-east-1, as on AWS, and nowhere else (B011).
     Raises InvalidBucketName, InvalidLocationConstraint, IllegalLocationConstraintException, BucketAlreadyExists,
-    BucketAlreadyOwnedByYou.
+    BucketAlreadyOwnedByYou, StorageError.
     """
     if not is_valid_name(name):
         raise InvalidBucketName(BucketName=name)
     _check_location(region)
     try:
         with transaction.atomic():
-            return Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
+            bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
+            # Within the transaction, as is their removal, so that who makes and who deletes one name wait for each other.
+            for storage in describing_storages():
+                storage.write_sidecar(storage.bucket_sidecar(name), _describe(bucket))
+            return bucket
     except IntegrityError:
         bucket = Bucket.objects.filter(name=name).first()
     if bucket is None or bucket.owner_id != owner_id:
@@ -94,18 +99,43 @@ def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, lim
 
 
 def delete_bucket(name: str) -> None:
-    """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty.
+    """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty, StorageError.
 
     The row is locked first: a PUT in flight holds a share of it through its foreign key, so the bucket is either seen
     to be not empty, or the PUT finds it gone.
     """
     with transaction.atomic():
-        locked = Bucket.objects.filter(name=name)
-        if connection.features.has_select_for_update:
-            locked = locked.select_for_update()
-        bucket = locked.first()
+        bucket = _lock(name)
         if bucket is None:
             raise NoSuchBucket(BucketName=name)
         if Object.objects.filter(bucket=bucket).exists():
             raise BucketNotEmpty(BucketName=name)
         execute("DELETE FROM post3_bucket WHERE id = %s", (bucket.pk,))  # the database cascades (migration 0002)
+        for storage in describing_storages():
+            storage.delete_sidecar(storage.bucket_sidecar(name))
+
+
+def describe_buckets() -> int:
+    """Describe the buckets that are not yet: those of older releases. Return how many. Raises StorageError."""
+    count = 0
+    for storage in describing_storages():
+        described = set(storage.bucket_sidecars())
+        names = Bucket.objects.order_by("pk").values_list("name", flat=True)
+        for name in [name for name in names.iterator() if storage.bucket_sidecar(name) not in described]:
+            with transaction.atomic():
+                if bucket := _lock(name):  # not one that is being deleted
+                    storage.write_sidecar(storage.bucket_sidecar(name), _describe(bucket))
+                    count += 1
+    return count
+
+
+def _describe(bucket: Bucket) -> bytes:
+    return describe_bucket(bucket.name, bucket.owner_id, bucket.region, bucket.created_at)
+
+
+def _lock(name: str) -> Bucket | None:
+    """Lock a bucket's row until the transaction ends; return it, None where there is none."""
+    locked = Bucket.objects.filter(name=name)
+    if connection.features.has_select_for_update:
+        locked = locked.select_for_update()
+    return locked.first()

@@ -84,7 +84,7 @@ def copy_object(
             continue  # overwritten since its row was read
         refuse_damaged(row.blob_state, *(part.state for part in chosen))
         step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
-        publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, parts=chosen)
+        publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, crc64nvme=row.crc64nvme, parts=chosen)
         return _result(new)
 
 
@@ -106,7 +106,7 @@ def _copy_bytes(
         sidecar=saved.name,
     )
     try:
-        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name)
+        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name, crc64nvme=saved.crc64nvme)
     except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise

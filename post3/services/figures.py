@@ -18,6 +18,7 @@ from django.db.models import Count, Min, QuerySet, Sum
 
 from ..models import Blob, MultipartUpload, Object, WorkerState
 from ..models.sql import fetch
+from ..outages import log_burst
 from ..storage.handler import storages
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def read_figures() -> Figures | None:
             try:
                 _remembered.figures = _read()
             except (DatabaseError, InterfaceError) as error:
-                logger.error("No figures of the catalogue: %s: %s", type(error).__name__, error)
+                log_burst(logger, "figures", "No figures of the catalogue: %s: %s", type(error).__name__, error)
                 _remembered.figures = None
             _remembered.until = time.monotonic() + REMEMBER_SECONDS
         return _remembered.figures

@@ -7,6 +7,7 @@ from functools import partial
 from django.db import connections, router
 
 from ..models import Object
+from ..outages import log_burst
 from ..storage.handler import storages
 
 logger = logging.getLogger(__name__)
@@ -48,5 +49,5 @@ def _outcome(name: str, check: Callable[[], None]) -> str:
 
 
 def _failure(name: str, error: Exception) -> str:
-    logger.error("Not ready: %s: %s", name, error, exc_info=error)
+    log_burst(logger, f"ready {name}", "Not ready: %s: %s: %s", name, type(error).__name__, error)
     return f"failed: {type(error).__name__} (the server's log says more)"

@@ -30,7 +30,7 @@ from ..values import CompletedPart, Completion, Conditions, Description, Payload
 from . import blobs
 from .buckets import find_bucket
 from .objects import check_key
-from .publishing import SURELY_NOT_WRITTEN, discard_quietly, publish
+from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
 from .sidecars import PartBlob
 
 #: The algorithm of parts whose upload named none; S3 does so too (B062).
@@ -114,9 +114,11 @@ def publish_part(part: UploadPart, bucket: str, step: BlobStep) -> UploadPart:
     """Commit a part whose bytes are saved. Raises NoSuchUpload where the upload ended meanwhile."""
     fields = ["etag", "size", "checksum_algorithm", "checksum", "last_modified", "blob"]
     try:
-        with transaction.atomic():
+        with telling_if_full(), transaction.atomic():
             part.blob_id = make_blob(bucket, step)
             if part.blob_id is None and part.size:
+                if MultipartUpload.objects.filter(pk=part.upload.pk).exists():
+                    raise lost_bytes()
                 raise NoSuchUpload(UploadId=part.upload.upload_id)
             UploadPart.objects.bulk_create(
                 [part], update_conflicts=True, unique_fields=["upload", "part_number"], update_fields=fields
@@ -234,8 +236,8 @@ def _check_sizes(parts: Sequence[UploadPart]) -> None:
 def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
     chosen, offset = [], 0
     for part in parts:
-        name = part.blob.name if part.blob else ""
-        chosen.append(PartBlob(part.part_number, offset, part.size, part.checksum, part.blob_id, name))
+        blob = (part.blob.name, part.blob.md5, part.blob.crc64nvme or "") if part.blob else ("", "", "")
+        chosen.append(PartBlob(part.part_number, offset, part.size, part.checksum, part.blob_id, *blob))
         offset += part.size
     return chosen
 

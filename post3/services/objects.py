@@ -90,7 +90,8 @@ def put_object(
         sidecar=saved.name,
     )
     try:
-        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name if saved.size else "")
+        name = saved.name if saved.size else ""
+        publish(bucket, new, saved.step, storage, conditions, blob_name=name, crc64nvme=saved.crc64nvme)
     except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise

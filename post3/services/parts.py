@@ -16,8 +16,6 @@ class StoredPart(PartBlob):
 
     storage_class: str
     block_size: int
-    md5: str
-    crc64nvme: str
     state: int
 
     def ref(self) -> BlobRef:
@@ -26,8 +24,8 @@ class StoredPart(PartBlob):
 
 # The sequence tells whether the object is still the one whose row was read: parts of two writes must never mix.
 _PARTS = (
-    "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.storage_class, ''), "
-    "coalesce(b.block_size, 0), coalesce(b.md5, ''), coalesce(b.crc64nvme, ''), coalesce(b.state, 0) "
+    "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.md5, ''), "
+    "coalesce(b.crc64nvme, ''), coalesce(b.storage_class, ''), coalesce(b.block_size, 0), coalesce(b.state, 0) "
     "FROM post3_object o JOIN post3_objectpart p ON p.object_id = o.id LEFT JOIN post3_blob b ON b.id = p.blob_id "
     "WHERE o.id = %s AND o.sequence = %s"
 )

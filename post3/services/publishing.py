@@ -5,28 +5,27 @@ A crash in between leaves bytes or a description that nothing refers to, never a
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from ..errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
+from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
 from ..models.rows import NewObject
 from ..models.writing import BlobStep, Written, lock_blobs, write_object
-from ..storage.base import Storage, StorageError
-from ..storage.handler import storages
+from ..storage.base import Storage, StorageError, is_full
 from ..values import Conditions
 from .conditions import check_write, is_write_condition
-from .sidecars import PartBlob, describe
+from .sidecars import PartBlob, describe, describing_storages
 
 logger = logging.getLogger(__name__)
 
 #: Errors after which it is certain that nothing was committed. After others, such as a connection lost at the commit, it is
 #: not, and removing the bytes could take them from an object that exists; they stay (D12).
-SURELY_NOT_WRITTEN = (S3Error, IntegrityError)
+SURELY_NOT_WRITTEN = (S3Error, IntegrityError, StorageError)
 
 _ATTEMPTS = 5
 T = TypeVar("T")
@@ -48,6 +47,17 @@ def retried(work: Callable[..., T]) -> Callable[..., T]:
     return run
 
 
+@contextmanager
+def telling_if_full() -> Iterator[None]:
+    """Name the database's want of room in S3's terms. What had no room was surely not written."""
+    try:
+        yield
+    except DatabaseError as error:
+        if is_full(error):
+            raise InsufficientStorage() from error
+        raise
+
+
 def _is_lost_race(error: Exception) -> bool:
     """Whether PostgreSQL says unique violation, foreign key violation, serialization failure or deadlock."""
     return getattr(error.__cause__, "sqlstate", None) in ("23505", "23503", "40001", "40P01")
@@ -61,27 +71,30 @@ def publish(
     storage: Storage,
     conditions: Conditions,
     blob_name: str = "",
+    crc64nvme: str = "",
     parts: Sequence[PartBlob] = (),
     within: Callable[[], None] | None = None,
 ) -> None:
     """Make `new` the latest version of its key.
 
-    `blob_name`: the storage's name of its bytes, for the description. `parts`: the blobs of an object that has several.
+    `blob_name`, `crc64nvme`: the storage's name of its bytes and their checksum, for the description.
+    `parts`: the blobs of an object that has several.
     `within`: run in the same transaction, first, so that of several who complete one upload all but one wait there,
     before they hold any blob.
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing).
     """
     conditional = is_write_condition(conditions)
-    if new.sidecar:
-        storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, parts))
+    if new.sidecar:  # what cannot be described is not published, and StorageError says so surely
+        storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, crc64nvme, parts))
     try:
-        if conditional or parts or within:
-            with transaction.atomic():
-                if within:
-                    within()
-                written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
-        else:
-            written = _checked(write_object(bucket, new, step), bucket, step)
+        with telling_if_full():
+            if conditional or parts or within:
+                with transaction.atomic():
+                    if within:
+                        within()
+                    written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
+            else:
+                written = _checked(write_object(bucket, new, step), bucket, step)
     except SURELY_NOT_WRITTEN:
         delete_sidecars([new.sidecar])
         raise
@@ -107,10 +120,14 @@ def _checked(written: Written, bucket: str, step: BlobStep) -> Written:
     if written.bucket_id is None:
         raise NoSuchBucket(BucketName=bucket)
     if written.blob_id is None and step.required:
-        raise ServiceUnavailable("The upload took so long that its bytes were collected. Please try again.")
+        raise lost_bytes()
     if written.object_id is None:  # only_new, and somebody else was first, after the look
         raise PreconditionFailed(Condition="If-None-Match")
     return written
+
+
+def lost_bytes() -> ServiceUnavailable:
+    return ServiceUnavailable("The upload's bytes were collected, or lost when the database crashed. Please try again.")
 
 
 def lock_latest(bucket: str, key: str) -> str | None:
@@ -129,7 +146,7 @@ def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
 
     A failure is logged, for the catalogue has decided; nothing removes what is left then.
     """
-    describing = [storages[name] for name in storages.classes() if storages[name].describes]
+    describing = describing_storages()
     for name in filter(None, names):
         for storage in describing:
             try:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..models import Blob
 from ..s3 import checksums
-from ..storage.base import PIECE, BlobDamaged, BlobRef, Pieces
+from ..storage.base import FIRST_PIECE, PIECE, BlobDamaged, BlobRef, Pieces
 from ..storage.handler import storages
 
 
@@ -44,12 +44,20 @@ class VerifiedPieces(Pieces):
         #: (CRC, bytes) of each piece, in order; None while it is being read.
         self._sums: list[tuple[str, int] | None] = []
         self._left = ref.size
+        #: All of it, where `look` read it.
+        self._read: bytes | None = None
         self._lock = threading.Lock()
 
     def look(self) -> None:
+        """Read and check at once what is one small piece, so that damage is an error and not an answer that breaks off."""
         self._inner.look()
+        if self._ref.size <= FIRST_PIECE and (read := self.claim()) is not None:
+            self._read = read()
 
     def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+        if self._read is not None:
+            data, self._read = self._read, None
+            return lambda: data
         read = self._inner.claim(most)
         if read is None:
             return None
@@ -58,6 +66,7 @@ class VerifiedPieces(Pieces):
         return lambda: self._summed(number, read())
 
     def close(self) -> None:
+        self._read = None
         self._inner.close()
 
     def _summed(self, number: int, data: bytes) -> bytes:

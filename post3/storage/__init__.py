@@ -1,6 +1,6 @@
 """The bytes: where they are kept, behind one small interface (`base.py`)."""
 
-from .base import BlobMissing, BlobRef, Storage, StorageError, Stream
+from .base import BlobMissing, BlobRef, Storage, StorageError, StoredName, Stream
 from .handler import UnknownStorageClass, storages
 
-__all__ = ["BlobMissing", "BlobRef", "Storage", "StorageError", "Stream", "UnknownStorageClass", "storages"]
+__all__ = ["BlobMissing", "BlobRef", "Storage", "StorageError", "StoredName", "Stream", "UnknownStorageClass", "storages"]

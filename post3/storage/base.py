@@ -6,12 +6,20 @@ the catalogue first. A storage therefore never has to hide or reveal anything; i
 when `save` returns, durable once the catalogue's commit is, and able to delete what a crash left behind.
 """
 
+import errno
 import io
-from collections.abc import Callable, Iterator
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+logger = logging.getLogger(__name__)
+
 KIB, MIB = 1 << 10, 1 << 20
+#: PostgreSQL's code of a full disk, and SQLite's: of the database, its log, and the index of its log.
+DISK_FULL = "53100"
+SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
 class Stream(Protocol):
@@ -34,8 +42,38 @@ class BlobRef:
     block_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredName:
+    """What a storage holds under one name, as `Storage.walk` finds it."""
+
+    #: The blob's id; 0 where the name tells.
+    id: int
+    #: The storage's name of it, a description's without its suffix; empty where the id tells.
+    name: str
+    #: Bytes.
+    size: int
+    #: Seconds since the epoch when it was last written; 0 where the storage does not know.
+    written_at: float
+    #: Whether it is a description.
+    is_description: bool = False
+    #: Whether it is nothing the storage would have made, such as a file with a name of another kind; `name` is its path then.
+    is_foreign: bool = False
+
+
 class StorageError(Exception):
     """A storage could not do what it was asked (disk full, directory missing, I/O error). Says what and where."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room: on a file system, in PostgreSQL or in SQLite."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(seen, "sqlstate", None) == DISK_FULL or getattr(seen, "sqlite_errorcode", None) in SQLITE_FULL:
+            return True
+        seen = seen.__cause__
+    return False
 
 
 class BlobDamaged(StorageError):
@@ -143,6 +181,23 @@ class Storage:
         """Delete the bytes under `ref`, whole or half-written; nothing there is no error. May take many small steps."""
         raise NotImplementedError
 
+    def delete_small(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
+        """Delete the bytes of several small blobs; return those that went. Others are logged, or raise StorageError."""
+        gone = []
+        for ref in refs:
+            try:
+                self.delete(ref)
+            except StorageError:
+                logger.exception("Blob %s could not be deleted", ref.id)
+            else:
+                gone.append(ref)
+        return gone
+
+    def delete_in_steps(self, ref: BlobRef) -> Iterator[None]:
+        """Delete what `delete` does, a little with each step, so that the caller can let others go first."""
+        self.delete(ref)
+        yield
+
     def check(self) -> None:
         """Do the cheapest thing that shows the storage works (for the readiness probe). Raises StorageError."""
         raise NotImplementedError
@@ -154,6 +209,35 @@ class Storage:
         """Delete a description; nothing there is no error. Only where `describes`.
 
         Not `durable`: a power cut may bring it back, which does no harm where a newer one of the same key is there.
+        """
+
+    def read_sidecar(self, name: str) -> bytes:
+        """Return a description. Only where `describes`. Raises BlobMissing, StorageError."""
+        raise BlobMissing(f"this storage keeps no descriptions: {name}")
+
+    def bucket_sidecar(self, bucket: str) -> str:
+        """Return the name of the description of a bucket itself, which no blob can have. Only where `describes`."""
+        raise NotImplementedError
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        """Go through the names of the descriptions of buckets that are there. Only where `describes`. Raises StorageError."""
+        raise NotImplementedError
+
+    def walk(self) -> Iterator[StoredName]:
+        """Go through all that is held, but for what is set aside and what describes buckets, in bounded memory.
+
+        In no particular order; what comes or goes meanwhile may be told or not. Raises StorageError.
+        """
+        raise NotImplementedError
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        """Return how many bytes each blob has; None where it has none or they have a gap. Reads no bytes. Raises StorageError."""
+        raise NotImplementedError
+
+    def quarantine(self, ref: BlobRef) -> None:
+        """Set damaged bytes aside for a person to look at, where they are no blob's any more; nothing there is no error.
+
+        A storage whose bytes stay in their place does nothing: that the blob is damaged is in the catalogue.
         """
 
     def sweep(self, older_than: float) -> int:

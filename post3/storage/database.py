@@ -15,16 +15,21 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
+from post3 import outages
 from post3.models import sql
 
-from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, Stream
+from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, StoredName, Stream
 
 logger = logging.getLogger(__name__)
 
 #: Blocks one statement copies, and one deletes: it bounds the locks, the log and the time each takes.
 COPY_BATCH, DELETE_BATCH = 16, 64
+#: Blobs that one statement tells the sizes of.
+WALK_BATCH = 500
+#: The same of a deletion that lets others go first: their commits wait for its part of the log.
+DELETE_STEP = 8
 #: A block is read and written whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
 
@@ -38,6 +43,12 @@ DELETE = (
     'DELETE FROM post3_block WHERE blob_id = %s AND "index" IN '
     '(SELECT "index" FROM post3_block WHERE blob_id = %s ORDER BY "index" LIMIT %s) AND {relaxed}'
 )
+# `length` reads no bytes: PostgreSQL keeps it with the pointer to them, SQLite in the row's header.
+SIZES = (
+    'SELECT blob_id, CAST(sum(length(data)) AS bigint), count(*), max("index") FROM post3_block '
+    "WHERE {condition} GROUP BY blob_id ORDER BY blob_id LIMIT %s"
+)
+DELETE_ALL = "DELETE FROM post3_block WHERE blob_id = ANY(%s::bigint[]) AND {relaxed}"
 # Evaluated once, before the first row, and for this transaction alone, which is this one statement: one round trip
 # where SET LOCAL in a transaction would be four.
 RELAXED = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
@@ -96,9 +107,44 @@ class DatabaseStorage(Storage):
             while _run(DELETE, [ref.id, ref.id, DELETE_BATCH], sql.execute) == DELETE_BATCH:
                 pass
 
+    def delete_small(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
+        if connection.vendor != "postgresql":
+            return super().delete_small(refs)
+        with self._telling("delete", refs[0] if refs else None):
+            _run(DELETE_ALL, [[ref.id for ref in refs]], sql.execute)
+        return list(refs)
+
+    def delete_in_steps(self, ref: BlobRef) -> Iterator[None]:
+        deleted = DELETE_STEP
+        while deleted == DELETE_STEP:
+            with self._telling("delete", ref):
+                deleted = _run(DELETE, [ref.id, ref.id, DELETE_STEP], sql.execute)
+            yield
+
     def check(self) -> None:
         with self._telling("reach", None):
             sql.fetch("SELECT 1 FROM post3_block LIMIT 1")
+
+    def walk(self) -> Iterator[StoredName]:
+        last = -1
+        while rows := self._sizes("blob_id > %s", [last]):
+            for blob_id, size, _, _ in rows:
+                yield StoredName(blob_id, "", size, 0.0)
+            last = rows[-1][0]
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        sizes: dict[int, int] = {}
+        for start in range(0, len(refs), WALK_BATCH):
+            ids = [ref.id for ref in refs[start : start + WALK_BATCH]]
+            for blob_id, size, count, highest in self._sizes(f"blob_id IN ({', '.join(['%s'] * len(ids))})", ids):
+                if highest == count - 1:
+                    sizes[blob_id] = size
+        return [sizes.get(ref.id) for ref in refs]
+
+    def _sizes(self, condition: str, params: list[Any]) -> list[tuple[Any, ...]]:
+        """Return (blob id, bytes, blocks, highest index) of up to a batch of blobs, by id."""
+        with self._telling("measure", None):
+            return outages.once_more(partial(sql.fetch, SIZES.format(condition=condition), [*params, WALK_BATCH]))
 
     def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
         return 'INSERT INTO post3_block (blob_id, "index", data) SELECT id, 0, %s FROM blob', [data]
@@ -122,7 +168,7 @@ class DatabaseStorage(Storage):
             part = "substring(data from %s for %s)" if connection.vendor == "postgresql" else "substr(data, %s, %s)"
             statement, params = f"SELECT {part} {where}", [offset + 1, wanted, ref.id, index]
         with self._telling("read", ref):
-            rows = _fetch_once_more(statement, params)
+            rows = outages.once_more(partial(sql.fetch, statement, params))  # a long download outlives many a connection
         if not rows or len(rows[0][0]) != wanted:
             raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
         return rows[0][0]
@@ -208,19 +254,3 @@ def _run(statement: str, params: Sequence[Any], how: Any) -> Any:
     """
     relaxed = connection.vendor == "postgresql" and not connection.in_atomic_block
     return how(statement.format(relaxed=RELAXED if relaxed else "1 = 1"), params)
-
-
-def _fetch_once_more(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Fetch; where the connection turns out to be dead (a restarted server), once more on a new one. For reading only.
-
-    Needed because Django renews connections between requests only, and a long download outlives its request's start.
-    """
-    try:
-        return sql.fetch(statement, params)
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
-            raise
-        connection.close_if_unusable_or_obsolete()
-        if connection.connection is not None:
-            raise
-        return sql.fetch(statement, params)

@@ -1,4 +1,5 @@
 """Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
+`<location>/<bucket>/bucket.json` describes the bucket.
 
 `xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
 file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
@@ -6,7 +7,9 @@ into its place, and the directory synced: what has its name is whole, and what `
 
 Directories stay when their last file goes: to remove one would race with a save into it, and there are few.
 
-No symbolic link below `location` is followed: every step of a path is opened relative to the one above, with O_NOFOLLOW.
+Damaged files are set aside under `<location>/.quarantine`, by the name they had.
+
+No symbolic link below `location` is followed (`directories.py`).
 """
 
 import os
@@ -14,67 +17,42 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from urllib.parse import quote
 
-from .base import MIB, PIECE, BlobMissing, BlobRef, Storage, StorageError, Stream
-from .files import FilePieces, begin_flush, copy_bytes, sync_data, write_all
+from .base import PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
+from .direct import LargeFile
+from .directories import DirectoryTree
+from .files import FilePieces, copy_bytes, sync_data, write_all
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
+from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
 
-#: Where files are written before they have a name. No bucket's name starts with a dot.
-TEMPORARY = ".tmp"
-#: Directories that are kept open at most.
-HANDLES = 64
-#: Bytes after which the disk is set to work, while the next ones come in.
-FLUSH = 8 * MIB
-#: What a file system allows in one name, less the dot, the unique id and the sidecar's suffix.
-MAX_KEY_PART = 255 - len("." + "0" * 32) - len(".json")
-
-BUCKET = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}"
-# The only names this storage makes; anything else, such as one with "..", is refused before it reaches the file system.
-NAME = re.compile(rf"({BUCKET})/([0-9a-f]{{2}})/([A-Za-z0-9_~%-]*\.[0-9a-f]{{32}}(?:\.json)?)", re.ASCII)
-
-OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FilesystemStorage(Storage):
+class FilesystemStorage(DirectoryTree):
     """One file per blob below the directory `location`, which is made where it is missing."""
 
     describes = True
-
-    def __init__(self, storage_class: str, location: str | os.PathLike[str]) -> None:
-        super().__init__(storage_class)
-        self.location = os.path.abspath(location)
-        #: Directories whose entry in the one above this process has synced.
-        self._durable: set[str] = set()
-        #: Open directories right below the location, by name.
-        self._handles: dict[str, Handle] = {}
-        with self._telling("make", ""):
-            if not os.path.isdir(self.location):
-                os.makedirs(self.location, mode=0o750, exist_ok=True)
-                _sync_path(os.path.dirname(self.location))
 
     def new_name(self, bucket: str, key: str) -> str:
         if not re.fullmatch(BUCKET, bucket):
             raise StorageError(f"{bucket!r} cannot be the name of a directory")
         unique = uuid.uuid4().hex
-        return f"{bucket}/{unique[:2]}/{_encode_key(key)}.{unique}"
+        return f"{bucket}/{unique[:2]}/{encode_key(key)}.{unique}"
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
-        size = flushed = 0
         with self._written_aside(ref.name) as file:
+            large = LargeFile(file)
             # Reading is outside `_telling`: an OSError of the client's connection is no error of ours.
             while piece := stream.read(PIECE):
                 with self._telling("write", ref.name):
-                    write_all(file, piece)
-                size += len(piece)
-                if size - flushed >= FLUSH:
-                    begin_flush(file, flushed, size - flushed)
-                    flushed = size
-        return size
+                    large.write(piece)
+            with self._telling("write", ref.name):
+                large.finish()
+        return large.size
 
     def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
         return FilePieces(partial(self._open_whole, ref.name, start + length), self._full_path(ref.name), start, length)
@@ -104,6 +82,54 @@ class FilesystemStorage(Storage):
 
     def delete_sidecar(self, name: str, durable: bool = True) -> None:
         self._delete(f"{name}.json", durable)
+
+    def read_sidecar(self, name: str) -> bytes:
+        file = self._open_file(f"{name}.json")
+        with os.fdopen(file, "rb") as opened:
+            self._check_size(file, f"{name}.json", 0)
+            with self._telling("read", f"{name}.json"):
+                return opened.read()
+
+    def bucket_sidecar(self, bucket: str) -> str:
+        return f"{bucket}/bucket"
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        with self._telling("go through", ""):
+            yield from find_bucket_descriptions(self.location)
+
+    def walk(self) -> Iterator[StoredName]:
+        with self._telling("go through", ""):
+            yield from walk_tree(self.location)
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        return [status.st_size if (status := self._status(ref.name)) else None for ref in refs]
+
+    def quarantine(self, ref: BlobRef) -> None:
+        steps, file_name = self._split(ref.name)
+        with self._telling("set aside", ref.name), suppress(FileNotFoundError):
+            directory = self._open_directory(*steps)
+            try:
+                aside = self._open_directory(QUARANTINE, *steps, make=True)
+                try:
+                    os.rename(file_name, file_name, src_dir_fd=directory, dst_dir_fd=aside)
+                    os.fsync(aside)
+                    os.fsync(directory)
+                finally:
+                    os.close(aside)
+            finally:
+                os.close(directory)
+
+    def _status(self, name: str) -> os.stat_result | None:
+        """Return the status of a plain file; None where it is not there, or is something else."""
+        steps, file_name = self._split(name)
+        with self._telling("examine", name), suppress(FileNotFoundError):
+            directory = self._open_directory(*steps)
+            try:
+                status = os.stat(file_name, dir_fd=directory, follow_symlinks=False)
+            finally:
+                os.close(directory)
+            return status if stat.S_ISREG(status.st_mode) else None
+        return None
 
     def check(self) -> None:
         with self._telling("write to", TEMPORARY):
@@ -139,8 +165,8 @@ class FilesystemStorage(Storage):
 
         Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
         """
-        bucket, fan, file_name = self._split(name)
-        temporary = file_name  # unique already
+        steps, file_name = self._split(name)
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
@@ -156,7 +182,7 @@ class FilesystemStorage(Storage):
             finally:
                 os.close(file)
             with self._telling("rename a file to", name):
-                directory = self._open_directory(bucket, fan, make=True)
+                directory = self._open_directory(*steps, make=True)
                 try:
                     os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
                     try:
@@ -186,10 +212,10 @@ class FilesystemStorage(Storage):
 
     def _open_file(self, name: str) -> int:
         """Open a file for reading. Raises BlobMissing where it is not there."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("open", name):
             try:
-                directory = self._open_directory(bucket, fan)
+                directory = self._open_directory(*steps)
                 try:
                     return os.open(file_name, OPEN_TO_READ, dir_fd=directory)
                 finally:
@@ -208,9 +234,9 @@ class FilesystemStorage(Storage):
 
     def _delete(self, name: str, durable: bool = True) -> None:
         """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
-        bucket, fan, file_name = self._split(name)
+        steps, file_name = self._split(name)
         with self._telling("delete", name), suppress(FileNotFoundError):
-            directory = self._open_directory(bucket, fan)
+            directory = self._open_directory(*steps)
             try:
                 os.unlink(file_name, dir_fd=directory)
                 if durable:
@@ -218,95 +244,9 @@ class FilesystemStorage(Storage):
             finally:
                 os.close(directory)
 
-    def _open_directory(self, first: str, *steps: str, make: bool = False) -> int:
-        """Open the directory at these steps below the location, following no link; `make` makes it, durably, where missing."""
-        handle = self._handle(first, make)
-        directory = os.dup(handle.directory)
-        path = first
-        for step in steps:
-            above, path = directory, f"{path}/{step}"
-            try:
-                directory = self._open_step(above, step, path, make)
-            finally:
-                os.close(above)
-        return directory
-
-    def _handle(self, name: str, make: bool) -> "Handle":
-        """Return an open directory right below the location. It stays open, because opening it for each file is half the work."""
-        handle = self._handles.get(name)
-        if handle is not None and os.fstat(handle.directory).st_nlink:
-            return handle
-        location = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            handle = Handle(self._open_step(location, name, name, make))
-        finally:
-            os.close(location)
-        while len(self._handles) >= HANDLES:
-            self._handles.pop(next(iter(self._handles)), None)
-        self._handles[name] = handle
-        return handle
-
-    def _open_step(self, above: int, step: str, path: str, make: bool) -> int:
-        if make and path not in self._durable:
-            _make_directory(above, step)
-            self._durable.add(path)
-        try:
-            return os.open(step, OPEN_DIRECTORY, dir_fd=above)
-        except FileNotFoundError:
-            if not make:
-                raise
-            _make_directory(above, step)  # somebody removed it behind our back
-            return os.open(step, OPEN_DIRECTORY, dir_fd=above)
-
-    def _split(self, name: str) -> tuple[str, str, str]:
-        """Return bucket, fan-out directory and file name. Raises StorageError for a name this storage would not make."""
-        match = NAME.fullmatch(name)
-        if match is None:
+    def _split(self, name: str) -> tuple[list[str], str]:
+        """Return directories and file name. Raises StorageError for a name this storage would not make."""
+        if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
             raise StorageError(f"{name!r} is no name of a file in {self.location}")
-        return match[1], match[2], match[3]
-
-    @contextmanager
-    def _telling(self, doing: str, name: str) -> Iterator[None]:
-        """Turn OSError into StorageError, saying what could not be done, where, and why."""
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(f"cannot {doing} {self._full_path(name)}: {error.strerror or error}") from error
-
-    def _full_path(self, name: str) -> str:
-        return os.path.join(self.location, name)
-
-
-class Handle:
-    """An open directory, closed when nobody uses it any more."""
-
-    __slots__ = ("directory",)
-
-    def __init__(self, directory: int) -> None:
-        self.directory = directory
-
-    def __del__(self) -> None:
-        os.close(self.directory)
-
-
-def _make_directory(above: int, step: str) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(step, 0o750, dir_fd=above)
-    # Even where it was there: who made it may not have come to its own fsync yet.
-    os.fsync(above)
-
-
-def _encode_key(key: str) -> str:
-    """Percent-encode all but letters, digits, `_` and `-`; where too long, cut (between characters' bytes) and append `~`."""
-    encoded = quote(key, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(encoded) <= MAX_KEY_PART:
-        return encoded
-    return re.sub(r"%[0-9A-F]?$", "", encoded[: MAX_KEY_PART - 1]) + "~"
-
-
-def _sync_path(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        *steps, file_name = name.split("/")
+        return steps, file_name

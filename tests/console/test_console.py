@@ -5,12 +5,14 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from ..helpers import query
 from ..servers import Server
 
 PASSWORD = "only for tests, and long"
@@ -148,3 +150,13 @@ def test_uploads_under_way_are_shown_with_their_parts(browser: Browser, s3: obje
     browser.follow("Uploads")
     page = browser.follow("big.bin")
     assert upload in page and "<td>7</td>" in page
+
+
+def test_console_lists_damaged_blobs_with_their_keys(browser: Browser, server: Server, s3: Any, bucket: str) -> None:
+    for key in ("whole", "hurt"):
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    statement = "UPDATE post3_blob SET state = 3 WHERE id = (SELECT max(blob_id) FROM post3_object WHERE key = ?) RETURNING id"
+    blob_id = query(server, statement, ["hurt"])[0][0]
+    page = browser.get("/_/admin/post3/blob/")
+    assert "Damaged blobs" in page and f"{bucket}/hurt" in page and f"{bucket}/whole" not in page
+    assert f"{bucket}/hurt" in browser.follow(str(blob_id))

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from post3.management.commands import run_worker
-from post3.services import figures, garbage
+from post3.services import buckets, figures, garbage, scrubbing
 
 
 class Stopper(threading.Event):
@@ -29,14 +29,16 @@ class Stopper(threading.Event):
 @pytest.fixture(autouse=True)
 def _nothing_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """No catalogue is counted here; tests/services/test_figures.py does."""
+    monkeypatch.setattr(buckets, "describe_buckets", lambda: 0)
     monkeypatch.setattr(figures, "measure_storage", lambda: None)
     monkeypatch.setattr(figures, "measure_storage_if_due", lambda: False)
+    monkeypatch.setattr(scrubbing, "scrub", lambda: 0)
 
 
 def passes(monkeypatch: pytest.MonkeyPatch, outcomes: list[Any]) -> None:
     remaining = iter(outcomes)
 
-    def collect() -> int:
+    def collect(rest: Any = None) -> int:
         outcome = next(remaining)
         if isinstance(outcome, Exception):
             raise outcome

@@ -108,3 +108,9 @@ def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
         assert serve.process.wait(60) == 1
     (line,) = serve.log().splitlines()
     assert "Address already in use" in line and "POST3_HOST" in line
+
+
+def test_serve_bounds_the_head_of_a_request(serve: Serve) -> None:
+    with socket.create_connection(("127.0.0.1", serve.port), timeout=20) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nx-a: " + b"a" * 20_000)
+        assert b"<Code>RequestHeaderSectionTooLarge</Code>" in client.recv(65536)

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from post3.admin.pages import prefix_filter
-from post3.models import Bucket, MultipartUpload, Object, ObjectPart
+from post3.models import Blob, Bucket, MultipartUpload, Object, ObjectPart
 
 ROWS = 2000
 
@@ -193,7 +193,24 @@ def test_upload_list_reads_one_page_by_an_index(console: Client, photos: Bucket,
     assert ("post3_upload_key" if filtered else "post3_upload_initiated") in plan, plan
 
 
-@pytest.mark.parametrize("model", ["bucket", "object", "objectpart", "multipartupload", "uploadpart"])
+def test_damaged_blobs_are_listed_by_their_index(console: Client, photos: Bucket) -> None:
+    fixed = {"storage_class": "STANDARD", "size": 10, "md5": "0" * 32, "created_at": timezone.now()}
+    states = [Blob.State.STORED if number % 20 else Blob.State.DAMAGED for number in range(ROWS)]
+    blobs = Blob.objects.bulk_create(Blob(**fixed, name=f"b/aa/{number}", state=state) for number, state in enumerate(states))
+    damaged = [blob for blob in blobs if blob.state == Blob.State.DAMAGED]
+    made_object(photos, "lost <b>", blob=damaged[-1], size=10).save()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    response, statements = statements_of(console, "/_/admin/post3/blob/")
+    assert "photos/lost &lt;b&gt;" in response.content.decode()
+    (page,) = [(sql, params) for sql, params in statements if "LIMIT 26" in sql]
+    plan = plan_of(*page)
+    assert "post3_blob_damaged" in plan and "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+    pages = pages_from(console, "/_/admin/post3/blob/", {})
+    assert [row.pk for page in pages for row in page.result_list] == [blob.pk for blob in reversed(damaged)]
+
+
+@pytest.mark.parametrize("model", ["blob", "bucket", "object", "objectpart", "multipartupload", "uploadpart"])
 def test_catalogue_is_read_only(console: Client, photos: Bucket, model: str) -> None:
     assert console.get(f"/_/admin/post3/{model}/add/").status_code == 403
     if model in ("bucket", "object"):

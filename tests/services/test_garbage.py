@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from post3.models import Blob, Bucket, Object, UploadPart
+from post3.errors import NoSuchUpload
+from post3.models import Blob, Bucket, MultipartUpload, Object, UploadPart, WorkerState
 from post3.services import blobs, garbage, multipart, objects
 from post3.services.garbage import collect_garbage
-from post3.storage import StorageError
+from post3.storage import BlobRef, StorageError, database
 from post3.storage.handler import storages
 
 from .store import ALWAYS, PLAIN, Body, Store
@@ -161,11 +162,11 @@ def test_interrupted_deletion_is_taken_up_again(store: Store, monkeypatch: pytes
     store.put("k", LARGE)
     store.delete("k")
 
-    def fail(ref: Any) -> None:
+    def fail(refs: Any) -> None:
         raise StorageError("the disk is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storages["STANDARD"], "delete", fail)
+        patch.setattr(storages["STANDARD"], "delete_small", fail)
         assert collect_garbage() == 0
     assert Blob.objects.get().state == Blob.State.DELETING and store.bytes_left() == LARGE
     assert collect_garbage() == 0  # another worker may be at it
@@ -219,8 +220,13 @@ def test_workers_at_once_delete_each_blob_once(
         store.delete(f"{number}")
     deleted: list[int] = []
     storage = storages["STANDARD"]
-    delete = storage.delete
-    monkeypatch.setattr(storage, "delete", lambda ref: (deleted.append(ref.id), delete(ref)))
+    delete = storage.delete_small
+
+    def note(refs: list[BlobRef]) -> list[BlobRef]:
+        deleted.extend(ref.id for ref in refs)
+        return delete(refs)
+
+    monkeypatch.setattr(storage, "delete_small", note)
     counts = in_threads(collect_garbage, collect_garbage, collect_garbage)
     assert sum(counts) == 60 and len(deleted) == len(set(deleted)) == 60
     assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
@@ -241,3 +247,62 @@ def test_copies_made_while_a_worker_collects_keep_their_bytes(store: Store) -> N
     store.delete("source")
     assert sum(in_threads(copy_about, collect_garbage, lambda: sum(collect_garbage() for _ in range(20)))) == 0
     assert all(store.read(f"new {number}") == data for number in range(20))
+
+
+def work_done() -> dict[str, tuple[int, int]]:
+    return {state.name: (state.count, state.size) for state in WorkerState.objects.all()}
+
+
+def test_uploads_that_nobody_ends_are_aborted_a_week_after_their_last_part(store: Store) -> None:
+    old, active, young = store.begin("old"), store.begin("active"), store.begin("young")
+    for upload in (old, active):
+        store.part(upload, 1, b"x" * LARGE)
+        store.part(upload, 2, b"y" * SMALL)
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    MultipartUpload.objects.exclude(pk=young.pk).update(initiated_at=long_ago)
+    UploadPart.objects.update(last_modified=long_ago)
+    store.part(active, 2, b"z" * SMALL)  # in place of an old one
+    with override_settings(POST3_MULTIPART_UPLOAD_SECONDS=0):
+        assert collect_garbage() == 1  # the part that was replaced
+    assert collect_garbage() == 1 + 2
+    assert set(MultipartUpload.objects.values_list("key", flat=True)) == {"active", "young"}
+    assert store.bytes_left() == LARGE + SMALL
+    assert work_done() == {"blobs_collected": (3, LARGE + 2 * SMALL), "uploads_expired": (1, LARGE + SMALL)}
+    with pytest.raises(NoSuchUpload):
+        store.part(old, 3, b"x")
+    assert collect_garbage() == 0
+
+
+def test_upload_that_is_being_completed_does_not_expire(store: Store) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    upload = store.begin("k")
+    part = store.part(upload, 1, b"x" * SMALL)
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    MultipartUpload.objects.update(initiated_at=long_ago)
+    UploadPart.objects.update(last_modified=long_ago)
+    with transaction.atomic():
+        multipart.find_upload("bucket", "k", upload.upload_id, lock=True)  # as a Complete does
+        assert in_threads(collect_garbage) == [0]
+    store.complete(upload, part)
+    assert collect_garbage() == 0 and store.read("k") == b"x" * SMALL
+
+
+def test_large_deletion_rests_stops_and_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "SMALL", 1_000_000)
+    monkeypatch.setattr(database, "DELETE_STEP", 1)
+    store.put("k", LARGE)
+    store.put("other", SMALL)
+    store.delete("k")
+    rests: list[float] = []
+
+    def stop_at_once(seconds: float) -> bool:
+        rests.append(seconds)
+        return True
+
+    collect_garbage(stop_at_once)
+    assert len(rests) == 1 and Blob.objects.get(size=LARGE).state == Blob.State.DELETING
+    Blob.objects.filter(size=LARGE).update(released_at=datetime.now(UTC) - timedelta(seconds=61))
+    assert collect_garbage(lambda seconds: bool(rests.append(seconds))) == 1
+    assert store.bytes_left() == SMALL and all(seconds >= 0 for seconds in rests)
+    assert work_done() == {"blobs_collected": (1, LARGE)}

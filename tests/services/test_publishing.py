@@ -1,5 +1,7 @@
 """Publishing: what a writer is told that lost a race after its look."""
 
+from datetime import UTC, datetime
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -7,12 +9,12 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from post3.errors import PreconditionFailed, ServiceUnavailable
-from post3.models import Blob, Block, Bucket
-from post3.services import objects, publishing
-from post3.storage.database import DatabaseStorage
-from post3.values import Conditions
+from post3.models import Blob, Block, Bucket, Object, UploadPart
+from post3.services import multipart, objects, publishing
+from post3.storage import BlobRef, Stream, storages
+from post3.values import CompletedPart, Conditions
 
-from .store import PLAIN, Body, Store
+from .store import ALWAYS, PLAIN, Body, Store
 
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])
@@ -34,20 +36,43 @@ def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothin
         assert (Blob.objects.count(), store.bytes_left()) == (1, len(first))
 
 
-def test_put_whose_blocks_a_crash_lost_is_refused(catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_lost_a_block_on_their_way_are_not_published(
+    catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when PostgreSQL crashed under an upload, and lost the last of what it had not been made to wait for."""
     with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}):
         owner = get_user_model().objects.create_user("owner")
         Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
-        store = Store(owner.pk, tmp_path)
-        first = store.put("k", 2_500_000)
-        save = DatabaseStorage.save
+        store, storage = Store(owner.pk, tmp_path), storages["STANDARD"]
+        save = storage.save
 
-        def save_and_lose(storage: DatabaseStorage, ref: Any, stream: Any) -> int:
-            size = save(storage, ref, stream)
+        def lose(ref: BlobRef, stream: Stream) -> int:
+            size = save(ref, stream)
             Block.objects.filter(blob_id=ref.id, index=1).delete()
             return size
 
-        monkeypatch.setattr(DatabaseStorage, "save", save_and_lose)
-        with pytest.raises(ServiceUnavailable):
-            store.put("k", 2_500_000, b"y")
-        assert store.read("k") == first
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "save", lose)
+            with pytest.raises(ServiceUnavailable):
+                objects.put_object("bucket", "k", owner.pk, PLAIN, Body(b"y" * 3_000_000), ALWAYS)
+            with pytest.raises(ServiceUnavailable):
+                multipart.upload_part(store.begin("k"), "bucket", 1, Body(b"y" * 3_000_000))
+        assert (Object.objects.count(), UploadPart.objects.count(), Blob.objects.count(), store.bytes_left()) == (0, 0, 0, 0)
+        assert store.put("k", 3_000_000) == store.read("k")
+
+
+def test_upload_of_10000_parts_is_completed(catalogue: Any, tmp_path: Any) -> None:
+    options = {"POST3_STORAGES": {"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}, "POST3_MIN_PART_SIZE": 1}
+    with override_settings(**options):
+        owner = get_user_model().objects.create_user("owner")
+        Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
+        store = Store(owner.pk, tmp_path)
+        upload, now = store.begin("k"), datetime.now(UTC)
+        fields = {"storage_class": "STANDARD", "size": 1, "block_size": 1, "state": Blob.State.STORED, "created_at": now}
+        made = Blob.objects.bulk_create((Blob(**fields) for _ in range(10_000)), batch_size=2000)
+        fields = {"upload": upload, "etag": md5(b"x").hexdigest(), "size": 1, "last_modified": now}
+        numbered = enumerate(made, 1)
+        UploadPart.objects.bulk_create((UploadPart(part_number=n, blob=blob, **fields) for n, blob in numbered), batch_size=2000)
+        store.complete(upload, *(CompletedPart(number, fields["etag"], {}) for number in range(1, 10_001)))
+        row = objects.head_object("bucket", "k", ALWAYS)
+        assert (row.size, row.parts_count, UploadPart.objects.count()) == (10_000, 10_000, 0)

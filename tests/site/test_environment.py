@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from post3.checks import check_values
 from post3.conf import Settings
-from post3_site.environment import Environment, kept_secret
+from post3_site.environment import PATIENCE, Environment, kept_secret
 from tests.servers import ROOT
 
 POSTGRESQL = "postgresql://u:p@localhost/d"
@@ -53,7 +53,7 @@ def test_database_url_of_postgresql_keeps_connections_and_lets_statements_be_pre
     assert problems == []
     assert isinstance(database, dict)
     assert (database["HOST"], database["PORT"], database["PASSWORD"], database["CONN_MAX_AGE"]) == ("h", 5433, "p@", None)
-    assert database["OPTIONS"] == {"prepare_threshold": 5, "sslmode": "require"}
+    assert database["OPTIONS"] == {"prepare_threshold": 5, **PATIENCE, "sslmode": "require"}
 
 
 def test_numbers_are_read_by_the_type_of_the_setting() -> None:

@@ -233,7 +233,10 @@ class StorageSuite:
         storage.write_sidecar(name, b'{"a": 1}')
         storage.write_sidecar(name, b'{"a": 2}')
         assert len(self.leftovers(storage)) == 1
+        assert storage.read_sidecar(name) == b'{"a": 2}'
         storage.delete_sidecar(name)
+        with pytest.raises(BlobMissing):
+            storage.read_sidecar(name)
         storage.delete_sidecar(name)
         assert self.leftovers(storage) == []
 
@@ -259,3 +262,34 @@ class StorageSuite:
 
     def test_errors_are_storage_errors(self) -> None:
         assert issubclass(BlobMissing, StorageError)
+
+    def test_measure(self, storage: Storage) -> None:
+        refs = [self.saved(storage, b"x" * size) for size in (1, self.block, 2 * self.block + 3)]
+        assert storage.measure(refs) == [ref.size for ref in refs]
+        self.damage(storage, refs[1])
+        storage.delete(refs[2])
+        assert storage.measure([*refs, self.new_ref(storage)]) == [1, self.block - 1, None, None]
+        assert storage.measure([]) == []
+
+    def test_walk_finds_all_that_is_held(self, storage: Storage) -> None:
+        assert list(storage.walk()) == []
+        refs = [self.saved(storage, b"x" * (number + 1), key) for number, key in enumerate(ODD_KEYS)]
+        storage.delete(self.saved(storage, b"gone"))
+        if storage.describes:
+            storage.write_sidecar(refs[0].name, b"{}")
+            assert storage.read_sidecar(refs[0].name) == b"{}"
+        found = list(storage.walk())
+        sizes = {(held.name or held.id): held.size for held in found if not held.is_description}
+        assert sizes == {(ref.name or ref.id): ref.size for ref in refs}
+        assert not any(held.is_foreign for held in found)
+        assert [held.name for held in found if held.is_description] == ([refs[0].name] if storage.describes else [])
+
+    def test_quarantine(self, storage: Storage) -> None:
+        ref, other = self.saved(storage, b"damaged"), self.saved(storage, b"whole")
+        storage.quarantine(ref)
+        storage.quarantine(ref)
+        assert storage.measure([ref, other]) == ([None, 5] if storage.describes else [7, 5])
+        assert len(self.leftovers(storage)) == 2, "nothing is deleted"
+        assert {held.name or held.id for held in storage.walk()} == {
+            ref.name or ref.id for ref in (ref, other)[storage.describes :]
+        }

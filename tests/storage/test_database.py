@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 
 from post3.models import Blob, Block, sql
-from post3.storage import BlobRef, Storage, StorageError
+from post3.storage import BlobRef, Storage, StorageError, database
 from post3.storage.database import DELETE_BATCH, DatabaseStorage
 
 from .suite import BrokenStream, StorageSuite
@@ -111,6 +111,14 @@ class TestDatabaseStorage(StorageSuite):
         first = next(pieces)
         connection.connection.pgconn.finish()
         assert first + b"".join(pieces) == data
+
+    def test_walk_and_measure_over_several_batches(self, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(database, "WALK_BATCH", 3)
+        refs = [self.saved(storage, b"x" * (blocks * self.block + 1)) for blocks in (0, 5, 2, 0, 1)]
+        assert [(held.id, held.size) for held in storage.walk()] == [(ref.id, ref.size) for ref in refs]
+        Block.objects.filter(blob_id=refs[1].id, index=3).delete()
+        Block.objects.filter(blob_id=refs[2].id, index=0).delete()
+        assert storage.measure(refs) == [None if ref in refs[1:3] else ref.size for ref in refs]
 
     @pytest.mark.parametrize("size", [0, -1, 1 << 40])
     def test_impossible_block_size(self, size: int) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from post3.storage import BlobMissing, BlobRef, Storage, StorageError, files
-from post3.storage.filesystem import MAX_KEY_PART, PIECE, FilesystemStorage
+from post3.storage.filesystem import PIECE, FilesystemStorage
+from post3.storage.names import MAX_KEY_PART
 
-from .suite import ODD_KEYS, StorageSuite
+from .suite import ODD_KEYS, StorageSuite, in_threads
 
 
 class TestFilesystemStorage(StorageSuite):
@@ -170,6 +171,20 @@ class TestFilesystemStorage(StorageSuite):
         storage.delete_sidecar(ref.name)
         assert self.contents(storage, ref) == b"x"
 
+    def test_description_of_a_bucket_is_no_blob(self, storage: Storage) -> None:
+        ref = self.saved(storage, b"x", "bucket.json")
+        names = [storage.bucket_sidecar(bucket) for bucket in ("bucket", "other")]
+        in_threads(8, lambda number: storage.write_sidecar(names[number % 2], b"%d" % number))
+        assert sorted(storage.bucket_sidecars()) == sorted(names)
+        assert storage.read_sidecar(names[0]) in (b"0", b"2", b"4", b"6")
+        assert [held.name for held in storage.walk()] == [ref.name]
+        assert os.listdir(Path(storage.location, ".tmp")) == []
+        for name in names:
+            with pytest.raises(StorageError, match="is no name"):
+                storage.open(BlobRef(1, name, 1, 0), 0, 1)
+            storage.delete_sidecar(name)
+        assert list(storage.bucket_sidecars()) == [] and self.contents(storage, ref) == b"x"
+
     def test_sweep(self, storage: Storage) -> None:
         ref = self.saved(storage, b"x")
         aside = Path(storage.location, ".tmp")
@@ -185,3 +200,23 @@ class TestFilesystemStorage(StorageSuite):
         with pytest.raises(StorageError, match="No such file or directory"):
             storage.check()
         assert not os.path.exists(storage.location), "an unmounted disk must not be taken for an empty one"
+
+    def test_walk_tells_what_is_not_of_its_making(self, storage: Storage, tmp_path: Path) -> None:
+        ref = self.saved(storage, b"x")
+        at = Path(storage.location, ref.name)
+        odd = ["lost+found/x", "README", "bucket/notes", "bucket/abc/y", f"bucket/{at.parent.name}/no id"]
+        for path in odd:
+            Path(storage.location, path).parent.mkdir(exist_ok=True)
+            Path(storage.location, path).write_bytes(b"")
+        (at.parent / ("link." + "0" * 32)).symlink_to(at)
+        os.symlink(at.parent, at.parent.parent / "00")
+        found = list(storage.walk())
+        foreign = {"lost+found", "README", "bucket/notes", "bucket/abc", odd[4], f"bucket/{at.parent.name}/link.{'0' * 32}"}
+        assert {held.name for held in found if held.is_foreign} == foreign | {"bucket/00"}
+        assert [held.name for held in found if not held.is_foreign] == [ref.name]
+
+    def test_quarantine_moves_the_file(self, storage: Storage) -> None:
+        ref = self.saved(storage, b"damaged")
+        storage.quarantine(ref)
+        assert Path(storage.location, ".quarantine", ref.name).read_bytes() == b"damaged"
+        assert not Path(storage.location, ref.name).exists()

@@ -12,13 +12,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from ...services import figures, garbage
+from ...services import buckets, figures, garbage, scrubbing
 from ...storage.base import StorageError
 
 logger = logging.getLogger(__name__)
 
 #: Seconds to wait after the first failed pass; doubled after each further one, to the maximum.
-BACK_OFF, MAX_BACK_OFF = 1.0, 300.0
+BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 
 class Command(BaseCommand):
@@ -32,13 +32,14 @@ class Command(BaseCommand):
         if not options["interval"] > 0:
             raise CommandError("--interval must be more than 0 seconds.")
         if options["once"]:
+            buckets.describe_buckets()
             garbage.collect_garbage()
             figures.measure_storage()
             return
         stopped = threading.Event()
 
         def stop(signum: int, frame: FrameType | None) -> None:
-            # A second signal ends a pass that takes long; what it leaves half-done is done again later.
+            # The pass ends after the step it is at; a second signal ends that too. What is left half-done is done again later.
             signal.signal(signum, signal.SIG_DFL)
             stopped.set()
 
@@ -49,11 +50,15 @@ class Command(BaseCommand):
 
 def work(stopped: threading.Event, interval: float) -> None:
     """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed."""
-    back_off = BACK_OFF
+    back_off, described = BACK_OFF, False
     while not stopped.is_set():
         try:
-            done = garbage.collect_garbage()
+            if not described:
+                buckets.describe_buckets()
+                described = True
+            done = garbage.collect_garbage(stopped.wait)
             figures.measure_storage_if_due()
+            scrubbing.scrub()
         except (DatabaseError, InterfaceError, StorageError, OSError) as error:
             logger.error("Garbage collection failed, next try in %g s: %s: %s", back_off, type(error).__name__, error)
             close_old_connections()  # drops a connection that broke

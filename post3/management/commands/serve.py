@@ -27,6 +27,8 @@ from ...services import access
 DEFAULT_ADDRESS = ("127.0.0.1", 9000)
 #: Seconds that running requests are given at the end, and seconds after which a child is killed.
 GRACE, KILL_AFTER = 10, 15
+#: uvicorn's protocol with post3's limits.
+PROTOCOL = "post3.protocol:Protocol"
 #: Clients keep their connections and write on them after a pause; closing early makes them fail.
 KEEP_ALIVE = 75
 
@@ -129,10 +131,8 @@ def shown_host(host: str) -> str:
 
 def server_command(host: str, port: int) -> list[str]:
     module, _, attribute = settings.ASGI_APPLICATION.rpartition(".")
-    # uvicorn with our protocol, on httptools, and `uvloop` by name: falling back to slow ones shall be an error, not a surprise.
-    options = (
-        f"--host {host} --port {port} --loop uvloop --http post3.protocol:Protocol --ws none --no-access-log --no-server-header"
-    )
+    # `uvloop`, and `httptools` below PROTOCOL, by name: falling back to the slow ones shall be an error, not a surprise.
+    options = f"--host {host} --port {port} --loop uvloop --http {PROTOCOL} --ws none --no-access-log --no-server-header"
     timeouts = f"--timeout-keep-alive {KEEP_ALIVE} --timeout-graceful-shutdown {GRACE} --log-level warning"
     return [sys.executable, "-m", "uvicorn", *options.split(), *timeouts.split(), f"{module}:{attribute}"]
 

@@ -1,0 +1,44 @@
+"""Damaged blobs, and whose they are. The others are not listed: there is nothing to see of them but their objects."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+
+from ..models import Blob
+from ..services.damage import OWNERS_AT_MOST, owners
+from .cells import human_size, moment
+from .pages import CatalogueAdmin
+
+
+@admin.register(Blob)
+class DamagedBlobAdmin(CatalogueAdmin):
+    """The newest first, by an index that holds damaged blobs only."""
+
+    list_display = ["id", "shown_size", "storage_class", "belongs_to", "created"]
+    list_per_page = 25  # each looks up whose it is
+    fields = ["id", "storage_class", "name", "shown_size", "crc64nvme", "md5", "created", "belongs_to"]
+    readonly_fields = ["shown_size", "created", "belongs_to"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Blob]:
+        return super().get_queryset(request).filter(state=Blob.State.DAMAGED)
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return ["-pk"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Damaged blobs", **(extra_context or {})})
+
+    @admin.display(description="Size")
+    def shown_size(self, blob: Blob) -> str:
+        return human_size(blob.size)
+
+    @admin.display(description="Created")
+    def created(self, blob: Blob) -> str:
+        return moment(blob.created_at)
+
+    @admin.display(description=f"Belongs to (the first {OWNERS_AT_MOST})")
+    def belongs_to(self, blob: Blob) -> str:
+        return format_html_join(", ", "{}/{}", owners(blob.pk))

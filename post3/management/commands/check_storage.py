@@ -1,0 +1,89 @@
+"""`manage.py check_storage`: does the catalogue fit the bytes? For cron, by its exit status."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from ...conf import conf
+from ...services.checking import Check, Finding
+from ...storage.base import StorageError
+
+#: Seconds between two lines of progress.
+EVERY = 5.0
+#: Younger bytes may belong to a PUT whose commit is to come; a repair never takes them for orphans.
+LEAST_AGE_OF_A_REPAIR = 300.0
+
+REMAINS, REPAIRED = 2, 3
+
+
+class Command(BaseCommand):
+    help = (
+        "Check the catalogue against the stored bytes, both ways, while the server runs. Exit status: 0 nothing is wrong, "
+        "1 it could not run, 2 something is wrong and remains, 3 something was wrong and all of it is repaired."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--verify", action="store_true", help="read all bytes and compare their checksums")
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="remove bytes that nothing knows of, write missing descriptions, mark damaged blobs and set their bytes aside",
+        )
+        parser.add_argument("--json", action="store_true", help="a line of JSON for each finding, and one of sums at the end")
+        parser.add_argument(
+            "--min-age",
+            type=float,
+            metavar="SECONDS",
+            help="bytes nothing knows of are work in progress while younger (POST3_PENDING_UPLOAD_SECONDS)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        min_age = conf.PENDING_UPLOAD_SECONDS if options["min_age"] is None else options["min_age"]
+        if not min_age >= 0:
+            raise CommandError("--min-age must be at least 0 seconds.")
+        if options["repair"] and min_age < LEAST_AGE_OF_A_REPAIR:
+            raise CommandError(f"With --repair, --min-age must be at least {LEAST_AGE_OF_A_REPAIR:g} seconds.")
+        self.progress: tuple[str, float, int, float] = ("", 0.0, 0, 0.0)
+        check = Check(verify=options["verify"], repair=options["repair"], min_age=min_age, tell=self._tell)
+        kinds: dict[str, int] = {}
+        remaining = 0
+        try:
+            for finding in check.run():
+                kinds[finding.kind] = kinds.get(finding.kind, 0) + 1
+                remaining += not finding.repaired
+                self.stdout.write(json.dumps(asdict(finding)) if options["json"] else _line(finding))
+        except (DatabaseError, StorageError, OSError) as error:
+            raise CommandError(f"The check broke off: {type(error).__name__}: {error}") from error
+        found = sum(kinds.values())
+        sums = asdict(check.counts)
+        if options["json"]:
+            summary = {"summary": True, **sums, "found": kinds, "repaired": found - remaining, "remaining": remaining}
+            self.stdout.write(json.dumps(summary))
+        else:
+            self.stdout.write(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in sums.items()))
+            self.stdout.write(f"{found} found, {found - remaining} repaired, {remaining} remain" if found else "nothing is wrong")
+        if found:
+            sys.exit(REMAINS if remaining else REPAIRED)
+
+    def _tell(self, doing: str, done: int, total: int) -> None:
+        """Write a line of progress every few seconds."""
+        before, started, first, last = self.progress
+        now = time.monotonic()
+        if doing != before:
+            self.progress = (doing, now, done, now)
+        elif now - last >= EVERY:
+            self.progress = (doing, started, first, now)
+            rate = (done - first) / (now - started)
+            left = f", {max(total - done, 0) / rate:.0f} s left" if total and rate else ""
+            self.stderr.write(f"{doing}: {done}{f' of {total}' if total else ''}, {rate:.0f}/s{left}")
+
+
+def _line(finding: Finding) -> str:
+    whose = ", ".join(f"{bucket}/{key!r}" for bucket, key in finding.affected)
+    repaired = " [repaired]" if finding.repaired else ""
+    return f"{finding.kind}: {finding.what}: {finding.detail}{f'; affects {whose}' if whose else ''}{repaired}"

@@ -1,0 +1,92 @@
+"""`manage.py rebuild_catalog`: a lost catalogue made again from the files beside the bytes."""
+
+import json
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
+
+from ...services.rebuilding import Fault, Rebuild, RebuildRefused, rebuild_catalog
+from ...services.rebuilding_owners import OwnerMismatch
+from ...services.rebuilding_rows import Counts
+from ...storage.base import MIB, StorageError
+
+#: Exit status where something did not come back; 1 is: the rebuild could not be done.
+LOST = 2
+#: Seconds between two lines of progress.
+INTERVAL = 5.0
+#: Faults that the JSON object names; it counts them all.
+NAMED = 1000
+
+
+class Command(BaseCommand):
+    help = (
+        "Rebuild the catalogue from a file storage's tree: buckets, objects, their metadata and owners. Begin with an empty, "
+        "migrated catalogue, and no server running. Run again after an interruption, it goes on. Exit status: 0 all came back; "
+        "1 it could not be done; 2 what did not come back is told."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--verify", action="store_true", help="read all bytes and compare their checksums")
+        parser.add_argument(
+            "--merge", action="store_true", help="add to a catalogue that is not empty what it lacks, and what is newer"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object when done, instead of lines")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._began = time.monotonic()
+        self._next = self._began + INTERVAL
+        self._faults: list[Fault] = []
+        tell = self._keep if options["json"] else self._tell
+        rebuild = Rebuild(options["verify"], options["merge"], tell, self._progress)
+        try:
+            rebuild_catalog(rebuild)
+        except (RebuildRefused, OwnerMismatch) as error:
+            raise CommandError(str(error)) from None
+        except (DatabaseError, InterfaceError, StorageError) as error:
+            raise CommandError(f"The rebuild could not be finished; run it again: {error}") from error
+        if options["json"]:
+            faults = [{"name": fault.name, "reason": fault.reason, "is_loss": fault.is_loss} for fault in self._faults]
+            self.stdout.write(json.dumps({**rebuild.as_dict(), "faults": faults}))
+        else:
+            self._summarise(rebuild)
+        if rebuild.counts.lost:
+            raise SystemExit(LOST)
+
+    def _tell(self, fault: Fault) -> None:
+        self.stdout.write(_visible(f"{fault.name}: {fault.reason}"))
+
+    def _keep(self, fault: Fault) -> None:
+        if len(self._faults) < NAMED:
+            self._faults.append(fault)
+
+    def _progress(self, counts: Counts) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + INTERVAL
+        seconds = now - self._began
+        verified = f", {counts.verified / MIB:,.0f} MiB verified" if counts.verified else ""
+        count = counts.as_dict()["objects"]
+        line = f"{count:,} objects ({count / seconds:,.0f}/s){verified} after {seconds:,.0f} s"
+        self.stderr.write(line, style_func=str)
+
+    def _summarise(self, rebuild: Rebuild) -> None:
+        counts, seconds = rebuild.counts, time.monotonic() - self._began
+        made = ", ".join(f"{counts.as_dict()[name]:,} {name}" for name in ("buckets", "objects", "blobs"))
+        self.stdout.write(f"{made} and {len(rebuild.users):,} users came back in {seconds:,.1f} s")
+        if counts.verified:
+            self.stdout.write(f"{counts.verified / MIB:,.1f} MiB were read and compared")
+        if counts.known or counts.superseded:
+            self.stdout.write(f"{counts.known:,} objects were there already; {counts.superseded:,} descriptions have newer ones")
+        if rebuild.users:
+            names = ", ".join(sorted(rebuild.users.values()))
+            self.stdout.write(_visible(f"Users made again, without passwords, rights and API keys: {names}"))
+            self.stdout.write("Make them new API keys: manage.py create_api_key --user NAME")
+        self.stdout.write(f"{counts.lost:,} things did not come back as they were" if counts.lost else "Nothing was left out")
+
+
+def _visible(text: str) -> str:
+    """Return text with its control characters shown, as keys may hold any, and a terminal would obey them."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

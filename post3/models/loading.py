@@ -1,0 +1,40 @@
+"""Many rows at once, for who makes a catalogue anew: `COPY` on PostgreSQL, one prepared statement on SQLite.
+
+Django's `bulk_create` takes about 0.35 ms for a row of `Object`, most of it in Python; this a tenth. Ids are taken first, so that
+rows which refer to each other need no answers in between.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection, models
+
+from .sql import fetch, timestamp
+
+
+def take_ids(model: type[models.Model], count: int) -> list[int]:
+    """Return that many ids of new rows; on SQLite, which has no sequences to take them from, of this transaction."""
+    table = model._meta.db_table
+    if connection.vendor == "postgresql":
+        sql = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+        return [row[0] for row in fetch(sql, (table, count))]
+    last = max(fetch("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = %s", (table,))[0][0], 0)
+    return list(range(last + 1, last + 1 + count))
+
+
+def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows, in the caller's transaction. Moments are given as `moment` makes them. Raises Django's database errors."""
+    table, names = model._meta.db_table, ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            values = ", ".join(["%s"] * len(columns))
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", rows)
+
+
+def moment(value: Any) -> Any:
+    """Return a moment as `insert_rows` takes it."""
+    return value if connection.vendor == "postgresql" else timestamp(value)

@@ -1,0 +1,72 @@
+"""The users of a catalogue that is rebuilt: who owned something is made again, under the same id.
+
+The id counts, because the canonical id of an owner that S3 shows is made from it. Passwords and API keys are lost.
+"""
+
+from datetime import datetime
+
+from django.contrib.auth import get_user_model
+from django.core.management.color import no_style
+from django.db import connection
+
+
+class OwnerMismatch(Exception):
+    """The catalogue has another user under the id of an owner. Says what to do."""
+
+
+class Owners:
+    """Users by id, made where they are missing.
+
+    `made` takes the names of those made. `trusting`: the catalogue's users are who they say, whatever their name was once.
+    """
+
+    def __init__(self, made: dict[int, str], trusting: bool) -> None:
+        self._made, self._trusting = made, trusting
+        self._model = get_user_model()
+        self._users = self._model._default_manager
+        self._name_field = self._model.USERNAME_FIELD
+        self._known: set[int] = set()
+        #: The name in the newest description, and when that is of, of users that were made.
+        self._newest: dict[int, tuple[datetime, str]] = {}
+
+    def need(self, user_id: int, name: str, moment: datetime) -> None:
+        """See to it that there is a user of that id; a description of that moment calls it `name`. Raises OwnerMismatch."""
+        if user_id in self._newest:
+            self._newest[user_id] = max(self._newest[user_id], (moment, name))
+        elif user_id not in self._known:
+            there = self._users.filter(pk=user_id).values_list(self._name_field, flat=True).first()
+            if there is None:
+                self._make(user_id, name)
+                self._newest[user_id] = (moment, name)
+                return
+            if name and there != name and not self._trusting:
+                raise OwnerMismatch(
+                    f"The owner {name!r} has the id {user_id}, which is {there!r} in this catalogue. Give an empty catalogue, or "
+                    f"--merge to make {there!r} the owner of all that was of {name!r}."
+                )
+            self._known.add(user_id)
+
+    def finish(self) -> None:
+        """Give users that were made the name of their newest description, and new users ids beyond all of these."""
+        for user_id, (_, name) in self._newest.items():
+            if name and name != self._made[user_id]:
+                self._made[user_id] = self._free_name(user_id, name)
+                self._users.filter(pk=user_id).update(**{self._name_field: self._made[user_id]})
+        self._reset_sequence()
+
+    def _make(self, user_id: int, name: str) -> None:
+        name = self._free_name(user_id, name)
+        user = self._model(**{"pk": user_id, self._name_field: name})
+        user.set_unusable_password()
+        user.save(force_insert=True)
+        self._made[user_id] = name
+        self._reset_sequence()
+
+    def _free_name(self, user_id: int, name: str) -> str:
+        taken = self._users.filter(**{self._name_field: name}).exclude(pk=user_id).exists()
+        return f"{name or 'owner'}-{user_id}" if taken or not name else name
+
+    def _reset_sequence(self) -> None:
+        with connection.cursor() as cursor:
+            for statement in connection.ops.sequence_reset_sql(no_style(), [self._model]):
+                cursor.execute(statement)

@@ -1,0 +1,103 @@
+"""Catalogue against bytes, independently of the code under test: SQL, files, and `hashlib`.
+
+Everything that an object or an uploaded part refers to must be there, whole. Bytes that nothing refers to are no fault but
+must be known: a file without a row is what a crash between rename and commit leaves.
+"""
+
+import functools
+import hashlib
+from dataclasses import dataclass, field
+
+from ..helpers import files_of, query
+from ..servers import Server
+
+STORED = 1
+_md5 = functools.partial(hashlib.md5, usedforsecurity=False)
+
+BLOBS = "SELECT id, name, size, md5, block_size, state FROM post3_blob"
+REFERENCES = (
+    "SELECT blob_id FROM post3_object WHERE blob_id IS NOT NULL "
+    "UNION SELECT blob_id FROM post3_objectpart WHERE blob_id IS NOT NULL "
+    "UNION SELECT blob_id FROM post3_uploadpart WHERE blob_id IS NOT NULL"
+)
+#: Each finds rows that must not be: a name for it, and the statement.
+IMPOSSIBLE = {
+    "an object of another size than its blob": (
+        "SELECT o.key FROM post3_object o JOIN post3_blob b ON b.id = o.blob_id WHERE o.size <> b.size"
+    ),
+    "an object of one PUT with another MD5 than its blob": (
+        "SELECT o.key FROM post3_object o JOIN post3_blob b ON b.id = o.blob_id WHERE o.parts_count = 0 AND o.etag <> b.md5"
+    ),
+    "an object with bytes and without a blob": (
+        "SELECT o.key FROM post3_object o WHERE o.blob_id IS NULL AND o.size <> "
+        "(SELECT COALESCE(SUM(p.size), 0) FROM post3_objectpart p WHERE p.object_id = o.id)"
+    ),
+    "a part of another size than its blob": (
+        "SELECT p.object_id FROM post3_objectpart p LEFT JOIN post3_blob b ON b.id = p.blob_id "
+        "WHERE p.size <> COALESCE(b.size, 0)"
+    ),
+    "an uploaded part of another size or MD5 than its blob": (
+        "SELECT p.id FROM post3_uploadpart p JOIN post3_blob b ON b.id = p.blob_id WHERE p.size <> b.size OR p.etag <> b.md5"
+    ),
+    "an upload that is completed and still there": (
+        "SELECT u.key FROM post3_multipartupload u JOIN post3_object o ON o.upload_id = u.upload_id"
+    ),
+    "an upload completed twice": (
+        "SELECT upload_id FROM post3_object WHERE upload_id <> '' GROUP BY upload_id HAVING COUNT(*) > 1"
+    ),
+}
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong, and what is merely left over."""
+
+    faults: list[str] = field(default_factory=list)
+    blobs: int = 0
+    #: Blobs that nothing refers to and the worker will take, files that no row names.
+    collectable: int = 0
+    files: int = 0
+
+
+def check(server: Server) -> Findings:
+    """Compare everything. The server must not be writing meanwhile."""
+    findings = Findings()
+    for title, statement in IMPOSSIBLE.items():
+        findings.faults += [f"{title}: {row[0]}" for row in query(server, statement)]
+    referenced = {row[0] for row in query(server, REFERENCES)}
+    rows = query(server, BLOBS)
+    files = files_of(server)
+    for number, name, size, md5, block_size, state in rows:
+        findings.blobs += 1
+        if number not in referenced:
+            findings.collectable += 1
+        elif state != STORED:
+            findings.faults.append(f"blob {number} is referred to in state {state}")
+        else:
+            _check_bytes(server, findings, number, name, size, md5, block_size)
+    findings.faults += [f"blob {number} is referred to and has no row" for number in referenced - {row[0] for row in rows}]
+    known = {row[1] for row in rows if row[1]} | _descriptions(server, findings, files)
+    findings.files = len(files - known)
+    return findings
+
+
+def _check_bytes(server: Server, findings: Findings, number: int, name: str, size: int, md5: str, block_size: int) -> None:
+    if name:
+        path = server.data_dir / "var" / "objects" / name
+        body = path.read_bytes() if path.exists() else None
+    else:
+        blocks = query(server, 'SELECT "index", data FROM post3_block WHERE blob_id = ? ORDER BY "index"', [number])
+        body = b"".join(bytes(data) for _, data in blocks)
+        if [index for index, _ in blocks] != list(range(-(-size // block_size) if block_size else 0)):
+            findings.faults.append(f"blob {number} of {size} bytes has the blocks {[index for index, _ in blocks]}")
+    if body is None:
+        findings.faults.append(f"blob {number}: there is no file {name}")
+    elif len(body) != size or _md5(body).hexdigest() != md5:
+        findings.faults.append(f"blob {number}: {len(body)} bytes of {size}, MD5 {_md5(body).hexdigest()} instead of {md5}")
+
+
+def _descriptions(server: Server, findings: Findings, files: set[str]) -> set[str]:
+    """Return the descriptions that objects name; each must be there."""
+    names = {f"{row[0]}.json" for row in query(server, "SELECT sidecar FROM post3_object WHERE sidecar <> ''")}
+    findings.faults += [f"there is no description {name}" for name in names - files]
+    return names

@@ -1,0 +1,151 @@
+"""Inputs that are nearly right, by the million: parsers in process, then a running server.
+
+    python -m tests.faults fuzz --inputs 1000000 --http 100000 --seed 7
+
+Parsers may raise S3Error and nothing else. A server may answer no request with 500 or 503, must answer whole requests, must
+answer or close within a limit whatever else it is sent, must log no traceback, and its memory must stay what it was after
+the first tenth. A finding names its input; `--seed 7 --first 123456 --inputs 1` makes that one again (`--http 1`: on the wire).
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.benchmarks.stand import resident
+from tests.servers import Server
+
+from .fuzz_http import Fuzzer, HttpOutcome
+from .stand import CONFIGURATIONS, stand
+
+#: Inputs of parsers that a process does before it reports.
+BATCH = 2000
+#: Memory may be so many times what it was after the first tenth, and so many bytes more.
+GROWTH, SLACK = 1.1, 16 << 20
+#: Seconds until the worker deletes what was released; a copy's source is overwritten all the time.
+GRACE = 60
+SHOWN = 20
+
+Say = Callable[[str], None]
+
+
+def _prepare_process() -> None:
+    """Set Django up in a process of the pool; nothing there uses a database."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "post3_site.settings"
+    import django
+
+    django.setup()
+
+
+def _batch(seed: str, first: int, count: int) -> tuple[Counter[str], list[str], int, int]:
+    """Do a batch; return answers, findings, this process's id and its resident bytes."""
+    from .fuzz_parsers import Outcome, fuzz_parsers
+
+    outcome = Outcome()
+    fuzz_parsers(seed, first, count, outcome)
+    return outcome.answers, outcome.findings, os.getpid(), resident(os.getpid())
+
+
+def run_parsers(seed: str, first: int, count: int, say: Say) -> list[str]:
+    """Feed so many inputs to the parsers, on all cores; return what was found."""
+    began, answers, findings = time.monotonic(), Counter[str](), []
+    memory: dict[int, tuple[int, int]] = {}
+    starts = range(first, first + count, BATCH)
+    with _environment(), ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_prepare_process) as pool:
+        batches = pool.map(_batch, [seed] * len(starts), starts, [min(BATCH, first + count - start) for start in starts])
+        for number, (counted, found, process, size) in enumerate(batches):
+            answers.update(counted)
+            findings += found
+            # Of each process, what it had after a tenth of all, and what it has now.
+            begin = memory.get(process, (size, size))[0] if number > len(starts) // 10 else size
+            memory[process] = (begin, size)
+    findings += [_grown(*sizes) for sizes in memory.values() if _grown(*sizes)]
+    say(f"parsers, seed {seed}: {count:,} inputs in {time.monotonic() - began:.0f} s, {len(findings)} findings")
+    say(f"  answers: {', '.join(f'{name} {number:,}' for name, number in answers.most_common())}")
+    say(f"  memory: {', '.join(f'{begin >> 20} to {end >> 20} MiB' for begin, end in memory.values())}")
+    return findings
+
+
+def run_http(server: Server, fuzzer: Fuzzer, first: int, count: int, say: Say) -> list[str]:
+    """Send so many inputs to a server; return what was found."""
+    began, logged, tenth = time.monotonic(), len(server.log()), max(1, count // 10)
+    fuzzer.run(first, tenth)
+    begin = resident(server.pid)
+    if count > tenth:
+        fuzzer.run(first + tenth, count - tenth)
+    outcome, end, seconds = fuzzer.outcome, resident(server.pid), time.monotonic() - began
+    findings = outcome.findings + _complaints(server.log()[logged:])
+    if grown := _grown(begin, end):
+        findings.append(f"the server: {grown}")
+    say(f"HTTP, seed {fuzzer.seed}: {count:,} inputs in {seconds:.0f} s, {len(findings)} findings")
+    say(f"  answers: {_told(outcome)}; the slowest after {outcome.slowest:.1f} s; memory {begin >> 20} to {end >> 20} MiB")
+    return findings
+
+
+def _told(outcome: HttpOutcome) -> str:
+    return ", ".join(f"{status or 'closed'} {count:,}" for status, count in sorted(outcome.statuses.items()))
+
+
+def _grown(begin: int, end: int) -> str:
+    """Return a finding where memory has grown, else nothing."""
+    return f"memory grew from {begin >> 20} to {end >> 20} MiB" if end > begin * GROWTH + SLACK else ""
+
+
+def _complaints(log: str) -> list[str]:
+    """Return the entries of a server's log that tell of a fault of its own; Django tells a false Host header by a traceback."""
+    entries = re.split(r"\n(?=[0-9]{4}-|\[[0-9]{4}-)", log)
+    faults = [entry for entry in entries if "Traceback" in entry or (" ERROR " in entry and "failed" in entry)]
+    return [f"the server logged: {entry}" for entry in faults if "DisallowedHost" not in entry]
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Give the processes of the pool a data directory of their own and no other setting."""
+    with tempfile.TemporaryDirectory(prefix="post3-fuzz-") as directory:
+        kept = {name: os.environ.pop(name) for name in list(os.environ) if name == "DATABASE_URL" or name.startswith("POST3_")}
+        os.environ["POST3_DATA_DIR"] = str(Path(directory))
+        try:
+            yield
+        finally:
+            del os.environ["POST3_DATA_DIR"]
+            os.environ.update(kept)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults fuzz", description=__doc__.split("\n")[0])
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (1000000)")
+    parser.add_argument("--http", type=int, default=100_000, help="of them, those sent to servers, shared among them (100000)")
+    parser.add_argument(
+        "--configurations", default="sqlite-files,postgresql-blocks", metavar="NAME,…", help=", ".join(CONFIGURATIONS)
+    )
+    parser.add_argument("--runners", default="gunicorn-asgi,gunicorn-wsgi", metavar="NAME,…", help="of tests/servers.py")
+    parser.add_argument("--seed", default=str(random.SystemRandom().getrandbits(24)))
+    parser.add_argument("--first", type=int, default=0, help="number of the first input (0)")
+    given = parser.parse_args(arguments)
+    findings = []
+    if given.inputs > given.http:
+        findings += run_parsers(given.seed, given.first, given.inputs - given.http, _say)
+    places = [(name, runner) for runner in given.runners.split(",") for name in given.configurations.split(",")]
+    for place, (name, runner) in enumerate(places if given.http else []):
+        count = max(1, given.http // len(places))
+        _say(f"=== {name}, {runner}")
+        with stand(name, runner, grace=GRACE) as one:
+            fuzzer = Fuzzer(one.client(), given.seed)
+            findings += run_http(one.server, fuzzer, given.first + place * count, count, _say)
+    for finding in findings[:SHOWN]:
+        _say(finding)
+    _say(f"{len(findings)} findings")
+    return 1 if findings else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stdout, flush=True)

@@ -1,0 +1,235 @@
+"""The running server: requests that are nearly right, bytes that are nearly HTTP. Nothing may be answered 500, or not at all.
+
+Most requests are signed after they were bent, so that they get past authentication; some have their bytes bent on top. Bytes
+that are no request any more may be answered or the connection closed; whole requests must be answered.
+"""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.raw import RawClient, read_response
+
+from .mutations import NUMBERS, Mutator
+from .samples import BODY, KEYS, METHODS, UPLOAD, Sample, make, target_of
+
+#: Seconds until a whole request must be answered, and bytes that are none answered or closed.
+LIMIT = 30.0
+#: Seconds to wait for an answer to what may be incomplete, before the server is told that nothing follows.
+PATIENCE = 0.3
+#: Answers that no request may be given: the server failed. 501 says what is not implemented.
+FAILURES = frozenset(range(500, 600)) - {501}
+THREADS, PREPARE_EVERY = 16, 300
+
+
+@dataclass(slots=True)
+class HttpOutcome:
+    """What came of requests: how often each status was answered (0: closed without an answer), and what must not happen."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Bytes to send. `whole`: they are a request of this method, which must be answered."""
+
+    data: bytes
+    method: str
+    whole: bool
+
+
+class Fuzzer:
+    """Sends inputs of one seed to one server, from several threads."""
+
+    def __init__(self, client: RawClient, seed: str) -> None:
+        self.client, self.seed, self.outcome = client, seed, HttpOutcome()
+        self._lock, self._upload = threading.Lock(), b""
+
+    def run(self, start: int, count: int) -> None:
+        """Send inputs `start` to `start + count`."""
+        self._prepare()
+        threads = [
+            threading.Thread(target=self._work, args=(range(start + one, start + count, THREADS),)) for one in range(THREADS)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if number % PREPARE_EVERY == 0:
+                self._prepare()
+            wire = self.make(number)
+            began = time.monotonic()
+            try:
+                status, problem = exchange(self.client, wire)
+            except Exception as error:
+                status, problem = 0, f"{type(error).__name__}: {error}"
+            seconds = time.monotonic() - began
+            with self._lock:
+                self.outcome.statuses[status] += 1
+                self.outcome.slowest = max(self.outcome.slowest, seconds)
+                if status in FAILURES:
+                    problem = problem or f"answered {status}"
+                if problem:
+                    self.outcome.findings.append(f"input {self.seed}/{number}: {problem}\n    {wire.data[:1500]!r}")
+
+    def _prepare(self) -> None:
+        """Have there be a bucket, some objects and an upload, which the last requests may have deleted."""
+        self.client.send("PUT", "/fuzz")
+        for key in KEYS:
+            self.client.send("PUT", target_of(Sample("PUT", key=key))[0], body=BODY)
+        answer = self.client.send("POST", "/fuzz/m", "uploads=")
+        found = re.search(rb"<UploadId>(.+)</UploadId>", answer.body if answer else b"")
+        if found:
+            self._upload = found[1]
+            self.client.send("PUT", "/fuzz/m", f"partNumber=1&uploadId={found[1].decode()}", body=BODY)
+
+    def make(self, number: int) -> Wire:
+        """Return what input `number` sends. Only the times in signatures, and the upload's id, differ when made again."""
+        mutator = Mutator(f"{self.seed}/{number}")
+        sample = make(mutator)
+        head, body = _signed(self.client, sample, mutator, self._upload)
+        whole = _is_whole(sample, head)
+        if mutator.happens(0.35):
+            return Wire(_bent_wire(head, body, mutator), sample.method, False)
+        return Wire(head + body, sample.method, whole)
+
+
+def _is_whole(sample: Sample, head: bytes) -> bool:
+    """Whether the head says what it should: no value has ended it early, or says another length than the body's."""
+    own = b"content-length transfer-encoding connection upgrade expect".split()
+    names = [line.partition(b":")[0].strip().lower() for line in head.split(b"\r\n")[1:]]
+    given = [name.strip().lower() for name, _ in sample.headers]
+    clean = not any(byte in name + value for name, value in sample.headers for byte in b"\r\n\0")
+    known = sample.method in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH")
+    return clean and known and len(names) < 200 and not any(name in own for name in given) and all(map(_is_token, given))
+
+
+def _is_token(name: bytes) -> bool:
+    return bool(re.fullmatch(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name))
+
+
+def _signed(client: RawClient, sample: Sample, mutator: Mutator, upload: bytes) -> tuple[bytes, bytes]:
+    """Return head and framed body of a sample, signed in one of the ways there are, or falsely, or not at all."""
+    path, query = target_of(sample)
+    query = query.replace(target_of(Sample("", query=((b"", UPLOAD),)))[1][1:], upload.decode())
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sample.headers]
+    plain: list[tuple[str, str]] = []
+    body, payload_hash, pieces = (
+        sample.body,
+        None,
+        [sample.body[:500], sample.body[500:]] if len(sample.body) > 500 else [sample.body],
+    )
+    trailers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sample.trailers]
+    if sample.framing in ("signed", "unsigned"):
+        headers += [("content-encoding", "aws-chunked"), ("x-amz-decoded-content-length", str(len(body)))]
+        headers += [("x-amz-trailer", ",".join(name for name, _ in trailers))] if trailers else []
+        payload_hash = f"STREAMING-{'AWS4-HMAC-SHA256' if sample.framing == 'signed' else 'UNSIGNED'}-PAYLOAD"
+        payload_hash += "-TRAILER" if trailers or sample.framing == "unsigned" else ""
+    elif sample.framing == "chunked" or mutator.happens(0.2):
+        payload_hash = "UNSIGNED-PAYLOAD"
+    if sample.framing == "chunked":
+        plain = [("Transfer-Encoding", "chunked")]
+        body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece) + b"0\r\n\r\n"
+    elif sample.framing == "unsigned":
+        body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece) + b"0\r\n"
+        body += "".join(f"{name}:{value}\r\n" for name, value in trailers).encode() + b"\r\n"
+    request = client.sign(sample.method, path, query, headers, body, payload_hash=payload_hash)
+    if sample.framing == "signed":
+        lines = "".join(f"{name}:{value}\n" for name, value in trailers).encode()
+        body = request.chunked_body([piece for piece in pieces if piece], lines if trailers else None)
+    if sample.framing in ("signed", "unsigned") and mutator.happens(0.4):
+        body = mutator.bend(body)
+    if sample.framing != "chunked":
+        plain = [("Content-Length", str(len(body)))]
+    kind = mutator.random.random()
+    if kind < 0.1:
+        target = f"{path}?{client.presign(sample.method, path, query, headers)}"
+        lines = [f"{sample.method} {target} HTTP/1.1", f"Host: {client.host}:{client.port}", *map(": ".join, headers + plain)]
+        return "\r\n".join([*lines, "", ""]).encode(), body
+    if kind < 0.2:
+        index = mutator.random.randrange(len(request.headers))
+        name, value = request.headers[index]
+        bent = mutator.bend(value.encode()).translate(None, b"\r\n\0").decode("latin-1")
+        request.headers[index] = (name, bent)
+    request.headers += plain
+    return request.head(), body
+
+
+def _bent_wire(head: bytes, body: bytes, mutator: Mutator) -> bytes:
+    """Return bytes that are a request no more, or another."""
+    lines = head[:-4].split(b"\r\n")
+    kind = mutator.random.randrange(10)
+    if kind == 0:
+        return (head + body)[: mutator.random.randint(0, len(head + body) - 1)]
+    if kind == 1:
+        return mutator.bend(head) + body
+    if kind == 2:
+        return head + mutator.bend(body)
+    if kind == 3:  # a header twice
+        lines.insert(mutator.random.randint(1, len(lines)), mutator.one_of(lines[1:]))
+    elif kind == 4:
+        lines = [line for line in lines if not line.lower().startswith(b"content-length")]
+        lines.append(b"Content-Length: " + mutator.one_of((*NUMBERS, b"", b"5, 5", b"%d" % (len(body) + 1), mutator.spice())))
+    elif kind == 5:
+        lines.append(
+            b"Transfer-Encoding: " + mutator.one_of((b"chunked", b"gzip, chunked", b"chunked, chunked", b"x", mutator.spice()))
+        )
+        body = b"%s\r\n%s\r\n0\r\n\r\n" % (mutator.one_of((b"%x" % len(body), mutator.spice(), *NUMBERS)), body)
+    elif kind == 6:
+        first = lines[0].split(b" ")
+        first[mutator.random.randrange(len(first))] = mutator.one_of(
+            (mutator.spice(), mutator.one_of(METHODS).encode(), b"HTTP/1.0", b"*")
+        )
+        lines[0] = b" ".join(first)
+    elif kind == 7:
+        lines.insert(
+            1,
+            mutator.one_of(
+                (b"Expect: 100-continue", b"Connection: close", b"Upgrade: websocket\r\nConnection: upgrade", b"Host: x")
+            ),
+        )
+    elif kind == 8:  # two at once
+        return head + body + head + body
+    else:
+        lines.insert(mutator.random.randint(0, len(lines)), mutator.spice())
+    return b"\r\n".join([*lines, b"", b""]) + body
+
+
+def exchange(client: RawClient, wire: Wire) -> tuple[int, str]:
+    """Send; return the answer's status, 0 for none, and what is wrong with it, if anything."""
+    with socket.create_connection((client.host, client.port), timeout=LIMIT) as connection:
+        with contextlib.suppress(ConnectionError):  # refused before its end: the answer tells
+            connection.sendall(wire.data)
+        try:
+            if wire.whole:
+                return read_response(connection, wire.method).status, ""
+            return _status_of_any(connection), ""
+        except TimeoutError:
+            return 0, f"neither answered nor closed within {LIMIT:g} s"
+        except ConnectionError as error:
+            return 0, f"a whole request was not answered: {error}" if wire.whole else ""
+
+
+def _status_of_any(connection: socket.socket) -> int:
+    """Read whatever comes until the server closes, once it was told that nothing follows; return the first final status."""
+    received = b""
+    connection.settimeout(PATIENCE)
+    with contextlib.suppress(TimeoutError):
+        received = connection.recv(65536)
+    connection.settimeout(LIMIT)
+    with contextlib.suppress(OSError):  # closed already
+        connection.shutdown(socket.SHUT_WR)
+    while data := connection.recv(65536):
+        received = (received + data)[:65536]
+    statuses = [int(found) for found in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", received)]
+    return max((status for status in statuses if status >= 200), default=0)

@@ -1,0 +1,248 @@
+"""A mixed load for a long time: no error, no growth.
+
+    python -m tests.faults soak --minutes 30 --configurations postgresql-blocks
+
+32 connections put, overwrite, copy, read whole and in ranges, list, upload in parts and delete, each among keys of its own, so
+that every answer is known beforehand; the worker collects what they let go of after a few seconds. Memory of the server's
+processes, connections of the database and its size are looked at all the time. At the end memory must be within a tenth
+of what it was after a sixth of the time (five minutes of thirty), and the store must not have grown beyond what churn explains.
+"""
+
+import argparse
+import hashlib
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.stand import resident
+from tests.helpers import query
+from tests.raw import RawResponse
+
+from .client import Client, NotSent, Unanswered, parts_document, upload_id_of
+from .stand import Stand, stand
+
+CONNECTIONS, KEYS = 32, 20
+BUCKET = "soak"
+KIB, MIB = 1 << 10, 1 << 20
+SIZES = (100, 4 * KIB, 4 * KIB, 64 * KIB, 300 * KIB, 1200 * KIB)
+PART = 96 * KIB
+#: Seconds until the worker deletes what was let go of.
+GRACE = 5
+#: Resident memory at the end, of that after the first part of the run; and bytes that are no growth whatever they were.
+GROWTH, SLACK = 1.10, 8 * MIB
+#: Size of the store at the end, of the largest seen in the first part of the run.
+STORE_GROWTH = 1.5
+SHOWN = 10
+
+
+class Wrong(Exception):
+    """An answer is not what it must be."""
+
+
+class Worker:
+    """One connection and its keys, on a thread of its own. `counts`: what was done, by kind; `errors`: what went wrong."""
+
+    def __init__(self, number: int, client: Client, seed: str, ended: threading.Event) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"soak-{number}", daemon=True)
+        self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+        self._client, self._ended, self._random = client, ended, random.Random(f"{seed}/{number}")
+        self._prefix = f"c{number:02}/"
+        self._source = self._random.randbytes(max(SIZES) + 4096)
+        #: Key -> its body.
+        self._there: dict[str, bytes] = {}
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        kinds = {self._put: 6, self._get: 8, self._get_range: 4, self._head: 3, self._list: 2, self._delete: 3}
+        kinds |= {self._copy: 2, self._multipart: 1}
+        chosen = [kind for kind, weight in kinds.items() for _ in range(weight)]
+        while not self._ended.is_set():
+            kind = self._random.choice(chosen)
+            name = kind.__name__.strip("_")
+            try:
+                kind(f"{self._prefix}{self._random.randrange(KEYS):02}")
+                self.counts[name] += 1
+            except (Wrong, NotSent, Unanswered, ValueError, KeyError) as error:
+                self.errors.append(f"{name}: {type(error).__name__}: {error}"[:500])
+                if len(self.errors) > SHOWN:
+                    return
+        self._client.close()
+
+    def _ask(self, method: str, key: str, expected: int, *arguments: object) -> RawResponse:
+        answer = self._client.call(method, key, *arguments)  # type: ignore[arg-type]
+        if answer.status != expected:
+            raise Wrong(f"{method} {key} was answered {answer.status} {answer.body[:300]!r}")
+        return answer
+
+    def _body(self) -> bytes:
+        """Return bytes that were never sent before: a piece of chance, with a number of its own in front."""
+        size = self._random.randint(16, self._random.choice(SIZES))
+        start = self._random.randrange(4096)
+        return self._random.randbytes(16) + self._source[start : start + size - 16]
+
+    def _put(self, key: str) -> None:
+        body = self._body()
+        self._ask("PUT", key, 200, None, body)
+        self._there[key] = body
+
+    def _get(self, key: str) -> None:
+        body = self._there.get(key)
+        answer = self._ask("GET", key, 404 if body is None else 200)
+        if body is not None and answer.body != body:
+            raise Wrong(f"GET {key} gave {len(answer.body)} other bytes than the {len(body)} that were put")
+
+    def _get_range(self, key: str) -> None:
+        body = self._there.get(key)
+        if body is None:
+            return
+        first = self._random.randrange(len(body))
+        last = self._random.randrange(first, len(body))
+        answer = self._ask("GET", key, 206, None, b"", {"range": f"bytes={first}-{last}"})
+        if answer.body != body[first : last + 1]:
+            raise Wrong(f"GET {key} of bytes {first} to {last} gave others")
+
+    def _head(self, key: str) -> None:
+        body = self._there.get(key)
+        answer = self._ask("HEAD", key, 404 if body is None else 200)
+        if body is not None and answer.headers["content-length"] != str(len(body)):
+            raise Wrong(f"HEAD {key} tells of {answer.headers['content-length']} bytes, {len(body)} were put")
+
+    def _list(self, _: str) -> None:
+        found = {key: size for key, (_, size) in self._client.names("objects", self._prefix)}
+        if found != {key: len(body) for key, body in self._there.items()}:
+            raise Wrong(f"the listing of {self._prefix} is not what was put")
+
+    def _delete(self, key: str) -> None:
+        self._ask("DELETE", key, 204)
+        self._there.pop(key, None)
+
+    def _copy(self, key: str) -> None:
+        if not self._there:
+            return
+        source = self._random.choice(list(self._there))
+        if source != key:
+            self._ask("PUT", key, 200, None, b"", {"x-amz-copy-source": f"/{BUCKET}/{source}"})
+            self._there[key] = self._there[source]
+
+    def _multipart(self, key: str) -> None:
+        upload = upload_id_of(self._ask("POST", key, 200, {"uploads": ""}))
+        bodies = [self._random.randbytes(PART) for _ in range(2)]
+        for number, body in enumerate(bodies, 1):
+            self._ask("PUT", key, 200, {"partNumber": str(number), "uploadId": upload}, body)
+        if self._random.random() < 0.3:
+            self._ask("DELETE", key, 204, {"uploadId": upload})
+            return
+        etags = [hashlib.md5(body, usedforsecurity=False).hexdigest() for body in bodies]
+        self._ask("POST", key, 200, {"uploadId": upload}, parts_document(etags))
+        self._there[key] = b"".join(bodies)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The server and its database at one moment; sizes in bytes. `seconds` since the beginning."""
+
+    seconds: float
+    memory: int
+    connections: int
+    store: int
+
+    def __str__(self) -> str:
+        return f"memory {self.memory / MIB:,.0f} MiB, {self.connections} database connections, store {self.store / MIB:,.0f} MiB"
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run did and what is wrong."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+
+
+def look(one: Stand, began: float) -> Look:
+    """Measure now."""
+    server, connections, size = one.server, 0, 0
+    if one.cluster is not None:
+        backends = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+        connections = query(server, f"{backends} AND pid <> pg_backend_pid()")[0][0]
+        size = query(server, "SELECT pg_database_size(current_database())")[0][0]
+    var = server.data_dir / "var"
+    size += sum(_size(path) for path in var.rglob("*")) if var.exists() else 0
+    return Look(time.monotonic() - began, resident(server.pid), connections, size)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # collected meanwhile
+        return 0
+
+
+def run(one: Stand, seconds: float, seed: str, say: Callable[[str], None], pause: float = 60.0) -> Result:
+    """Load a running stand for so many seconds, looking at it every `pause` seconds; return what came of it."""
+    result, ended, began = Result(), threading.Event(), time.monotonic()
+    if Client(one.server, BUCKET).call("PUT").status != 200:
+        raise Wrong("the bucket cannot be made")
+    workers = [Worker(number, Client(one.server, BUCKET), seed, ended) for number in range(CONNECTIONS)]
+    for worker in workers:
+        worker.start()
+    try:
+        while time.monotonic() < began + seconds and not any(worker.errors for worker in workers):
+            time.sleep(max(0.0, min(pause, began + seconds - time.monotonic())))
+            seen = look(one, began)
+            result.looks.append(seen)
+            done = sum(worker.counts.total() for worker in workers)
+            errors = sum(len(worker.errors) for worker in workers)
+            say(f"{seen.seconds / 60:5.1f} min: {done:,} operations, {errors} errors, {seen}")
+    finally:
+        ended.set()
+        for worker in workers:
+            worker.join()
+    for worker in workers:
+        result.counts.update(worker.counts)
+        result.problems += worker.errors
+    return result
+
+
+def judge(looks: Sequence[Look], seconds: float) -> list[str]:
+    """Return what has grown between a sixth of the time and its end."""
+    early = [seen for seen in looks if seen.seconds <= seconds / 6] or list(looks[:1])
+    first, last = early[-1], looks[-1]
+    problems = []
+    if last.memory > first.memory * GROWTH + SLACK:
+        problems.append(f"memory grew from {first.memory / MIB:.0f} to {last.memory / MIB:.0f} MiB")
+    if last.connections > max(seen.connections for seen in early):
+        problems.append(f"database connections grew from {first.connections} to {last.connections}")
+    if last.store > max(seen.store for seen in early) * STORE_GROWTH:
+        problems.append(f"the store grew from {first.store / MIB:.0f} to {last.store / MIB:.0f} MiB")
+    return problems
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults soak", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=30.0, help="of each configuration (30)")
+    parser.add_argument("--configurations", default="postgresql-blocks,sqlite-files", metavar="NAME,…")
+    parser.add_argument("--runner", default="gunicorn-asgi", help="of tests/servers.py")
+    parser.add_argument("--seed", default=str(random.SystemRandom().getrandbits(24)))
+    given = parser.parse_args(arguments)
+    failed = 0
+    for name in given.configurations.split(","):
+        print(f"{name}, seed {given.seed}, {CONNECTIONS} connections", flush=True)
+        with stand(name, given.runner, grace=GRACE) as one:
+            result = run(one, given.minutes * 60, given.seed, lambda line: print(line, flush=True))
+            problems = result.problems + judge(result.looks, given.minutes * 60)
+            print("  " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.counts.items())))
+            print("\n".join(problems[:SHOWN]) or "  no error, no growth", file=sys.stdout, flush=True)
+            failed += bool(problems)
+    return 1 if failed else 0

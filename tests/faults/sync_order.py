@@ -1,0 +1,159 @@
+"""What a power cut could take: the order of writes, syncs, renames and answers in a server's system calls, by strace.
+
+What was written is safe once it is synced; a name is safe once its directory is. So with a trace of one client's requests:
+a file has no name before its data is synced; when the catalogue is written, every file and name before is synced; bytes are
+deleted only after the catalogue's commit is synced; and when an answer is written to the socket, nothing is left to sync.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TRACED = (
+    "write,writev,pwrite64,pwritev,copy_file_range,sendto,sendmsg,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,"
+    "unlink,unlinkat,fsync,fdatasync"
+)
+#: Seconds that strace may take to attach to every thread, and to write its last line.
+PATIENCE = 30
+
+CALL = re.compile(r"\d+ +(?:<\.\.\. )?(\w+)(\(| resumed>)(.*)")
+DESCRIPTOR = re.compile(r"(?:\d+|AT_FDCWD)<([^>]*)>")
+STEP = re.compile(r'(?:\d+|AT_FDCWD)<([^>]*)>, "([^"]*)"')
+
+
+@dataclass
+class Order:
+    """The state of a trace so far. `root`: the directory of catalogue and files; nothing outside of it counts."""
+
+    root: str
+    faults: list[str] = field(default_factory=list)
+    #: How often each kind of event came, so that a test knows that there was something to see.
+    seen: Counter[str] = field(default_factory=Counter)
+    #: Files with data, and directories with names, that a power cut could take.
+    files: set[str] = field(default_factory=set)
+    directories: set[str] = field(default_factory=set)
+    #: Directories of which names went without a sync, since the last answer.
+    removed: set[str] = field(default_factory=set)
+    #: Whether a commit was synced since the last answer.
+    committed: bool = False
+    _syncing: dict[str, str] = field(default_factory=dict)
+
+    def read(self, lines: Iterable[str]) -> "Order":
+        for line in lines:
+            if match := CALL.match(line):
+                self._call(line.split(" ", 1)[0], match[1], match[2] != "(", match[3])
+        return self
+
+    def _call(self, thread: str, name: str, resumed: bool, rest: str) -> None:
+        """Take in one line. A sync counts at its end, everything else at its beginning."""
+        if name in ("fsync", "fdatasync"):
+            path = self._syncing.pop(thread, "") if resumed else _path(rest)
+            if "<unfinished" in rest:
+                self._syncing[thread] = path
+            elif rest.rstrip().endswith("= 0"):
+                self._synced(path)
+            return
+        if resumed or "= -1 " in rest:
+            return
+        if name in ("write", "writev", "sendto", "sendmsg") and "<TCP" in rest.split(",")[0]:
+            if "HTTP/1.1 " in rest and (status := rest.partition("HTTP/1.1 ")[2][:3]) != "100":
+                self._answered(status)
+        elif name in ("write", "writev", "pwrite64", "pwritev"):
+            self._written(_path(rest))
+        elif name == "copy_file_range":
+            self._written(DESCRIPTOR.findall(rest)[-1])
+        else:
+            steps = [f"{directory}/{entry}" for directory, entry in STEP.findall(rest)] or re.findall(r'"([^"]*)"', rest)
+            steps = [step for step in steps if self._counts(step)]
+            if steps:
+                self._named(name, steps)
+
+    def _named(self, call: str, paths: list[str]) -> None:
+        if call.startswith(("unlink", "rename")) and "/.tmp/" not in paths[0]:
+            self.seen["removed"] += 1
+            self.removed.add(os.path.dirname(paths[0]))
+            if not self.committed:
+                self.faults.append(f"{paths[0]} is removed before the catalogue's commit is synced")
+        if call.startswith("unlink"):
+            self.files.discard(paths[0])
+            return
+        if call.startswith(("rename", "link")):
+            self.seen["named"] += 1
+            if paths[0] in self.files:
+                self.faults.append(f"{paths[0]} gets its name before its data is synced")
+        self.directories.add(os.path.dirname(paths[-1]))
+
+    def _written(self, path: str) -> None:
+        if not self._counts(path):
+            return
+        if path.endswith("-wal"):
+            self.seen["catalogue written"] += 1
+            left = {file for file in self.files if "catalogue.sqlite3" not in file} | self.directories
+            self.faults += [f"the catalogue is written before {one} is synced" for one in sorted(left)]
+        self.files.add(path)
+
+    def _synced(self, path: str) -> None:
+        self.seen["synced"] += 1
+        self.committed |= path.endswith("-wal") and path in self.files
+        for left in (self.files, self.directories, self.removed):
+            left.discard(path)
+
+    def _answered(self, status: str) -> None:
+        self.seen[f"answered {status}"] += 1
+        left = self.files | self.directories
+        if status == "204":  # an overwritten description may come back, because its successor is there; a deleted one may not
+            left |= self.removed
+        self.faults += [f"{status} is answered before {one} is synced" for one in sorted(left)]
+        self.committed = False
+        self.removed.clear()
+
+    def _counts(self, path: str) -> bool:
+        return path.startswith(f"{self.root}/") and not path.endswith("-shm")
+
+
+def _path(rest: str) -> str:
+    match = DESCRIPTOR.match(rest)
+    return match[1] if match else ""
+
+
+@contextlib.contextmanager
+def traced(pid: int, output: Path) -> Iterator[None]:
+    """Trace a process with all its threads into a file; the trace is whole afterwards."""
+    command = [_strace(), "-f", "-yy", "-s", "64", "-e", f"trace={TRACED}", "-o", str(output), "-p", str(pid)]
+    # Where others trace too, or may not at all, attaching fails, and the test with it.
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not _is_traced(pid, process.pid):
+                assert process.poll() is None, f"strace failed: {process.stderr and process.stderr.read()}"
+                assert time.monotonic() < deadline, "strace does not attach"
+                time.sleep(0.05)
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE)
+
+
+def _is_traced(pid: int, tracer: int) -> bool:
+    """Return whether every thread of a process is traced."""
+    states = [(task / "status").read_text() for task in Path("/proc", str(pid), "task").iterdir()]
+    return all(f"TracerPid:\t{tracer}\n" in state for state in states)
+
+
+def _strace() -> str:
+    """Return strace's path; install it where it is missing. Raises where it cannot be."""
+    if not shutil.which("strace"):
+        prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "strace"]):
+            subprocess.run([*prefix, "apt-get", *arguments], stdin=subprocess.DEVNULL, check=True, capture_output=True)
+    path = shutil.which("strace")
+    assert path, "there is no strace, and apt-get did not bring it"
+    return path

@@ -1,0 +1,249 @@
+"""The database goes and comes back: clear answers meanwhile, full recovery without a restart, nothing acknowledged lost."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, HTTPClientError
+
+from tests.cluster import Cluster, create_database, own_cluster
+from tests.helpers import read, refusal
+from tests.raw import RawClient, read_response
+from tests.servers import ROOT, Server, free_port
+
+MIB = 1 << 20
+BUCKET = "outage"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with own_cluster(port=free_port()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, make_server: Callable[..., Server]) -> Iterator[Server]:
+    url = f"{create_database(cluster.url)}?connect_timeout=2"
+    server = make_server(
+        "own-cluster", runner="gunicorn-asgi", environment={"DATABASE_URL": url, "POST3_GARBAGE_GRACE_SECONDS": "0"}
+    )
+    server.client().create_bucket(Bucket=BUCKET)
+    server.client().put_object(Bucket=BUCKET, Key="small", Body=b"small")
+    server.client().put_object(Bucket=BUCKET, Key="large", Body=large())
+    yield server
+    server.stop()
+
+
+def large() -> bytes:
+    return b"".join(number.to_bytes(4, "big") * (MIB // 4) for number in range(24))
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def all_kinds(s3: Any) -> list[Callable[[], Any]]:
+    return [
+        partial(s3.get_object, Bucket=BUCKET, Key="small"),
+        partial(s3.get_object, Bucket=BUCKET, Key="large", Range="bytes=5000000-5000009"),
+        partial(s3.head_object, Bucket=BUCKET, Key="small"),
+        partial(s3.put_object, Bucket=BUCKET, Key="new", Body=b"new"),
+        partial(s3.put_object, Bucket=BUCKET, Key="new", Body=b"new" * MIB),
+        partial(s3.list_objects_v2, Bucket=BUCKET),
+        partial(s3.delete_object, Bucket=BUCKET, Key="new"),
+        partial(s3.create_multipart_upload, Bucket=BUCKET, Key="new"),
+        partial(s3.list_buckets),
+    ]
+
+
+def test_without_database_every_request_is_refused_and_with_it_every_one_served(cluster: Cluster, served: Server) -> None:
+    s3 = served.client()
+    logged = len(served.log())
+    cluster.stop()
+    try:
+        for call in all_kinds(s3) * 2:
+            began = time.monotonic()
+            with pytest.raises(ClientError) as caught:
+                call()
+            metadata = caught.value.response["ResponseMetadata"]
+            assert metadata["HTTPStatusCode"] == 503 and metadata["HTTPHeaders"]["retry-after"] == "2"
+            assert caught.value.response["Error"]["Code"] in ("ServiceUnavailable", "503")  # the latter: HEAD has no document
+            assert time.monotonic() - began < 5
+        assert status_of(f"{served.url}/_/health/ready") == 503
+        assert status_of(f"{served.url}/_/health/live") == 200
+    finally:
+        cluster.start()
+    deadline = time.monotonic() + 20
+    while status_of(f"{served.url}/_/health/ready") != 200 or refused(s3):
+        assert time.monotonic() < deadline, "it does not recover"
+        time.sleep(0.2)
+    time.sleep(1)  # the other process may refuse for so long after its last try
+    with ThreadPoolExecutor(16) as threads:  # on every thread, each call once
+        answers = [threads.submit(call) for call in all_kinds(s3) * 8]
+        assert all(answer.result() for answer in answers)
+    log = served.log()[logged:]
+    assert "Traceback" not in log
+    assert 1 <= log.count("ERROR") <= 20, log
+
+
+def refused(s3: Any) -> bool:
+    try:
+        s3.head_bucket(Bucket=BUCKET)
+    except ClientError:
+        return True
+    return False
+
+
+def test_database_restarted_while_nobody_asks_is_not_noticed(cluster: Cluster, served: Server) -> None:
+    s3 = served.client()
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda _: read(s3, BUCKET, "small"), range(64)))  # all threads have connections
+        cluster.stop()
+        cluster.start()
+        assert list(threads.map(lambda _: read(s3, BUCKET, "small"), range(64))) == [b"small"] * 64
+    s3.put_object(Bucket=BUCKET, Key="after", Body=b"after")
+    s3.put_object(Bucket=BUCKET, Key="after", Body=large())
+    assert read(s3, BUCKET, "after") == large()
+
+
+def test_transfers_under_way_go_on_or_break_off(cluster: Cluster, served: Server) -> None:
+    raw = RawClient(served.host, served.port, served.access_key, served.secret_key)
+    body = large()[: 6 * MIB]
+    put = raw.sign(
+        "PUT", f"/{BUCKET}/cut", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(len(body)))]
+    )
+    get = raw.sign("GET", f"/{BUCKET}/large")
+    with connect(served) as upload, connect(served) as patient, connect(served) as unlucky:
+        upload.sendall(put.head() + body[: 3 * MIB])
+        for download in (patient, unlucky):
+            download.sendall(get.head())
+            download.recv(1, socket.MSG_PEEK)
+        time.sleep(1)  # blocks are written, and the thread is parked
+        cluster.stop()
+        with pytest.raises(ConnectionError):
+            read_response(unlucky)
+        cluster.start()
+        upload.sendall(body[3 * MIB :])
+        answer = read_response(upload, "PUT")
+        assert answer.status in (200, 503)
+        with suppress(ConnectionError):  # it goes on with the next block, unless it asked for that meanwhile
+            assert read_response(patient).body == large()
+    if answer.status == 200:
+        assert read(served.client(), BUCKET, "cut") == body
+    else:
+        assert refusal(served.client().get_object, Bucket=BUCKET, Key="cut").code == "NoSuchKey"
+
+
+def connect(served: Server) -> socket.socket:
+    """A connection that takes little at once, so that the server waits for its reader."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    connection.settimeout(30)
+    connection.connect((served.host, served.port))
+    return connection
+
+
+def test_crash_under_load_loses_nothing_acknowledged(cluster: Cluster, served: Server) -> None:
+    stopped, acknowledged, failed = threading.Event(), {}, []
+
+    def write(number: int) -> None:
+        # botocore's own retries: five attempts, for answers of 503 and broken connections.
+        s3, count = served.client(retries={}), 0
+        while not stopped.is_set():
+            key, body = f"load/{number}/{count}", bytes([count % 251]) * (1000 if count % 5 else 3 * MIB)
+            count += 1
+            try:
+                s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+                acknowledged[key] = body
+            except (ClientError, HTTPClientError) as error:
+                failed.append(error)
+
+    with ThreadPoolExecutor(6) as threads:
+        writers = [threads.submit(write, number) for number in range(6)]
+        time.sleep(1.5)
+        cluster.stop()
+        cluster.start()
+        before = len(acknowledged)
+        deadline = time.monotonic() + 30
+        while len(acknowledged) < before + 30 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        stopped.set()
+        for writer in writers:
+            writer.result()
+    assert len(acknowledged) >= before + 30
+    assert all(isinstance(error, ClientError) and error.response["Error"]["Code"] == "ServiceUnavailable" for error in failed)
+    s3 = served.client()
+    wrong = [key for key, body in acknowledged.items() if read(s3, BUCKET, key) != body]
+    assert not wrong
+
+
+def test_host_that_swallows_packets_holds_no_thread_for_long(cluster: Cluster, served: Server) -> None:
+    s3 = served.client()
+    assert read(s3, BUCKET, "small") == b"small"
+    host, _, port = cluster.url.rpartition("@")[2].partition("/")[0].partition(":")
+    cluster.stop()
+    with socket.create_server((host, int(port)), backlog=100), ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(timed, partial(refusal, s3.get_object, Bucket=BUCKET, Key="small")) for _ in range(40)]
+        alive = [timed(lambda: status_of(f"{served.url}/_/health/live")) for _ in range(5)]
+        outcomes = [call.result() for call in calls]
+    cluster.start()
+    assert {outcome.status for outcome, _ in outcomes} == {503}
+    assert max(seconds for _, seconds in outcomes) < 8
+    assert sorted(seconds for _, seconds in outcomes)[10] < 1  # most need not wait
+    assert {status for status, _ in alive} == {200}
+    deadline = time.monotonic() + 20
+    while refused(s3):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.monotonic()
+    return call(), time.monotonic() - began
+
+
+def test_worker_waits_for_the_database_and_goes_on(cluster: Cluster, served: Server) -> None:
+    s3 = served.client()
+    log = served.data_dir / "worker.log"
+    command = [sys.executable, "manage.py", "run_worker", "--interval", "0.2"]
+    with open(log, "wb") as file:
+        worker = subprocess.Popen(command, cwd=ROOT, env=served.environment, stdout=file, stderr=file)
+    try:
+        s3.put_object(Bucket=BUCKET, Key="garbage", Body=b"garbage" * MIB)
+        cluster.stop()
+        deadline = time.monotonic() + 30
+        while b"next try" not in log.read_bytes():
+            assert time.monotonic() < deadline and worker.poll() is None, log.read_text()
+            time.sleep(0.1)
+        cluster.start()
+        while refused(s3):
+            time.sleep(0.1)
+        s3.delete_object(Bucket=BUCKET, Key="garbage")
+        while garbage_of(served):
+            assert time.monotonic() < deadline + 30 and worker.poll() is None, log.read_text()
+            time.sleep(0.3)
+    finally:
+        worker.terminate()
+        assert worker.wait(30) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def garbage_of(served: Server) -> int:
+    import psycopg
+
+    with psycopg.connect(served.environment["DATABASE_URL"]) as connection:
+        return connection.execute("SELECT count(*) FROM post3_blob WHERE released_at IS NOT NULL").fetchone()[0]

@@ -1,0 +1,141 @@
+"""A full disk: a clear answer, nothing half-written, reads go on, and writes do again once there is room."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.cluster import create_database, drop_database, own_cluster
+from tests.helpers import read, refusal, status_of
+from tests.servers import Server
+
+from .disks import reserve, small_disk
+
+MIB = 1 << 20
+BUCKET = "full"
+
+
+@pytest.fixture(params=["sqlite-files", "postgresql-blocks"])
+def cramped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """A server that has about 20 MiB for its bytes, and a file there that takes eight of them."""
+    disk = tmp_path / "disk"
+    if request.param == "sqlite-files":
+        with small_disk(disk, 24):
+            yield from serve(Server(tmp_path, {"POST3_DATA_DIR": str(disk / "var")}), disk)
+        return
+    with own_cluster() as cluster:
+        disk = cluster.directory / "disk"
+        with small_disk(disk, 36, cluster.owner):
+            with psycopg.connect(cluster.url, autocommit=True) as connection:
+                space = disk / "space"
+                space.mkdir(mode=0o700)
+                shutil.chown(space, cluster.owner)
+                # Tables there, the write-ahead log elsewhere: without room for the log PostgreSQL stops altogether.
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+                connection.execute("ALTER SYSTEM SET default_tablespace = small")
+                connection.execute("SELECT pg_reload_conf()")
+            url = create_database(cluster.url)
+            yield from serve(Server(tmp_path, {"DATABASE_URL": url}), disk)
+            drop_database(cluster.url, url)
+
+
+def serve(server: Server, disk: Path) -> Iterator[tuple[Server, Path]]:
+    server.start()
+    try:
+        reserve(disk, 8)
+        server.client().create_bucket(Bucket=BUCKET)
+        yield server, disk
+    finally:
+        server.stop()
+
+
+def test_full_disk_refuses_writes_serves_reads_and_recovers(cramped: tuple[Server, Path]) -> None:
+    server, disk = cramped
+    s3 = server.client()
+    kept = os.urandom(MIB)
+    s3.put_object(Bucket=BUCKET, Key="kept", Body=kept)
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="parts")["UploadId"]
+    part = {"Bucket": BUCKET, "Key": "parts", "UploadId": upload}
+    etag = s3.upload_part(**part, PartNumber=1, Body=kept)["ETag"]
+
+    vacuum(server)  # the first one makes files, for which a full disk has no room
+    written = fill(s3)
+    assert written, "it was full before anything was written"
+    refuse_too_much(s3, part)
+    # Reads of all kinds, while there is no room.
+    assert read(s3, BUCKET, "kept") == kept
+    for key, body in written.items():
+        assert read(s3, BUCKET, key) == body
+    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]} == {"kept", *written}
+    assert [entry["PartNumber"] for entry in s3.list_parts(**part)["Parts"]] == [1]
+    assert left_over(server, disk, len(written) + 2) == []
+
+    (disk / "ballast").unlink()
+    refuse_too_much(s3, part)  # now it is full in the middle of it
+    assert left_over(server, disk, len(written) + 2) == []
+    vacuum(server)
+    s3.put_object(Bucket=BUCKET, Key="after", Body=kept * 2)
+    assert read(s3, BUCKET, "after") == kept * 2
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    s3.complete_multipart_upload(**part, MultipartUpload=parts)
+    assert read(s3, BUCKET, "parts") == kept
+    assert status_of(s3.delete_object(Bucket=BUCKET, Key="kept")) == 204
+    assert "Traceback" not in server.log()
+
+
+def vacuum(server: Server) -> None:
+    """Do what autovacuum does within a minute: deleted blocks' room is used again."""
+    if url := server.environment.get("DATABASE_URL"):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("VACUUM post3_block")
+
+
+def refuse_too_much(s3: Any, part: dict[str, str]) -> None:
+    too_much = b"x" * (40 * MIB)
+    for call, arguments in (
+        (s3.put_object, {"Bucket": BUCKET, "Key": "large", "Body": too_much}),
+        (s3.upload_part, {**part, "PartNumber": 2, "Body": too_much}),
+    ):
+        refused = refusal(call, **arguments)
+        assert (refused.status, refused.code) == (507, "XMinioStorageFull")
+
+
+def fill(s3: Any) -> dict[str, bytes]:
+    """Write objects of several sizes until none of them finds room; return those that were acknowledged."""
+    written: dict[str, bytes] = {}
+    for size in (MIB + 1, 300_000, 3000):
+        for number in range(2000):
+            key, body = f"{size}/{number}", os.urandom(size)
+            try:
+                s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "XMinioStorageFull", error
+                break
+            written[key] = body
+        else:
+            pytest.fail("it is never full")
+    return written
+
+
+def left_over(server: Server, disk: Path, blobs: int) -> list[str]:
+    """Return what is there of refused writes: files that are no blob's or description's, or rows and blocks of no blob."""
+    url = server.environment.get("DATABASE_URL")
+    if url:
+        with psycopg.connect(url) as connection:
+            rows = connection.execute("SELECT id, state FROM post3_blob").fetchall()
+            strays = connection.execute(
+                "SELECT DISTINCT blob_id FROM post3_block b JOIN post3_blob p ON p.id = b.blob_id WHERE p.state = 0"
+            ).fetchall()
+        assert sum(state == 1 for _, state in rows) == blobs
+        return [str(stray) for stray in strays]
+    everything = (path for path in (disk / "var" / "objects").rglob("*") if path.is_file())
+    files = [path for path in everything if path.name != "bucket.json"]
+    bytes_of = [path for path in files if path.suffix != ".json" and ".tmp" not in path.parts]
+    assert len(bytes_of) == blobs, sorted(map(str, bytes_of))
+    described = {str(path) + ".json" for path in bytes_of}
+    return [str(path) for path in files if ".tmp" in path.parts or (path.suffix == ".json" and str(path) not in described)]

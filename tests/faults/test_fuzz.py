@@ -1,0 +1,74 @@
+"""A few thousand nearly right inputs; `python -m tests.faults fuzz` does a million."""
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from tests.raw import RawClient
+from tests.servers import Server
+
+from .fuzz import run_http
+from .fuzz_http import FAILURES, Fuzzer, Wire, exchange
+from .fuzz_parsers import PARSERS, Outcome, fuzz_parsers
+from .mutations import Mutator
+from .samples import SEEDS, make
+
+SEED = "1"
+PARSED, SENT = 2500, 900
+
+
+def test_parsers_raise_nothing_but_s3_errors() -> None:
+    outcome = Outcome()
+    fuzz_parsers(SEED, 0, PARSED, outcome)
+    assert not outcome.findings, "\n".join(outcome.findings[:10])
+    # Both what is right and what is wrong in many ways comes to the parsers.
+    assert outcome.answers["parsed"] > PARSED * len(PARSERS) / 4 and outcome.answers["chunks read"] > PARSED / 50
+    assert len(outcome.answers) > 12, outcome.answers
+
+
+def test_parsers_that_raise_anything_else_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(request: Any) -> None:
+        if request.header("range"):
+            raise KeyError(request.header("range"))
+
+    monkeypatch.setattr("tests.faults.fuzz_parsers.PARSERS", (parse,))
+    outcome = Outcome()
+    fuzz_parsers(SEED, 0, 300, outcome)
+    assert outcome.findings and all("KeyError" in finding for finding in outcome.findings)
+
+
+def test_a_server_answers_whatever_it_is_sent(server: Server, raw: RawClient) -> None:
+    fuzzer = Fuzzer(raw, SEED)
+    findings = run_http(server, fuzzer, 0, SENT, lambda line: None)
+    assert not findings, "\n".join(findings[:5])
+    statuses = fuzzer.outcome.statuses
+    assert statuses[200] > SENT / 10 and statuses[400] > SENT / 10 and statuses[403] and statuses[404], statuses
+
+
+def test_servers_that_close_or_fail_are_told() -> None:
+    """Against a listener that closes, one that answers 500, and one that does neither."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = RawClient("127.0.0.1", listener.getsockname()[1], "key", "secret")
+
+        def answer(data: bytes) -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(data)
+
+        failed = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+        for data, whole, expected in ((b"", True, (0, True)), (b"", False, (0, False)), (failed, True, (500, False))):
+            thread = threading.Thread(target=answer, args=(data,))
+            thread.start()
+            status, problem = exchange(client, Wire(b"GET / HTTP/1.1\r\n\r\n", "GET", whole))
+            thread.join()
+            assert (status, bool(problem)) == expected
+    assert 500 in FAILURES and 501 not in FAILURES
+
+
+def test_an_input_can_be_made_again() -> None:
+    assert [make(Mutator(f"{SEED}/{number}")) for number in range(50)] == [
+        make(Mutator(f"{SEED}/{number}")) for number in range(50)
+    ]
+    assert len({repr(make(Mutator(f"{SEED}/{number}"))) for number in range(200)}) > 2 * len(SEEDS)

@@ -1,0 +1,33 @@
+"""Seconds of the mixed load; `python -m tests.faults soak` does half an hour of it."""
+
+import pytest
+
+from .soak import MIB, Look, judge, run
+from .stand import stand
+
+SECONDS = 5
+
+
+def test_mixed_load_has_no_error() -> None:
+    with stand("postgresql-blocks", "gunicorn-asgi", grace=2) as one:
+        result = run(one, SECONDS, "1", lambda line: None, pause=1)
+        assert not result.problems, "\n".join([*result.problems[:10], one.server.log()[-5000:]])
+    assert len(result.counts) == 8 and min(result.counts.values()) > 0, result.counts
+    # Two processes with 4 + 16 threads each, and the worker.
+    assert result.looks[-1].memory > 50 * MIB and 0 < result.looks[-1].connections <= 41
+
+
+def looks(field: str, first: int, last: int) -> list[Look]:
+    """Two minutes that differ in one figure."""
+    flat = {"memory": 200 * MIB, "connections": 9, "store": 100 * MIB}
+    return [Look(seconds, **{**flat, field: value}) for seconds, value in ((60.0, first), (360.0, last))]
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "last"),
+    [("memory", 200 * MIB, 229 * MIB), ("connections", 9, 10), ("store", 100 * MIB, 151 * MIB)],
+    ids=["memory", "connections", "store"],
+)
+def test_what_grows_is_told(field: str, first: int, last: int) -> None:
+    assert not judge(looks(field, first, first), 360)
+    assert len(judge(looks(field, first, last), 360)) == 1

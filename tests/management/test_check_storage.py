@@ -1,0 +1,70 @@
+"""`manage.py check_storage`: what it prints, and its exit status."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from post3.management.commands import check_storage
+from post3.services.checking import Check, Finding
+from post3.storage import StorageError
+
+REMAINS = Finding("damaged", "blob 1", "its CRC is another", False, [("bucket", "a\nkey")])
+REPAIRED = Finding("orphan", "bucket/aa/x", "4 bytes that nothing knows of", True)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(findings: list[Any], *arguments: str) -> tuple[int, list[str], list[str]]:
+        def checked(check: Check) -> Any:
+            for number, finding in enumerate(findings):
+                check.tell("blobs", number, len(findings))
+                if isinstance(finding, Exception):
+                    raise finding
+                yield finding
+
+        monkeypatch.setattr(Check, "run", checked)
+        status: Any = 0
+        try:
+            call_command("check_storage", *arguments)
+        except SystemExit as ended:
+            status = ended.code
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(("findings", "status"), [([], 0), ([REPAIRED], 3), ([REMAINS], 2), ([REPAIRED, REMAINS], 2)], ids=str)
+def test_exit_status(run: Any, findings: list[Finding], status: int) -> None:
+    assert run(findings)[0] == status
+
+
+def test_findings_name_the_keys(run: Any) -> None:
+    _, lines, _ = run([REMAINS, REPAIRED])
+    assert lines[0] == r"damaged: blob 1: its CRC is another; affects bucket/'a\nkey'"
+    assert lines[1].endswith("[repaired]")
+    assert lines[-1] == "2 found, 1 repaired, 1 remain"
+
+
+def test_json_is_a_line_each(run: Any) -> None:
+    _, lines, _ = run([REMAINS], "--json")
+    finding, summary = map(json.loads, lines)
+    assert finding["affected"] == [["bucket", "a\nkey"]]
+    assert (summary["found"], summary["remaining"]) == ({"damaged": 1}, 1)
+
+
+def test_progress_tells_what_is_left(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_storage, "EVERY", 0.0)
+    _, _, lines = run([REPAIRED] * 4)
+    assert lines[-1].startswith("blobs: 3 of 4, ") and lines[-1].endswith(" s left")
+
+
+def test_what_cannot_run_is_a_command_error(run: Any) -> None:
+    with pytest.raises(CommandError, match="the disk is gone") as error:
+        run([StorageError("the disk is gone")])
+    assert error.value.returncode == 1
+    for wrong in (["--min-age", "-1"], ["--repair", "--min-age", "10"]):
+        with pytest.raises(CommandError, match="--min-age"):
+            run([], *wrong)
