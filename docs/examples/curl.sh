@@ -42,7 +42,8 @@ from post3.sdk import Client
 print(getattr(Client(), f"presign_{sys.argv[1]}")(sys.argv[2], sys.argv[3], expires=60))' "$@"; }
 
 url=$(presign put "$bucket" notes/presigned.txt)
-echo "By a presigned URL" | curl -fsS -T - "$url"
+echo "By a presigned URL" >"$directory/presigned.txt"
+curl -fsS -T "$directory/presigned.txt" "$url"
 url=$(presign get "$bucket" notes/presigned.txt)
 echo "Presigned GET: $(curl -fsS "$url")"
 echo "Without a signature: $(curl -sS -o "$directory/refused" -w '%{http_code}' "$endpoint/$bucket/notes/hello.txt")"
