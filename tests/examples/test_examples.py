@@ -96,6 +96,8 @@ def run_example(command: str, directory: Path, server: Server | None = None) -> 
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "POST3_"))}
     environment = {
         **inherited,
+        # Without a key botocore would ask a machine of Amazon's for one.
+        "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(directory),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHON": sys.executable,

@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,18 +74,11 @@ def test_streams_of_unknown_length(client: Client, bucket: str, body: bytes) -> 
     assert fetched.adds_up(len(body))
 
 
-def test_a_pipe_is_sent_as_it_comes(client: Client, bucket: str, body: bytes) -> None:
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:  # a process of its own: the pipe must be read and written at once
-        os.close(reading)
-        with open(writing, "wb") as pipe:
-            pipe.write(body)
-        os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        client.put_stream(bucket, "a", pipe)
-    os.waitpid(pid, 0)
+def test_a_pipe_is_sent_as_it_comes(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(body)
+    with subprocess.Popen(["cat", tmp_path / "source"], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        client.put_stream(bucket, "a", cat.stdout)
     assert client.get_bytes(bucket, "a") == body
 
 
