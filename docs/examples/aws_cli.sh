@@ -14,6 +14,10 @@ command -v aws >/dev/null || { echo "There is no aws command: pip install awscli
 bucket="example-cli-$(date +%s)-$$"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
+# Version 1 of the CLI presigns by Signature Version 2 unless told otherwise. For good:
+# aws configure set default.s3.signature_version s3v4
+export AWS_CONFIG_FILE="$directory/config"
+aws configure set default.s3.signature_version s3v4
 
 mkdir -p "$directory/documents/2026"
 echo "Hello from the AWS CLI" >"$directory/documents/hello.txt"
@@ -25,13 +29,16 @@ aws s3 sync --only-show-errors "$directory/documents" "s3://$bucket/documents"
 echo "Listed:"
 aws s3 ls --recursive "s3://$bucket"
 aws s3 sync --only-show-errors "s3://$bucket" "$directory/back"
-diff -r "$directory/documents" "$directory/back/documents" && echo "Everything came back the same"
+diff -r "$directory/documents" "$directory/back/documents"
+echo "Everything came back the same"
 
 # s3api has every operation by its own name.
 aws s3api put-object --bucket "$bucket" --key note --body "$directory/documents/hello.txt" \
     --content-type text/plain --metadata author=me --query ETag --output text
 aws s3api head-object --bucket "$bucket" --key note --query '[ContentType, Metadata.author]' --output text
 
-echo "By a presigned URL: $(curl -fsS "$(aws s3 presign "s3://$bucket/note")")"
+url=$(aws s3 presign "s3://$bucket/note")
+printf "By a presigned URL: "
+curl -fsS "$url"
 
-aws s3 rb --force "s3://$bucket" | tail -n 1
+aws s3 rb --force "s3://$bucket"

@@ -30,12 +30,14 @@ echo "Hello from curl" >"$directory/hello.txt"
 signed PUT "/$bucket" -H "x-amz-content-sha256: $nothing"
 signed PUT "/$bucket/notes/hello.txt" --data-binary "@$directory/hello.txt" -H "Content-Type: text/plain" \
     -H "x-amz-meta-author: me" -H "x-amz-content-sha256: $(sha256 "$directory/hello.txt")"
-echo "Signed GET: $(signed GET "/$bucket/notes/hello.txt" -H "x-amz-content-sha256: $nothing")"
+printf "Signed GET: "
+signed GET "/$bucket/notes/hello.txt" -H "x-amz-content-sha256: $nothing"
 signed HEAD "/$bucket/notes/hello.txt" --head -H "x-amz-content-sha256: $nothing" | grep -i '^x-amz-meta-author'
-echo "Range: $(signed GET "/$bucket/notes/hello.txt" -H "Range: bytes=0-4" -H "x-amz-content-sha256: $nothing")"
+range=$(signed GET "/$bucket/notes/hello.txt" -H "Range: bytes=0-4" -H "x-amz-content-sha256: $nothing")
+echo "Range: $range"
 # curl signs a query as it is written: names in their order, values percent-encoded.
-echo "Listed: $(signed GET "/$bucket?list-type=2&prefix=notes%2F" -H "x-amz-content-sha256: $nothing" |
-    sed -n 's/.*<Key>\(.*\)<\/Key>.*/\1/p')"
+listing=$(signed GET "/$bucket?list-type=2&prefix=notes%2F" -H "x-amz-content-sha256: $nothing")
+echo "Listed: $(echo "$listing" | sed -n 's/.*<Key>\(.*\)<\/Key>.*/\1/p')"
 
 presign() { "${PYTHON:-python3}" -c 'import sys
 from post3.sdk import Client
@@ -45,10 +47,12 @@ url=$(presign put "$bucket" notes/presigned.txt)
 echo "By a presigned URL" >"$directory/presigned.txt"
 curl -fsS -T "$directory/presigned.txt" "$url"
 url=$(presign get "$bucket" notes/presigned.txt)
-echo "Presigned GET: $(curl -fsS "$url")"
+printf "Presigned GET: "
+curl -fsS "$url"
 echo "Without a signature: $(curl -sS -o "$directory/refused" -w '%{http_code}' "$endpoint/$bucket/notes/hello.txt")"
 
 for key in notes/hello.txt notes/presigned.txt; do
     signed DELETE "/$bucket/$key" -H "x-amz-content-sha256: $nothing"
 done
-signed DELETE "/$bucket" -H "x-amz-content-sha256: $nothing" && echo "Everything is deleted"
+signed DELETE "/$bucket" -H "x-amz-content-sha256: $nothing"
+echo "Everything is deleted"

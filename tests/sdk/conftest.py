@@ -19,7 +19,7 @@ def client_of(server: Server, **arguments: Any) -> Client:
     return Client(**{**own, "transfers": SMALL, **arguments})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(server: Server) -> Iterator[Client]:
     with client_of(server) as client:
         yield client

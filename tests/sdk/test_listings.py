@@ -16,11 +16,12 @@ def names(found: list[ObjectEntry | Folder]) -> list[str]:
 
 
 def test_more_than_a_page_is_listed_and_deleted(client: Client, bucket: str) -> None:
-    keys = [f"many/{number:05}" for number in range(MANY)]
+    keys = [f"many/{number:05}/a" for number in range(MANY)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: client.put_bytes(bucket, key, b"x"), ["many", *keys, "other"]))
     assert [entry.key for entry in client.list_objects(bucket, "many/")] == keys
     assert [entry.key for entry in client.list_objects(bucket, "many/", start_after=keys[-3])] == keys[-2:]
+    assert list(client.list_prefixes(bucket, "many/")) == [key[:-1] for key in keys]
     with pytest.raises(ValueError, match="empty_bucket"):
         client.delete_prefix(bucket, "")
     assert client.delete_prefix(bucket, "many/") == MANY
@@ -43,11 +44,3 @@ def test_folders(client: Client, bucket: str) -> None:
     assert names(list(client.list_folder(bucket, delimiter="-", start_after="2026"))) == ["2026-", "2026/a/b", "2026/c", "readme"]
     assert list(client.list_prefixes(bucket)) == ["2025/", "2026/"]
     assert list(client.list_prefixes(bucket, "nothing/")) == []
-
-
-def test_more_prefixes_than_a_page(client: Client, bucket: str) -> None:
-    keys = [f"{number:05}/a" for number in range(1001)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: client.put_bytes(bucket, key, b""), keys))
-    assert list(client.list_prefixes(bucket)) == [key[:-1] for key in keys]
-    assert client.empty_bucket(bucket) == 1001

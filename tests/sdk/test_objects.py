@@ -4,6 +4,7 @@ import os
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 
 import pytest
 
@@ -18,14 +19,14 @@ from .test_transfers import Told
 ODD_KEYS = """a//b|/lead|..|a/../b|.|sp ace+plus%2F|ü/日本語/𝄞|tail/|q?x=1&y#z|a\\b|"<&>'|~|new\nline\r|tab\t|\x01""".split("|")
 
 
-def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes, Message]:
     """Fetch a URL as anybody does who was sent it."""
     request = urllib.request.Request(url, data=body, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, response.read(), dict(response.headers)
+            return response.status, response.read(), response.headers
     except urllib.error.HTTPError as error:
-        return error.code, error.read(), dict(error.headers)
+        return error.code, error.read(), error.headers
 
 
 def test_head_tells_what_is_known(client: Client, bucket: str) -> None:
