@@ -10,7 +10,7 @@ ARGS ?=
 DEV_COMPOSE := docker compose -f docker/compose.dev.yaml
 DEV_DATABASE_URL := postgresql://post3:post3@127.0.0.1:5435/post3
 # Tests over HTTP, by real clients on real servers.
-INTEGRATION := tests/operations tests/clients tests/console tests/management tests/site tests/sdk tests/examples
+INTEGRATION := $(filter-out $(patsubst %,tests/%/,models services storage s3 faults benchmarks __pycache__),$(wildcard tests/*/))
 # Examples import post3 from here, and find what the environment installed.
 EXAMPLE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)"
 
@@ -32,6 +32,8 @@ dev: $(VENV)/.base ## the same with Django's debug pages in the console
 ##@ Database
 
 up: ## start a PostgreSQL for development on port 5435, by Docker
+	@docker compose version >/dev/null 2>&1 || { \
+		echo "This needs Docker with its compose plugin. Without it, set DATABASE_URL to a PostgreSQL of your own." >&2; exit 1; }
 	$(DEV_COMPOSE) up -d --wait
 	@echo "To use it:"
 	@echo "export DATABASE_URL=$(DEV_DATABASE_URL) POST3_SECRET_KEY=no-secret-in-development-only-0123456789-0123456789"
