@@ -8,7 +8,7 @@ from post3.sdk import Client, Folder, ObjectEntry
 
 from ..helpers import etag_of
 
-MANY = 1050
+MANY = 1001
 
 
 def names(found: list[ObjectEntry | Folder]) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 
@@ -69,13 +70,13 @@ def test_a_key_that_cannot_be_deleted_stops_nothing(client: Client, bucket: str)
 
 
 def test_errors_before_the_end_are_not_forgotten(client: Client, bucket: str) -> None:
-    def keys() -> object:
-        yield from ["no\0key"] * 1000
+    def keys() -> Iterator[str]:
+        yield from ["a"] * 999 + ["no\0key"]
         raise RuntimeError("no more keys")
 
     with pytest.raises(RuntimeError) as caught:
         client.delete_many(bucket, keys())
-    assert "1000 objects were not deleted" in caught.value.__notes__[0]
+    assert "1 objects were not deleted" in caught.value.__notes__[0]
     with pytest.raises(NotFound):
         client.delete_many("no-such-bucket-here", ["\1"])
 
