@@ -1,27 +1,60 @@
-# `make run` serves S3 on 127.0.0.1:9000; `make test` runs every test. `make help` lists the rest.
+# `make run` serves S3 on 127.0.0.1:9000; `make test` runs every test. `make help` lists the rest;
+# mise.toml has the same tasks.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
+# The database that `make up` starts.
+DEV_COMPOSE := docker compose -f docker/compose.dev.yaml
+DEV_DATABASE_URL := postgresql://post3:post3@127.0.0.1:5435/post3
+# Tests over HTTP, by real clients on real servers.
+INTEGRATION := $(filter-out $(patsubst %,tests/%/,models services storage s3 faults benchmarks __pycache__),$(wildcard tests/*/))
+# Examples import post3 from here, and find what the environment installed.
+EXAMPLE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)"
+
 .DEFAULT_GOAL := help
-.PHONY: help run test bench torture check format clean
+.PHONY: help run up down dev check format test integration torture bench dbshell dbreset build ci-pr ci-main clean \
+	example-basic example-metadata example-boto3 example-async example-cli example-curl example-large
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
+
+##@ Run
 
 run: $(VENV)/.base ## serve S3 with its worker; prints the first API key
 	@$(PYTHON) manage.py serve
 
-test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (ARGS="..." goes to pytest)
-	@$(PYTHON) -m tests $(ARGS)
+dev: $(VENV)/.base ## the same with Django's debug pages in the console
+	@POST3_DEBUG=1 $(PYTHON) manage.py serve
 
-bench: $(VENV)/.dev ## measure against what this machine can do, half an hour (ARGS="--quick": a minute; ARGS="--help": more)
-	@$(PYTHON) -m tests.benchmarks $(ARGS)
+##@ Database
 
-torture: $(VENV)/.dev ## the long fault tests, an hour and more (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
-	@$(PYTHON) -m tests.faults $(ARGS)
+up: ## start a PostgreSQL for development on port 5435, by Docker
+	@docker compose version >/dev/null 2>&1 || { \
+		echo "This needs Docker with its compose plugin. Without it, set DATABASE_URL to a PostgreSQL of your own." >&2; exit 1; }
+	$(DEV_COMPOSE) up -d --wait
+	@echo "To use it:"
+	@echo "export DATABASE_URL=$(DEV_DATABASE_URL) POST3_SECRET_KEY=no-secret-in-development-only-0123456789-0123456789"
+
+down: ## stop that PostgreSQL; its data stay
+	$(DEV_COMPOSE) down
+
+dbshell: $(VENV)/.base ## open the catalogue in psql or sqlite3 (DATABASE_URL says which)
+	@$(PYTHON) manage.py dbshell
+
+dbreset: $(VENV)/.base ## delete every bucket, object, user and key; stop the server first (YES=1: without asking)
+	@[ "$(YES)" = 1 ] || { \
+		printf "This deletes every bucket, object, user and key of $(if $(DATABASE_URL),the database in DATABASE_URL,the SQLite catalogue). "; \
+		printf "Go on? [y/N] "; \
+		read -r answer; [ "$$answer" = y ] || { echo "Nothing was deleted."; exit 1; }; }
+	@$(PYTHON) manage.py migrate --no-input -v 0
+	@$(PYTHON) manage.py flush --no-input -v 0
+	@rm -rf "$${POST3_DATA_DIR:-var}/objects"
+	@echo "The store is empty."
+
+##@ Test
 
 check: $(VENV)/.dev ## format, lint, Django's checks, migrations
 	$(VENV)/bin/ruff format --check .
@@ -33,9 +66,55 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
+test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (ARGS="..." goes to pytest)
+	@$(PYTHON) -m tests $(ARGS)
+
+integration: $(VENV)/.dev ## run the tests over HTTP only, by real clients on real servers
+	@$(PYTHON) -m tests $(INTEGRATION) $(ARGS)
+
+torture: $(VENV)/.dev ## the long fault tests, an hour and more (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
+	@$(PYTHON) -m tests.faults $(ARGS)
+
+bench: $(VENV)/.dev ## measure against what this machine can do, half an hour (ARGS="--quick": a minute; ARGS="--help": more)
+	@$(PYTHON) -m tests.benchmarks $(ARGS)
+
+##@ Build
+
+build: $(VENV)/.base ## build the wheel into dist/
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+ci-pr: $(VENV)/.dev ## the pipeline of a pull request: check, test, build
+	@$(PYTHON) docker/ci/pipeline.py pr
+
+ci-main: $(VENV)/.dev ## the pipeline of the main branch: the same, and the package
+	@$(PYTHON) docker/ci/pipeline.py main
+
 clean: ## remove the environment and all caches; data under var/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Examples (POST3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where; docs/examples)
+
+example-basic: $(VENV)/.dev ## post3.sdk by day: buckets, files, streams, listings, presigned URLs
+	@$(EXAMPLE) $(PYTHON) docs/examples/basic_sdk.py
+
+example-metadata: $(VENV)/.dev ## metadata, content types and conditions
+	@$(EXAMPLE) $(PYTHON) docs/examples/metadata.py
+
+example-boto3: $(VENV)/.dev ## plain boto3
+	@$(EXAMPLE) $(PYTHON) docs/examples/plain_boto3.py
+
+example-async: $(VENV)/.dev ## asynchronous, by obstore
+	@$(EXAMPLE) $(PYTHON) docs/examples/async_client.py
+
+example-cli: $(VENV)/.dev ## the AWS CLI
+	@$(EXAMPLE) sh docs/examples/aws_cli.sh
+
+example-curl: $(VENV)/.dev ## curl, signed by --aws-sigv4 and presigned
+	@$(EXAMPLE) PYTHON=$(PYTHON) sh docs/examples/curl.sh
+
+example-large: $(VENV)/.dev ## stress with one large object (ARGS="2G --part-size 64M --rounds 3")
+	@$(EXAMPLE) $(PYTHON) docs/examples/large_file.py $(ARGS)
 
 # The first Python that is new enough, whatever its name: a name proves nothing, so each is asked for its version.
 $(VENV)/bin/pip:

@@ -1,0 +1,48 @@
+"""The client of a post3 server: boto3 with good defaults, and the few things people do daily.
+
+    from post3.sdk import Client
+
+    client = Client()  # POST3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+    client.create_bucket("photos")
+    client.put_file("photos", "2026/cat.jpg", "cat.jpg", progress=lambda done, total: print(done, total))
+    for entry in client.list_objects("photos", "2026/"):
+        print(entry.key, entry.size)
+
+Everything else S3 can do is boto3's own: `client.s3` is its client. Needs boto3 (`pip install post3[sdk]`) and nothing of
+Django. Errors are botocore's; what a server refuses is one of the subclasses in `errors.py`.
+
+`connection.py` makes the boto3 client; `buckets.py`, `uploads.py`, `downloads.py`, `listings.py`, `objects.py` and
+`deleting.py` hold what `Client` can do; `values.py` what it answers.
+"""
+
+try:
+    import boto3  # noqa: F401 (looked for here, so that its absence is told in one sentence)
+except ModuleNotFoundError as error:
+    if error.name != "boto3":
+        raise
+    raise ImportError("post3.sdk needs boto3, which is not installed: pip install 'post3[sdk]'") from None
+
+from .client import Client
+from .connection import DEFAULT_ENDPOINT, NoCredentials
+from .errors import AccessDenied, Conflict, DeleteFailed, NotFound, Refused
+from .progress import Progress
+from .values import BucketInfo, DeleteError, Folder, ObjectEntry, ObjectInfo, PutOptions, Transfers
+
+__all__ = [
+    "DEFAULT_ENDPOINT",
+    "AccessDenied",
+    "BucketInfo",
+    "Client",
+    "Conflict",
+    "DeleteError",
+    "DeleteFailed",
+    "Folder",
+    "NoCredentials",
+    "NotFound",
+    "ObjectEntry",
+    "ObjectInfo",
+    "Progress",
+    "PutOptions",
+    "Refused",
+    "Transfers",
+]
