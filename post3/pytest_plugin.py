@@ -123,7 +123,7 @@ def start(directory: Path) -> "subprocess.Popen[bytes]":
         **inherited,
         "PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")])),
         "DJANGO_SETTINGS_MODULE": "post3_site.settings",
-        "DATABASE_URL": f"sqlite:///{directory}/catalogue.sqlite3?init_command={pragmas}",
+        "DATABASE_URL": f"sqlite:///{quote(str(directory))}/catalogue.sqlite3?init_command={pragmas}",
         "POST3_STORAGE": "database",
         "POST3_DATA_DIR": str(directory),
         "POST3_SECRET_KEY": uuid.uuid4().hex * 2,

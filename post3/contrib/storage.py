@@ -15,6 +15,7 @@ itself.
 """
 
 import contextlib
+import posixpath
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -115,7 +116,13 @@ class Post3Storage(Storage):
                 objects.put_object(self.bucket, self.key_of(name), owner_id, description, payload, conditions, ahead=False)
                 return name
             except PreconditionFailed:
-                name = self.get_available_name(name)
+                name = self._another_name(name)
+
+    def _another_name(self, name: str) -> str:
+        """Return a free name in place of one that is taken, perhaps by a transaction that this one does not see."""
+        directory, file_name = posixpath.split(name)
+        root, extension = posixpath.splitext(file_name)
+        return self.get_available_name(posixpath.join(directory, self.get_alternative_name(root, extension)))
 
     def _find_or_make_bucket(self) -> int:
         """Return the id of the bucket's owner."""
