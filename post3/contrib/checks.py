@@ -75,9 +75,9 @@ def _configured() -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_options(where: str, options: dict[str, Any]) -> list[CheckMessage]:
     backend, given = options["__class__"], {name: value for name, value in options.items() if name != "__class__"}
     try:
-        inspect.signature(backend).bind(**given)
+        inspect.signature(backend.__init__).bind(None, **given)  # the class itself, deconstructible, would take anything
     except TypeError as error:
-        hint = f"Post3Storage knows {', '.join(inspect.signature(Post3Storage).parameters)}."
+        hint = f"Post3Storage knows {', '.join(list(inspect.signature(Post3Storage.__init__).parameters)[1:])}."
         return [Error(f"The OPTIONS of {where} do not fit: {error}.", hint=hint, id="post3.E061")]
     return []
 

@@ -121,10 +121,10 @@ def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, le
     assert left() == before
 
 
-def test_a_commit_that_the_database_refuses_leaves_nothing(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_a_commit_that_the_database_refuses_leaves_nothing(
+    postgresql: Any, storage: Post3Storage, documents: Any, left: Left
+) -> None:
     """PostgreSQL checks foreign keys at the commit; what was written aside must go then, too."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite's refusal comes before the commit")
     before = left()
     with pytest.raises(IntegrityError), transaction.atomic():
         storage.save("a", content(3 << 20))
@@ -163,7 +163,7 @@ def test_a_refused_save_leaves_the_transaction_usable(storage: Post3Storage, doc
 
 
 def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: Post3Storage, documents: Any) -> None:
-    """Two at once on PostgreSQL, one after the other on SQLite: both found the name free (`_save` does not look), and both are kept."""
+    """Two at once on PostgreSQL, one after the other on SQLite: both found it free (`_save` does not look), and both are kept."""
     names: list[str] = []
     if connection.vendor == "postgresql":
         stored = threading.Event()
