@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.handlers.base import BaseHandler
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import override_settings
 
 from post3.contrib.storage import Post3Storage
+from post3.dispatch import dispatch
 from post3.models import Blob
 from post3.services import garbage
 from post3.storage.handler import storages
@@ -185,6 +187,11 @@ def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: 
         names = [storage._save("a.txt", content(10, fill)) for fill in (b"1", b"2")]
     assert len(set(names)) == 2 and names[0] == "a.txt"
     assert [read(storage, name) for name in names] == [b"1" * 10, b"2" * 10]
+
+
+def test_s3_requests_are_no_part_of_atomic_requests(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert BaseHandler().make_view_atomic(dispatch) is dispatch
 
 
 def test_a_file_of_the_storage_is_copied_within_the_transaction_that_made_it(storage: Post3Storage, documents: Any) -> None:

@@ -42,11 +42,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     (packages,) = place.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    run_pip("install", "--no-deps", "--no-index", "--target", str(packages), str(wheel))
-    script = place / "bin" / "post3"
-    # `--target` writes scripts for the Python that runs pip; this is what pip writes into an environment.
-    script.write_text(f"#!{place}/bin/python\nimport sys\nfrom post3_site.command_line import main\nsys.exit(main())\n")
-    script.chmod(0o755)
+    run_pip("--python", str(place / "bin" / "python"), "install", "--no-deps", "--no-index", str(wheel))
     return place / "bin"
 
 
