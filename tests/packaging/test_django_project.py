@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import urllib3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from ..cluster import create_database, drop_database
 from ..servers import ROOT, free_port
