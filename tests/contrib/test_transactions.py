@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
 from django.core.handlers.base import BaseHandler
 from django.db import IntegrityError, connection, connections, transaction
@@ -15,8 +16,8 @@ from django.test import override_settings
 
 from post3.contrib.storage import Post3Storage
 from post3.dispatch import dispatch
-from post3.models import Blob
-from post3.services import garbage
+from post3.models import Blob, Bucket
+from post3.services import access, garbage
 from post3.storage.handler import storages
 
 Left = Callable[[], dict[str, int]]
@@ -113,6 +114,19 @@ def test_a_rollback_to_a_savepoint_takes_what_was_stored_since(storage: Post3Sto
         assert left() == kept
         storage.save("later", content(10))
     assert storage.listdir("") == ([], ["kept", "later"])
+
+
+def test_a_rollback_takes_the_bucket_and_its_owner_along(storage: Post3Storage, left: Left, tmp_path: Path) -> None:
+    fresh = Post3Storage(bucket="fresh", create_bucket=True, owner="somebody")
+    with pytest.raises(Refused), transaction.atomic():
+        fresh.save("a", content(10))
+        raise Refused
+    assert not Bucket.objects.exists() and not list(tmp_path.rglob("*.json")) and not any(left().values())
+    # The same id may now be another user's, whose name the next description must tell.
+    owner = get_user_model().objects.create_user("another")
+    assert access.user_name(owner.pk) == "another"
+    fresh.save("a", content(10))
+    assert Bucket.objects.get().owner.get_username() == "somebody" and read(fresh, "a") == b"x" * 10
 
 
 def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, left: Left) -> None:
