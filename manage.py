@@ -1,16 +1,7 @@
 #!/usr/bin/env python
 """Django's command line for this site."""
 
-import os
-import sys
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(sys.argv)
-
+from post3_site.command_line import main
 
 if __name__ == "__main__":
     main()

@@ -11,3 +11,4 @@ class Post3Config(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  (registers the system checks)
+        from .contrib import checks as contrib_checks  # noqa: F401

@@ -28,6 +28,9 @@ class Settings:
     STORAGES: dict[str, dict[str, Any]] = Setting({"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}})
     #: The region this server says it is.
     REGION: str = Setting("us-east-1")
+    #: Where clients reach S3, with the path it is mounted at, like `https://example.com/s3`: what URLs begin with that
+    #: `post3.contrib.storage` makes.
+    PUBLIC_ORIGIN: str = Setting("")
     #: Bytes one PUT or part may hold.
     MAX_BODY_SIZE: int = Setting(5 * GIB)
     #: Bytes one object may hold.

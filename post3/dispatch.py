@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from random import getrandbits
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
@@ -36,6 +36,9 @@ counts.declare(
 )
 
 
+# A project's ATOMIC_REQUESTS is not for S3: errors are answers here, and would commit what went before them; and no transaction
+# shall wait for a client (decision 4).
+@transaction.non_atomic_requests
 @csrf_exempt
 def dispatch(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer an S3 request as a Django view; `path` is what follows the place that post3 is mounted at."""

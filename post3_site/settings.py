@@ -19,7 +19,9 @@ POST3_PROBLEMS = _environment.problems
 
 # --- The store ---------------------------------------------------------------------------------------------------------
 
-_data_dir = Path(_environment.text("POST3_DATA_DIR", str(BASE_DIR / "var"))).expanduser().absolute()
+# In a checkout its own `var`; where post3 is installed, `var` in the directory that it is started in: never in site-packages.
+_home = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
+_data_dir = Path(_environment.text("POST3_DATA_DIR", str(_home / "var"))).expanduser().absolute()
 POST3_DATA_DIR = str(_data_dir)
 # Host and port that `manage.py serve` and gunicorn listen on.
 POST3_ADDRESS = _environment.address("POST3_HOST", "127.0.0.1:9000")

@@ -19,7 +19,7 @@ from .interrupts import Terminated, run_program
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Directories whose tests use the catalogue in their own process.
-IN_PROCESS = ("tests/models", "tests/services", "tests/storage")
+IN_PROCESS = ("tests/models", "tests/services", "tests/storage", "tests/contrib")
 NOTHING_COLLECTED = 5
 #: Seconds an interrupted run of pytest is given to stop its servers.
 PATIENCE = 20

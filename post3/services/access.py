@@ -62,6 +62,10 @@ class InactiveUser(Exception):
     """The user's keys would not be accepted."""
 
 
+class NoApiKey(Exception):
+    """Nobody has a key to sign with; says what to do."""
+
+
 @lru_cache(maxsize=1024)
 def canonical_id(user_id: int) -> str:
     """Return the id that S3 shows for a user: 64 hex digits, the same for ever.
@@ -110,6 +114,27 @@ def create_api_key(user: Any, name: str = "") -> tuple[ApiKey, str]:
         access_key=ACCESS_KEY_PREFIX + tail, secret_encrypted=_cipher().encrypt(secret.encode()), user=user, name=name
     )
     return key, secret
+
+
+def has_active_key(user: Any) -> bool:
+    """Whether the user has a key that is not revoked."""
+    return ApiKey.objects.filter(user=user, revoked_at=None).exists()
+
+
+def find_signer(bucket: str) -> tuple[str, Identity]:
+    """Return secret and identity of the newest active key of a bucket's owner, to sign URLs with; kept as `look_up` does.
+
+    Raises NoApiKey, InternalError where the secret cannot be decrypted.
+    """
+    found = _signers.get(bucket)
+    if found is None:
+        of_owner = ApiKey.objects.filter(user__post3_buckets__name=bucket, user__is_active=True, revoked_at=None)
+        key = of_owner.order_by("-created_at", "-pk").values_list("access_key", flat=True).first()
+        if key is None:
+            raise NoApiKey(f"There is no bucket {bucket!r}, or its owner has no active API key (create_api_key --user NAME).")
+        found = look_up(key)
+        _signers.put(bucket, found, conf.API_KEY_CACHE_SECONDS)
+    return found
 
 
 def find_api_keys() -> QuerySet[ApiKey]:
@@ -207,4 +232,5 @@ class _Cache:
             self._entries.pop(access_key, None)
 
 
-_cache = _Cache()
+#: Keys by their access key, and by the bucket whose URLs they sign.
+_cache, _signers = _Cache(), _Cache()

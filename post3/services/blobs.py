@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from ..errors import InvalidStorageClass
 from ..models import Blob
@@ -45,6 +46,8 @@ class SavedBytes:
     step: BlobStep
     #: Remove them again, because they were not published.
     discard: Callable[[], None]
+    #: The same without the database, for when that has rolled back.
+    remove: Callable[[], None]
 
 
 def needs_bucket_first(storage: Storage, bucket: str, length: int) -> bool:
@@ -62,7 +65,7 @@ def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described
     """
     if payload.length == 0:
         payload.read(1)
-        return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", "", no_blob(), _nothing)
+        return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", "", no_blob(), _nothing, _nothing)
     if payload.length <= AT_HAND_SIZE:
         return _save_at_hand(storage, bucket, key, payload, described)
     if not ahead:
@@ -77,7 +80,7 @@ def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, des
     if len(data) <= storage.inline_insert_size:
         also = storage.inline_insert(data)
         step = new_blob(storage.storage_class, "", len(data), payload.md5, crc64nvme, storage.block_size, now, also)
-        return SavedBytes(len(data), "", crc64nvme, step, _nothing)
+        return SavedBytes(len(data), "", crc64nvme, step, _nothing, _nothing)
     if storage.block_size:  # blocks need their blob's row
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
     ref = BlobRef(0, storage.new_name(bucket, key), 0, 0)
@@ -86,7 +89,8 @@ def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, des
     else:
         storage.save(ref, io.BytesIO(data))
     step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, crc64nvme, 0, now)
-    return SavedBytes(len(data), ref.name, crc64nvme, step, lambda: storage.delete(ref))
+    remove = partial(storage.delete, ref)
+    return SavedBytes(len(data), ref.name, crc64nvme, step, remove, remove)
 
 
 def read_whole(payload: Payload) -> bytes:
@@ -119,11 +123,12 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, str
         discard_quietly(discard)
         raise
     step = pending_blob(blob.pk, size, payload.md5, summed.crc64nvme)
-    return SavedBytes(size, blob.name, summed.crc64nvme, step, discard)
+    remove = _nothing if storage.inline else partial(storage.delete, ref)
+    return SavedBytes(size, blob.name, summed.crc64nvme, step, discard, remove)
 
 
 def _nothing() -> None:
-    """There is nothing to discard: the bytes are no more than the statement that was not run."""
+    """There is nothing to remove: the bytes are in the database, or no more than a statement that was not run."""
 
 
 class Summed:

@@ -1,6 +1,7 @@
 """Buckets: names, owners, life and death, and their descriptions in storages that keep such."""
 
 import re
+from contextlib import suppress
 
 from django.db import IntegrityError, connection, transaction
 
@@ -18,6 +19,9 @@ from ..models import Bucket, Object
 from ..models.listing import successor
 from ..models.rows import BucketRow
 from ..models.sql import execute, fetch
+from ..storage.base import BlobMissing
+from .access import user_name
+from .rollbacks import on_rollback
 from .sidecars import describe_bucket, describing_storages
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -53,8 +57,10 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
         with transaction.atomic():
             bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
             # Within the transaction, as is their removal, so that who makes and who deletes one name wait for each other.
+            document = _describe(bucket)
             for storage in describing_storages():
-                storage.write_sidecar(storage.bucket_sidecar(name), _describe(bucket))
+                storage.write_sidecar(storage.bucket_sidecar(name), document)
+            on_rollback(lambda: _undescribe(name, document))
             return bucket
     except IntegrityError:
         bucket = Bucket.objects.filter(name=name).first()
@@ -63,6 +69,15 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
     if conf.REGION != "us-east-1" or region is not None:
         raise BucketAlreadyOwnedByYou(BucketName=name)
     return bucket
+
+
+def _undescribe(name: str, document: bytes) -> None:
+    """Remove the description of a bucket whose making is rolled back, unless it is of one that somebody else has made since."""
+    user_name.cache_clear()  # the owner may have been rolled back, too, and the id another user's next
+    for storage in describing_storages():
+        with suppress(BlobMissing):
+            if storage.read_sidecar(storage.bucket_sidecar(name)) == document:
+                storage.delete_sidecar(storage.bucket_sidecar(name))
 
 
 def _check_location(region: str | None) -> None:

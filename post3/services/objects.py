@@ -14,13 +14,14 @@ from ..models.rows import NewObject, ObjectRow
 from ..models.writing import delete_object as delete_row
 from ..models.writing import delete_objects as delete_rows
 from ..s3.checksums import COMPOSITE
-from ..storage.base import BlobRef
+from ..storage.base import BlobRef, Storage
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
 from .buckets import find_bucket
 from .conditions import check_read, check_write
-from .publishing import SURELY_NOT_WRITTEN, delete_sidecars, discard_quietly, lock_latest, publish, retried
+from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
+from .rollbacks import on_rollback
 from .verifying import open_blob, verify
 
 #: Bytes of a key in UTF-8.
@@ -64,17 +65,28 @@ def check_key(key: str) -> None:
 
 
 def put_object(
-    bucket: str, key: str, owner_id: int, description: Description, payload: Payload, conditions: Conditions
+    bucket: str,
+    key: str,
+    owner_id: int,
+    description: Description,
+    payload: Payload,
+    conditions: Conditions,
+    *,
+    ahead: bool = True,
 ) -> PutResult:
     """Store a body as the latest version of a key; when it returns, it is on disk.
 
+    In a caller's transaction the object is there with its commit, and a rollback leaves neither object nor bytes.
+    `ahead`: the body may be read on another thread, which it may not where it reads the catalogue's database.
     Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass, PreconditionFailed, what the payload raises, StorageError.
     """
     check_key(key)
     storage = blobs.storage_for(description.storage_class)
     if blobs.needs_bucket_first(storage, bucket, payload.length):
         find_bucket(bucket)
-    saved = blobs.save(storage, bucket, key, payload, described=True)
+    with savepoint():  # of bytes in the database that cannot be written, a caller's transaction shall not break
+        saved = blobs.save(storage, bucket, key, payload, described=True, ahead=ahead)
+    on_rollback(lambda: _remove(storage, saved))
     new = NewObject(
         key=key,
         owner_id=owner_id,
@@ -96,6 +108,13 @@ def put_object(
         discard_quietly(saved.discard)
         raise
     return PutResult(new.etag, new.checksum_algorithm, new.checksum, new.size)
+
+
+def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
+    """Remove from outside the database what was published in a transaction that is rolled back."""
+    saved.remove()
+    if saved.name and storage.describes:
+        storage.delete_sidecar(saved.name)
 
 
 def head_object(bucket: str, key: str, conditions: Conditions) -> ObjectRow:
@@ -200,7 +219,7 @@ def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
         found, sidecars = delete_row(bucket, key)
     if not found:
         raise NoSuchBucket(BucketName=bucket)
-    delete_sidecars(sidecars)
+    forget_sidecars(sidecars)
 
 
 @retried
@@ -208,4 +227,4 @@ def delete_objects(bucket: str, keys: Sequence[str]) -> None:
     """Delete the latest versions of up to 1,000 keys in one statement. Raises NoSuchBucket."""
     bucket_id = find_bucket(bucket).id
     if keys:
-        delete_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
+        forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))

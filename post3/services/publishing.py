@@ -6,7 +6,7 @@ A crash in between leaves bytes or a description that nothing refers to, never a
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -32,19 +32,29 @@ T = TypeVar("T")
 
 
 def retried(work: Callable[..., T]) -> Callable[..., T]:
-    """Run again what lost a race: two first writers of one key, or a circle of waiting bulk deletes that the database broke."""
+    """Run again what lost a race: two first writers of one key, or a circle of waiting bulk deletes that the database broke.
+
+    In a caller's transaction each attempt has a savepoint, so that the transaction outlives what lost.
+    """
 
     @wraps(work)
     def run(*args: Any, **kwargs: Any) -> T:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return work(*args, **kwargs)
+                with savepoint():
+                    return work(*args, **kwargs)
             except (IntegrityError, OperationalError) as error:
-                if connection.in_atomic_block or not _is_lost_race(error):
+                if not _is_lost_race(error):
                     raise
-        return work(*args, **kwargs)
+        with savepoint():
+            return work(*args, **kwargs)
 
     return run
+
+
+def savepoint() -> AbstractContextManager[None]:
+    """Return a savepoint of the caller's transaction; nothing where there is none, for statements then commit by themselves."""
+    return transaction.atomic() if connection.in_atomic_block else nullcontext()
 
 
 @contextmanager
@@ -99,7 +109,7 @@ def publish(
         delete_sidecars([new.sidecar])
         raise
     if written.old_sidecar and written.old_sidecar != new.sidecar:
-        delete_sidecars([written.old_sidecar], durable=False)  # the new one of the same key is
+        forget_sidecars([written.old_sidecar], durable=False)  # the new one of the same key is
 
 
 def _publish_with_care(
@@ -139,6 +149,13 @@ def lock_latest(bucket: str, key: str) -> str | None:
     if etag is None and not Bucket.objects.filter(name=bucket).exists():
         raise NoSuchBucket(BucketName=bucket)
     return etag
+
+
+def forget_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
+    """Delete the descriptions of what was deleted or overwritten: at once or, in a caller's transaction, when that commits."""
+    gone = [name for name in names if name]
+    if gone:
+        transaction.on_commit(lambda: delete_sidecars(gone, durable), robust=True)
 
 
 def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:

@@ -42,7 +42,7 @@ class Serve:
 
     def children(self) -> dict[str, int]:
         """Return the pids of server and worker."""
-        listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        listing = subprocess.run(["ps", "-eww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in listing.splitlines()]
         mine = [(int(pid), args) for pid, parent, args in rows if int(parent) == self.process.pid]
         return {"worker" if "run_worker" in args else "server": pid for pid, args in mine}

@@ -1,0 +1,1 @@
+"""What other Django projects use of post3 beside its URLs."""

@@ -1,0 +1,188 @@
+"""Django's files on their way in, as bodies, and objects on their way out, as files."""
+
+import hashlib
+import io
+import mimetypes
+import re
+from collections.abc import Callable, Iterator
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Self
+
+from django.core.files import File
+
+from ..errors import PreconditionFailed
+from ..s3.checksums import new_hasher
+from ..services.objects import open_object
+from ..storage.base import MIB
+from ..values import ByteRange, Conditions
+
+#: Bytes a reader asks for at once; `File.chunks`, lines and small reads are served from them.
+BUFFER = 256 * 1024
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+# What compressed files are themselves. Their content type with a Content-Encoding would make browsers decompress them.
+_ENCODED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII)
+
+
+class FilePayload:
+    """The bytes of a Django file from its beginning, hashed while they are read; a `values.Payload`.
+
+    Text is stored as UTF-8. A file that cannot be measured, such as a socket's, goes through a temporary file.
+    """
+
+    checksum_algorithm = "CRC64NVME"
+
+    def __init__(self, content: File) -> None:
+        self._source, self.length = _measured(content)
+        self._read = 0
+        self._md5, self._crc = hashlib.md5(usedforsecurity=False), new_hasher(self.checksum_algorithm)
+
+    @property
+    def md5(self) -> str:
+        return self._md5.hexdigest()
+
+    @property
+    def checksum(self) -> str:
+        return self._crc.base64()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, `b""` at the end. Raises OSError where the file has changed its length meanwhile."""
+        data = self._source.read(size)
+        self._read += len(data)
+        if self._read > self.length or (not data and size and self._read != self.length):
+            raise OSError(f"The file had {self.length} bytes when it was opened, and gives {self._read}.")
+        self._md5.update(data)
+        self._crc.update(data)
+        return data
+
+
+def _measured(content: Any) -> tuple[IO[bytes], int]:
+    """Return a file at its beginning, and its length in bytes."""
+    try:
+        content.seek(0)
+        if isinstance(content.read(0), str):
+            data = content.read().encode()
+            return io.BytesIO(data), len(data)
+        content.seek(0, io.SEEK_END)
+        length = content.tell()
+        content.seek(0)
+        return content, length
+    except (AttributeError, OSError):  # not seekable; io.UnsupportedOperation is an OSError
+        return _spooled(content)
+
+
+def _spooled(content: Any) -> tuple[IO[bytes], int]:
+    spool: IO[bytes] = SpooledTemporaryFile(max_size=MIB)  # noqa: SIM115  (deleted when nobody reads it any more)
+    for chunk in content.chunks(MIB):
+        spool.write(chunk.encode() if isinstance(chunk, str) else chunk)
+    length = spool.tell()
+    spool.seek(0)
+    return spool, length
+
+
+def content_type_of(name: str, content: Any) -> str:
+    """Return what the file says that it is, else what its name says."""
+    told = getattr(content, "content_type", None)
+    if isinstance(told, str) and _CONTENT_TYPE.fullmatch(told):
+        return told
+    guessed, encoding = mimetypes.guess_type(name)
+    if encoding:
+        return _ENCODED.get(encoding, DEFAULT_CONTENT_TYPE)
+    return guessed or DEFAULT_CONTENT_TYPE
+
+
+class StoredFile(File):
+    """An object as Django's file, for reading; `open` reads it from its beginning, also after `close`."""
+
+    def __init__(self, open_reader: "Callable[[], ObjectReader]", name: str, mode: str) -> None:
+        self._open_reader, self.mode = open_reader, mode
+        super().__init__(self._stream(), name)
+
+    def open(self, mode: str | None = None) -> Self:
+        if self.closed or (mode or self.mode) != self.mode:
+            self.mode = mode or self.mode
+            self.file = self._stream()
+        else:
+            self.seek(0)
+        return self
+
+    def _stream(self) -> Any:
+        reader = self._open_reader()
+        self.size = reader.size
+        buffered = io.BufferedReader(reader, BUFFER)
+        return buffered if self.mode == "rb" else io.TextIOWrapper(buffered, "utf-8")
+
+
+class ObjectReader(io.RawIOBase):
+    """An object as a file for reading: bytes are fetched as they are read, and `seek` costs nothing until then.
+
+    All reads are of the version that was opened: where the key was overwritten since, a read that must look it up again raises
+    OSError. Use it through `io.BufferedReader`.
+    """
+
+    def __init__(self, bucket: str, key: str) -> None:
+        """Raises NoSuchBucket, NoSuchKey, StorageError."""
+        super().__init__()
+        self._bucket, self._key = bucket, key
+        self._position, self._rest = 0, memoryview(b"")
+        opened = open_object(bucket, key, Conditions())
+        self.size, self._etag = opened.row.size, opened.row.etag
+        self._pieces: Iterator[bytes] | None = self._as_pieces(opened.body)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        position = base + offset
+        if position < 0:
+            raise ValueError(f"Cannot seek to {position}.")
+        if position != self._position:
+            skipped = position - self._position
+            if 0 < skipped <= len(self._rest):
+                self._rest = self._rest[skipped:]
+            else:
+                self._let_go()
+            self._position = position
+        return position
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer, or a part of it; 0 at the end. Raises OSError, StorageError."""
+        if self._position >= self.size:
+            return 0
+        if not self._rest:
+            self._rest = memoryview(self._next_piece())
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._let_go()
+        super().close()
+
+    def _next_piece(self) -> bytes:
+        if self._pieces is None:
+            try:
+                byte_range = ByteRange(self._position, None, f"bytes={self._position}-")
+                opened = open_object(self._bucket, self._key, Conditions(if_match=self._etag), byte_range)
+            except PreconditionFailed:
+                raise OSError(f"{self._key} was overwritten while it was being read.") from None
+            self._pieces = self._as_pieces(opened.body)
+        return next(self._pieces)
+
+    def _as_pieces(self, body: bytes | Iterator[bytes]) -> Iterator[bytes]:
+        return iter((body,)) if isinstance(body, bytes) else body
+
+    def _let_go(self) -> None:
+        pieces, self._pieces, self._rest = self._pieces, None, memoryview(b"")
+        if pieces is not None and hasattr(pieces, "close"):
+            pieces.close()

@@ -1,0 +1,230 @@
+"""`Post3Storage`: Django's files in post3, without HTTP and in the transaction of the rows that name them.
+
+    STORAGES = {
+        "default": {
+            "BACKEND": "post3.contrib.storage.Post3Storage",
+            "OPTIONS": {"bucket": "media", "create_bucket": True, "public_origin": "https://example.com/s3"},
+        },
+        …
+    }
+
+The project has `post3` in INSTALLED_APPS, and its catalogue is the project's `default` database. A file that is saved in a
+transaction of that database (`ATOMIC_REQUESTS`, `transaction.atomic`) exists once the transaction commits; a rollback leaves
+neither object nor bytes, and what was overwritten or deleted is there as before. Outside a transaction each call commits by
+itself.
+"""
+
+import contextlib
+import posixpath
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files import File
+from django.core.files.storage import Storage
+from django.utils import timezone
+from django.utils.deconstruct import deconstructible
+
+from ..conf import conf
+from ..errors import BucketAlreadyOwnedByYou, EntityTooLarge, InvalidAccessKeyId, NoSuchBucket, NoSuchKey, PreconditionFailed
+from ..models.rows import CommonPrefix, ObjectRow
+from ..s3.presigning import presign_get
+from ..services import access, buckets, listings, objects
+from ..values import Conditions, Description
+from .files import FilePayload, ObjectReader, StoredFile, content_type_of
+
+#: Names that a listing asks for at once.
+PAGE = 1000
+
+
+@deconstructible(path="post3.contrib.storage.Post3Storage")
+class Post3Storage(Storage):
+    """A Django storage in a bucket of this project's post3.
+
+    Beside what is noted, methods raise `post3.errors.S3Error` for what S3 would refuse, such as a key of more than 1,024 bytes,
+    and `post3.storage.base.StorageError` where the bytes cannot be written or read.
+    """
+
+    def __init__(
+        self,
+        bucket: str = "",
+        *,
+        location: str = "",
+        owner: str = "",
+        create_bucket: bool = False,
+        allow_overwrite: bool = False,
+        public_origin: str = "",
+        access_key: str = "",
+        expires: int = 3600,
+        storage_class: str = "STANDARD",
+    ) -> None:
+        """Take the options; whether they are right is told by system checks.
+
+        `location`: what all keys begin with, like a directory.
+        `create_bucket`: make the bucket at the first save where it is missing; it then belongs to the user `owner` (who is made,
+        without a password, where missing; without a name: the only superuser), who gets an API key to sign URLs with.
+        `allow_overwrite`: a file of a name in use replaces the other one, instead of getting a free name.
+        `public_origin`: where browsers reach S3, with the place post3 is mounted at: `https://example.com/s3`;
+        POST3_PUBLIC_ORIGIN without it.
+        `access_key`: of the API key that signs URLs; without it the newest active one of the bucket's owner.
+        `expires`: seconds that a URL is valid, at most a week (604800).
+        """
+        self.bucket, self.location, self.owner = bucket, location, owner
+        self.create_bucket, self.allow_overwrite = create_bucket, allow_overwrite
+        self.public_origin, self.access_key, self.expires = public_origin, access_key, expires
+        self.storage_class = storage_class
+
+    def key_of(self, name: str) -> str:
+        """Return the key of a file. Raises SuspiciousFileOperation for names that no file may have."""
+        name = str(name).replace("\\", "/")
+        if not name or "\x00" in name or {"", ".", ".."} & set(name.split("/")):
+            raise SuspiciousFileOperation(f"{name!r} is no name of a file.")
+        return self._prefix() + name
+
+    def _prefix(self) -> str:
+        return f"{self.location.strip('/')}/" if self.location.strip("/") else ""
+
+    def _open(self, name: str, mode: str = "rb") -> File:
+        """Open for reading: "rb", or "r" for text in UTF-8. Raises FileNotFoundError, and ValueError for other modes."""
+        if mode not in ("rb", "r", "rt"):
+            raise ValueError(f"Post3Storage opens files for reading, not {mode!r}. To write, call save(name, content).")
+        return StoredFile(lambda: self._reader(name), name, mode)
+
+    def _reader(self, name: str) -> ObjectReader:
+        try:
+            return ObjectReader(self.bucket, self.key_of(name))
+        except (NoSuchKey, NoSuchBucket):
+            raise self._not_found(name) from None
+
+    def _save(self, name: str, content: Any) -> str:
+        """Store a file and return its name, another one where somebody else took it meanwhile.
+
+        Raises ImproperlyConfigured where the bucket is missing and may not be made.
+        """
+        owner_id = self._find_or_make_bucket()
+        conditions = Conditions() if self.allow_overwrite else Conditions(if_none_match="*")
+        headers = (content_type_of(name, content), "", "", "", "", "")
+        while True:
+            payload = FilePayload(content)
+            if payload.length > conf.MAX_OBJECT_SIZE:
+                raise EntityTooLarge(ProposedSize=payload.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
+            description = Description(self.storage_class, headers, {})
+            try:
+                # Not read ahead: the content may be a file of this storage, which only this thread's transaction sees.
+                objects.put_object(self.bucket, self.key_of(name), owner_id, description, payload, conditions, ahead=False)
+                return name
+            except PreconditionFailed:
+                name = self._another_name(name)
+
+    def _another_name(self, name: str) -> str:
+        """Return a free name in place of one that is taken, perhaps by a transaction that this one does not see."""
+        directory, file_name = posixpath.split(name)
+        root, extension = posixpath.splitext(file_name)
+        return self.get_available_name(posixpath.join(directory, self.get_alternative_name(root, extension)))
+
+    def _find_or_make_bucket(self) -> int:
+        """Return the id of the bucket's owner."""
+        try:
+            return buckets.find_bucket(self.bucket).owner_id
+        except NoSuchBucket:
+            if not self.create_bucket:
+                raise ImproperlyConfigured(
+                    f"Post3Storage: there is no bucket {self.bucket!r}. Make it with any S3 client, or set create_bucket."
+                ) from None
+        try:
+            owner = access.find_user(self.owner or None, create=bool(self.owner))
+            if not self.access_key and not access.has_active_key(owner):
+                access.create_api_key(owner, f"signs URLs of the bucket {self.bucket}")
+        except (access.NoSuchUser, access.InactiveUser) as error:
+            raise ImproperlyConfigured(f"Post3Storage cannot make its bucket {self.bucket!r}: {error}") from None
+        try:
+            return buckets.create_bucket(self.bucket, owner.pk, None if conf.REGION == "us-east-1" else conf.REGION).owner_id
+        except BucketAlreadyOwnedByYou:  # made by somebody else since it was looked for
+            return buckets.find_bucket(self.bucket).owner_id
+
+    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        if self.allow_overwrite:
+            return not (max_length and len(name) > max_length)
+        return super().is_name_available(name, max_length)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is no error. Raises ValueError without a name."""
+        if not name:
+            raise ValueError("The name must be given to delete().")
+        with contextlib.suppress(NoSuchBucket):
+            objects.delete_object(self.bucket, self.key_of(name), Conditions())
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name; a directory is none."""
+        try:
+            self._head(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the names of directories and of files right below `path`, each in order; "" is the top."""
+        path = str(path).replace("\\", "/").strip("/")
+        prefix = f"{self.key_of(path)}/" if path not in ("", ".") else self._prefix()
+        directories, files = [], []
+        for entry in self._entries(prefix):
+            if isinstance(entry, CommonPrefix):
+                directories.append(entry.prefix[len(prefix) : -1])
+            elif len(entry.key) > len(prefix):  # some clients make objects for directories
+                files.append(entry.key[len(prefix) :])
+        return directories, files
+
+    def _entries(self, prefix: str) -> Iterator[Any]:
+        after, more = "", True
+        while more:
+            try:
+                page = listings.list_objects(self.bucket, prefix, "/", after, PAGE, skip_marker_prefix=True)
+            except NoSuchBucket:
+                return
+            yield from page.entries
+            after, more = page.last, page.is_truncated
+
+    def size(self, name: str) -> int:
+        """Return the file's bytes. Raises FileNotFoundError."""
+        return self._head(name).size
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Return when the file was stored, with a time zone where USE_TZ is set. Raises FileNotFoundError."""
+        moment = self._head(name).last_modified
+        return moment.astimezone(UTC) if settings.USE_TZ else timezone.make_naive(moment)
+
+    def get_created_time(self, name: str) -> datetime:
+        """Return the same as `get_modified_time`: a file is replaced, never changed. Raises FileNotFoundError."""
+        return self.get_modified_time(name)
+
+    def url(self, name: str | None, parameters: dict[str, str] | None = None, expire: int | None = None) -> str:
+        """Return a presigned URL to GET the file by, whether it is there or not.
+
+        `parameters`: what the answer's headers shall be, like `{"response-content-disposition": 'attachment; filename="a.pdf"'}`.
+        `expire`: seconds, in place of the option. Raises ImproperlyConfigured without origin or key.
+        """
+        if not name:
+            raise ValueError("This file has no name, and so no URL.")
+        origin = self.public_origin or conf.PUBLIC_ORIGIN
+        if not origin:
+            raise ImproperlyConfigured("Post3Storage makes no URLs without public_origin (or the setting POST3_PUBLIC_ORIGIN).")
+        try:
+            secret, identity = access.look_up(self.access_key) if self.access_key else access.find_signer(self.bucket)
+        except InvalidAccessKeyId:
+            raise ImproperlyConfigured(f"Post3Storage: there is no active API key {self.access_key!r}.") from None
+        except access.NoApiKey as error:
+            raise ImproperlyConfigured(f"Post3Storage cannot sign URLs: {error}") from None
+        signer = (identity.access_key, secret)
+        seconds = self.expires if expire is None else expire
+        return presign_get(origin, self.bucket, self.key_of(name), signer, conf.REGION, seconds, datetime.now(UTC), parameters)
+
+    def _head(self, name: str) -> ObjectRow:
+        try:
+            return objects.head_object(self.bucket, self.key_of(name), Conditions())
+        except (NoSuchKey, NoSuchBucket):
+            raise self._not_found(name) from None
+
+    def _not_found(self, name: str) -> FileNotFoundError:
+        return FileNotFoundError(f"There is no file {name!r} in the bucket {self.bucket!r}.")

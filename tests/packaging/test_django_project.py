@@ -1,0 +1,166 @@
+"""The example project: post3 under a prefix of another project's URLs, and uploads in the transaction of their rows."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+import urllib3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from ..cluster import create_database, drop_database
+from ..servers import ROOT, free_port
+
+PROJECT = ROOT / "docs" / "examples" / "django_project"
+RUNSERVER = "django runserver --noreload 127.0.0.1:{port}"
+SERVERS = {
+    "uvicorn on SQLite and files": "uvicorn --host 127.0.0.1 --port {port} --no-access-log project.asgi:application",
+    "gunicorn's WSGI on PostgreSQL and blocks": "gunicorn --bind 127.0.0.1:{port} --threads 8 project.wsgi",
+}
+
+
+class Project:
+    """A copy of the example, migrated and running."""
+
+    def __init__(self, directory: Path, server: str, database_url: str) -> None:
+        self.directory, self.database_url, port = directory, database_url, free_port()
+        self.url, self.log_path = f"http://127.0.0.1:{port}", directory / "server.log"
+        shutil.copytree(PROJECT, directory / "copy", ignore=shutil.ignore_patterns("__pycache__", "var"))
+        inherited = {
+            name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
+        }
+        self.environment = {
+            **inherited,
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "PYTHONPATH": str(ROOT),
+            "DATA_DIR": str(directory / "data"),
+            **({"DATABASE_URL": database_url} if database_url else {}),
+            "PUBLIC_ORIGIN": f"{self.url}/s3",
+            "MAX_DOCUMENTS": "3",
+        }
+        self.manage("check", "--fail-level", "WARNING")
+        self.manage("migrate", "-v", "0")
+        assert "No changes" in self.manage("makemigrations", "--check", "--dry-run")
+        lines = self.manage("create_api_key", "--user", "tester", "--create-user").split()
+        self.key, self.secret = (line.partition("=")[2] for line in lines)
+        with open(self.log_path, "wb") as log:
+            command = [sys.executable, "-m", *server.format(port=port).split()]
+            self.process = subprocess.Popen(
+                command, cwd=directory / "copy", env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.http = urllib3.PoolManager(retries=False)
+        deadline = time.monotonic() + 60
+        while not self._is_ready():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log_path.read_text()
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.http.request("GET", f"{self.url}/s3/_/health/ready").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def manage(self, *arguments: str) -> str:
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=self.directory / "copy", env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def client(self) -> Any:
+        config = Config(s3={"addressing_style": "path"}, signature_version="s3v4", retries={"total_max_attempts": 1})
+        return boto3.client(
+            "s3",
+            endpoint_url=f"{self.url}/s3",
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            region_name="us-east-1",
+            config=config,
+        )
+
+    def upload(self, **files: bytes) -> urllib3.BaseHTTPResponse:
+        """Send the page's form as a browser does."""
+        page = self.http.request("GET", self.url)
+        assert page.status == 200, self.log_path.read_text()
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.data.decode())
+        assert token is not None
+        fields = [("csrfmiddlewaretoken", token[1])]
+        fields += [("files", (f"{name}.txt", data, "text/plain")) for name, data in files.items()]
+        cookie = page.headers["Set-Cookie"].partition(";")[0]
+        return self.http.request("POST", self.url, fields=fields, headers={"Cookie": cookie}, redirect=False)
+
+    def kept(self) -> dict[str, Any]:
+        """What there is: keys by S3, and files or blocks."""
+        keys = [entry["Key"] for entry in self.client().list_objects_v2(Bucket="documents").get("Contents", [])]
+        if self.database_url:
+            with psycopg.connect(self.database_url) as connection:
+                query = "SELECT (SELECT count(*) FROM post3_blob), (SELECT count(*) FROM post3_block)"
+                return {"keys": keys, "rows": connection.execute(query).fetchone()}
+        files = [path for path in (self.directory / "data" / "objects").rglob("*") if path.is_file()]
+        return {"keys": keys, "files": sorted(map(str, files))}
+
+
+@pytest.fixture(params=SERVERS)
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
+    cluster = os.environ["POST3_TEST_POSTGRESQL_URL"] if "PostgreSQL" in request.param else ""
+    url = create_database(cluster) if cluster else ""
+    running = Project(tmp_path, SERVERS[request.param], url)
+    yield running
+    running.process.terminate()
+    running.process.wait(30)
+    if url:
+        drop_database(cluster, url)
+
+
+def test_s3_under_a_prefix_and_uploads_in_transactions(project: Project) -> None:
+    s3 = project.client()
+    s3.create_bucket(Bucket="mounted")
+    for size in (0, 10, 9_000_000):
+        s3.put_object(Bucket="mounted", Key=f"a b/{size} ü", Body=b"x" * size, Metadata={"my-key": "1"})
+        answer = s3.get_object(Bucket="mounted", Key=f"a b/{size} ü")
+        assert answer["Body"].read() == b"x" * size and answer["Metadata"] == {"my-key": "1"}
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "mounted", "Key": "a b/10 ü"})
+    assert project.http.request("GET", url).data == b"x" * 10
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        s3.get_object(Bucket="mounted", Key="nothing")
+    assert project.http.request("GET", f"{project.url}/s3/_/admin/login/").status == 200
+
+    assert project.upload(one=b"first", two=b"y" * 3_000_000).status == 302
+    page = project.http.request("GET", project.url).data.decode()
+    links = {name: link.replace("&amp;", "&") for link, name in re.findall(r'<a href="([^"]+)">([\w.]+)</a>', page)}
+    assert set(links) == {"one.txt", "two.txt"} and "3000000 bytes" in page
+    assert all(link.startswith(f"{project.url}/s3/documents/") for link in links.values())
+    answer = project.http.request("GET", links["one.txt"])
+    assert (answer.status, answer.data, answer.headers["Content-Type"]) == (200, b"first", "text/plain")
+    assert project.http.request("GET", links["two.txt"]).data == b"y" * 3_000_000
+    assert project.http.request("GET", links["one.txt"].replace("one", "two")).status == 403
+
+    before = project.kept()
+    assert len(before["keys"]) == 2
+    refused = project.upload(three=b"third", four=b"z" * 3_000_000, five=b"")
+    assert refused.status == 409 and b"nothing was stored" in refused.data
+    assert project.kept() == before
+    assert project.upload(three=b"third").status == 302
+    assert len(project.kept()["keys"]) == 3
+
+
+def test_runserver_serves_the_pages_and_says_what_s3_needs(tmp_path: Path) -> None:
+    """Django's own development server hides the path as it was sent, which signatures cover."""
+    running = Project(tmp_path, RUNSERVER, "")
+    try:
+        assert running.upload(one=b"first").status == 302
+        answer = running.http.request("GET", f"{running.url}/s3/documents/one.txt")
+        assert answer.status == 400 and b"does not tell the path as sent" in answer.data
+    finally:
+        running.process.terminate()
+        running.process.wait(30)
