@@ -1,4 +1,4 @@
-"""The compose files and the workflow against the published schemas, and what schemas do not know: that names refer to something."""
+"""The compose files and the workflow against the published schemas, and what no schema knows: that names refer to something."""
 
 import re
 import subprocess

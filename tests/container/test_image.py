@@ -1,4 +1,4 @@
-"""What the image is made of, without building it: docker/ci/verify.py builds and runs it, in minutes."""
+"""What the image is made of, without building it: `python -m tests.container.verify` builds and runs it, in minutes."""
 
 import os
 import re

@@ -10,7 +10,8 @@ from ..servers import ROOT
 
 
 def pipeline(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "docker/ci/pipeline.py", *arguments]
+    # -S: without installed packages, as a Python alone has none; so there is no dagger-io either.
+    command = [sys.executable, "-S", "docker/ci/pipeline.py", *arguments]
     variables = {**os.environ, **environment}
     return subprocess.run(command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
@@ -27,8 +28,8 @@ def test_the_list_tells_each_step_and_its_pipelines() -> None:
 
 
 def test_a_failing_step_ends_the_pipeline() -> None:
-    """With a `make` that fails: the first step's status is told, and the next step does not begin."""
-    done = pipeline("pr", "--runner", "native", MAKEFLAGS="--file=/dev/null")
+    """With a Python that fails in `make check`: its status is told, and the next step does not begin."""
+    done = pipeline("pr", "--runner", "native", MAKEFLAGS="PYTHON=/bin/false")
     assert done.returncode == 1
     assert "check failed: `make check` ended with status 2" in done.stderr
     assert "=== test" not in done.stdout and "Traceback" not in done.stderr
@@ -48,6 +49,5 @@ def test_a_wrong_call_is_told_in_a_line(arguments: tuple[str, ...], said: str) -
 
 
 def test_an_engine_that_must_be_used_and_cannot_is_told_in_a_line() -> None:
-    """The tests' environment has no dagger-io: docker/ci/requirements.txt is for where an engine is."""
     done = pipeline("pr", "--runner", "dagger")
     assert done.returncode == 1 and "dagger-io is not installed" in done.stderr and "Traceback" not in done.stderr
