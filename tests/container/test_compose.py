@@ -39,7 +39,7 @@ def test_the_file_follows_its_schema(schema: str, name: str) -> None:
 def test_the_schema_refuses_what_is_wrong() -> None:
     """Or the test above would prove nothing."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "-"]
-    wrong = "services: {server: {image: post3, restarts: always}}"
+    wrong = '{"services": {"server": {"image": "post3", "restarts": "always"}}}'
     done = subprocess.run(command, input=wrong, capture_output=True, text=True)
     assert done.returncode == 1 and "restarts" in done.stdout, done.stdout + done.stderr
 
