@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,12 +34,24 @@ from ..servers import ROOT, free_port
 sys.path.insert(0, str(ROOT / "docker" / "ci"))
 import image
 
-PROGRAMS = {"buildah": "buildah", "podman": "podman", "debootstrap": "debootstrap", "crun": "crun"}
+PROGRAMS = {"buildah": "buildah", "podman": "podman", "debootstrap": "debootstrap", "runc": "runc"}
 BASE = "localhost/post3-base:bookworm"
 #: What debian:bookworm-slim leaves out of Debian, too.
 NOT_SLIM = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/cache/apt")
 #: As the services of docker/compose.yaml.
 CONFINED = "--read-only --tmpfs /tmp:size=256m --cap-drop all --security-opt no-new-privileges".split()
+#: Podman's own defaults want a systemd, whose timer runs the health check, and the right to raise limits: here it has neither.
+LIMITS = {
+    name: resource.getrlimit(number)[1] for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
+}
+PODMAN = ["podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
+UNMANAGED = [
+    "--network",
+    "host",
+    "--health-interval",
+    "disable",
+    *(f"--ulimit={name}={most}:{most}" for name, most in LIMITS.items()),
+]
 SECRET = "only-for-verifying-" + "0123456789" * 4
 PATIENCE = 60
 
@@ -83,7 +96,7 @@ def install() -> None:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "update", "-q", env=environment)
         run("apt-get", "install", "-q", "-y", "--no-install-recommends", *missing, env=environment)
-    for program in ("buildah", "podman", "crun"):
+    for program in ("buildah", "podman", "runc"):
         print(f"{program}: {run(program, '--version').splitlines()[0]}")
 
 
@@ -105,7 +118,7 @@ def storage(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for command in (("podman", "rm", "--all", "--force", "--time", "1"), ("buildah", "rm", "--all")):
+        for command in ((*PODMAN, "rm", "--all", "--force", "--time", "1"), ("buildah", "rm", "--all")):
             with contextlib.suppress(Wrong):
                 run(*command)
         subprocess.run(["umount", "--recursive", "--quiet", f"{directory}/graph/overlay"], stderr=subprocess.DEVNULL)
@@ -117,27 +130,29 @@ def make_base(directory: Path) -> None:
     run("debootstrap", "--variant=minbase", "bookworm", str(root), mirror())
     for name in NOT_SLIM:
         shutil.rmtree(root / name, ignore_errors=True)
+    # The sources are mounted while the image is built.
+    (root / "etc/apt/sources.list").unlink()
     for path in (root / "var/lib/apt/lists").glob("*_*"):
         path.unlink()
     run("tar", "-C", str(root), "-cf", str(directory / "base.tar"), ".")
-    run("podman", "import", "--quiet", str(directory / "base.tar"), BASE)
+    run(*PODMAN, "import", "--quiet", str(directory / "base.tar"), BASE)
     shutil.rmtree(root)
     print(f"base: {size_of(BASE):.0f} MiB, made in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def mirror() -> str:
     """Return the address of the Debian mirror that this machine's apt uses."""
-    targets = run("apt-get", "indextargets", "--format", "$(SUITE) $(CODENAME) $(REPO_URI)").splitlines()
-    for line in targets:
-        suite, _, address = line.partition(" ")
-        if suite == "bookworm":
-            return address.split()[-1]
-    raise Wrong("apt names no mirror of Debian bookworm on this machine.")
+    for line in run("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").splitlines():
+        codename, _, address = line.partition(" ")
+        # Security and updates are archives of their own.
+        if "-" not in codename:
+            return address
+    raise Wrong("apt names no mirror of Debian on this machine.")
 
 
 def size_of(name: str) -> float:
     """Return an image's size in MiB."""
-    return int(run("podman", "image", "inspect", "--format", "{{.Size}}", name)) / (1 << 20)
+    return int(run(*PODMAN, "image", "inspect", "--format", "{{.Size}}", name)) / (1 << 20)
 
 
 def build(directory: Path) -> None:
@@ -178,7 +193,17 @@ class Container:
         shutil.chown(volume, 10001, 10001)
         variables = {"POST3_HOST": f"127.0.0.1:{self.port}", **settings}
         words = [word for pair in variables.items() for word in ("--env", "=".join(pair))]
-        self._run = ["podman", "run", "--network", "host", *CONFINED, "--volume", f"{volume}:/var/lib/post3", *words]
+        self._run = [
+            "podman",
+            "--cgroup-manager",
+            "cgroupfs",
+            "run",
+            *UNMANAGED,
+            *CONFINED,
+            "--volume",
+            f"{volume}:/var/lib/post3",
+            *words,
+        ]
 
     def command(self, *arguments: str) -> str:
         """Run a command of manage.py in a container of its own; return what it prints."""
@@ -202,15 +227,15 @@ class Container:
             return False
 
     def log(self) -> str:
-        done = subprocess.run(["podman", "logs", self.name], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run([*PODMAN, "logs", self.name], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         return done.stdout + done.stderr
 
     def stop(self) -> float:
         """Stop it as compose does; return the seconds that took. Raises Wrong where it had to be killed."""
         began = time.monotonic()
-        run("podman", "stop", "--time", "40", self.name)
+        run(*PODMAN, "stop", "--time", "40", self.name)
         took = time.monotonic() - began
-        status = run("podman", "inspect", "--format", "{{.State.ExitCode}}", self.name).strip()
+        status = run(*PODMAN, "inspect", "--format", "{{.State.ExitCode}}", self.name).strip()
         if status != "0":
             raise Wrong(f"{self.name} ended with status {status}:\n{self.log()}")
         return took
@@ -230,9 +255,9 @@ class Container:
             s3.put_object(Bucket="verified", Key=key, Body=body)
             if s3.get_object(Bucket="verified", Key=key)["Body"].read() != body:
                 raise Wrong(f"{self.name}: {key} came back as something else")
-        run("podman", "healthcheck", "run", self.name)
-        user = run("podman", "exec", self.name, "id", "-u").strip()
-        mount = run("podman", "exec", self.name, "grep", " / ", "/proc/mounts").split()[3]
+        run(*PODMAN, "healthcheck", "run", self.name)
+        user = run(*PODMAN, "exec", self.name, "id", "-u").strip()
+        mount = run(*PODMAN, "exec", self.name, "grep", " / ", "/proc/mounts").split()[3]
         if user != "10001" or "ro" not in mount.split(","):
             raise Wrong(f"{self.name} runs as {user} on a root that is mounted {mount}")
         print(f"{self.name}: PUT and GET of 4 B and 20 MiB, health check, user {user}, root read-only", flush=True)
