@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         [path for path in paths if path.startswith(IN_PROCESS)] if paths else [path for path in IN_PROCESS if Path(path).is_dir()]
     )
     base = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
-    with private_cluster() as url, tempfile.TemporaryDirectory(prefix="post3-tests-") as reports:
+    with database_server() as url, tempfile.TemporaryDirectory(prefix="post3-tests-") as reports:
         base["POST3_TEST_POSTGRESQL_URL"] = url
         runs = [("SQLite in process, servers of both kinds", base, paths or ["tests"])]
         if again:
@@ -45,6 +45,17 @@ def main(arguments: Sequence[str]) -> int:
     passed, failed = (sum(counts) for counts in zip(*results, strict=True))
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
+
+
+@contextlib.contextmanager
+def database_server() -> Iterator[str]:
+    """Yield the URL of the PostgreSQL that tests make their databases in: the service that POST3_TEST_POSTGRESQL_URL names
+    (one as old as this machine's pg_dump, to which it lends up to 400 connections), or a cluster of our own."""
+    if given := os.environ.get("POST3_TEST_POSTGRESQL_URL"):
+        yield given
+        return
+    with private_cluster() as url:
+        yield url
 
 
 def split_paths(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -1,0 +1,61 @@
+"""The steps of the pipeline, defined once. `native.py` and `engine.py` run them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Where steps leave what they made, below the root.
+ARTEFACTS = "dist"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: commands that run one after the other in the root of the tree, the first failure ending it."""
+
+    name: str
+    meaning: str
+    commands: tuple[tuple[str, ...], ...]
+    #: It needs a PostgreSQL. `python -m tests` starts one of its own, unless POST3_TEST_POSTGRESQL_URL names a service.
+    database: bool = False
+    #: It makes something in ARTEFACTS.
+    makes: bool = False
+    #: It makes the container image. An engine builds the Dockerfile itself and does not run the commands.
+    image: bool = False
+
+
+class UnknownStep(Exception):
+    """There is no step of that name. Says which there are."""
+
+
+STEPS = (
+    Step("check", "format, lint, Django's checks, migrations", (("make", "check"),)),
+    Step("test", "every test, on SQLite and PostgreSQL", (("make", "test"),), database=True),
+    Step(
+        "build",
+        f"the wheel, in {ARTEFACTS}/",
+        (
+            ("make", ".venv/.base"),
+            # What an earlier build left there would get into this one.
+            ("rm", "-rf", "build"),
+            (".venv/bin/python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ARTEFACTS, "."),
+        ),
+        makes=True,
+    ),
+    Step(
+        "package",
+        f"the container image, and its build context in {ARTEFACTS}/",
+        (("python3", "docker/ci/image.py"),),
+        makes=True,
+        image=True,
+    ),
+)
+
+PIPELINES = {"pr": ("check", "test", "build"), "main": ("check", "test", "build", "package")}
+
+
+def choose(names: tuple[str, ...] | list[str]) -> list[Step]:
+    """Return the steps of these names, in this order. Raises UnknownStep."""
+    known = {step.name: step for step in STEPS}
+    if unknown := [name for name in names if name not in known]:
+        raise UnknownStep(f"There is no step {unknown[0]!r}; the steps are {', '.join(known)}.")
+    return [known[name] for name in names]

@@ -1,0 +1,98 @@
+"""nginx with the project's docker/nginx.conf, in front of a server of the tests."""
+
+import contextlib
+import copy
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..servers import ROOT, Server, free_port
+
+#: Seconds for nginx to start and to end.
+PATIENCE = 30
+#: What the file says of its container -> what a test has instead.
+UPSTREAM, LISTEN, RESOLVER = "server server:9000 resolve;", "listen 8080;", "resolver 127.0.0.11 valid=5s;"
+
+
+def find_nginx() -> str:
+    """Return nginx's path; install it through apt-get where it is missing. Raises where it cannot be."""
+    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path:
+        return path
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Without a policy, Debian's package would start an nginx of its own on port 80.
+    policy = Path("/usr/sbin/policy-rc.d")
+    if not policy.exists() and os.geteuid() == 0:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    else:
+        policy = Path()
+    try:
+        for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "nginx-light"]):
+            command = [*prefix, "apt-get", *arguments]
+            done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            assert done.returncode == 0, f"nginx cannot be installed: {done.stdout}{done.stderr}"
+    finally:
+        if policy != Path():
+            policy.unlink()
+    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert path, "apt-get installed nginx-light, but there is no nginx"
+    return path
+
+
+def configuration(server: Server, port: int, directory: Path) -> str:
+    """Return docker/nginx.conf with this server behind it, this port, and this directory for /tmp; all else is as it is."""
+    text = (ROOT / "docker" / "nginx.conf").read_text()
+    changes = {
+        UPSTREAM: f"server {server.host}:{server.port};",
+        LISTEN: f"listen 127.0.0.1:{port};",
+        # Docker's; no name is asked for here.
+        RESOLVER: "",
+        " /tmp/": f" {directory}/",
+    }
+    for old, new in changes.items():
+        assert old in text, f"docker/nginx.conf has no {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
+@contextlib.contextmanager
+def nginx_before(server: Server, directory: Path) -> Iterator[Server]:
+    """Start nginx in front of a server; yield that server as seen through nginx; end nginx.
+
+    `directory` must be open to the user that nginx's processes become when root starts it.
+    """
+    front = copy.copy(server)
+    front.port = free_port()
+    front.url = f"http://{front.host}:{front.port}"
+    path = directory / "nginx.conf"
+    path.write_text(configuration(server, front.port, directory))
+    log_path = directory / "nginx.log"
+    command = [find_nginx(), "-e", "stderr", "-p", str(directory), "-c", str(path), "-g", "daemon off;"]
+    with open(log_path, "wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not _listens(front):
+            assert process.poll() is None, f"nginx did not start:\n{log_path.read_text()}"
+            assert time.monotonic() < deadline, f"nginx does not listen:\n{log_path.read_text()}"
+            time.sleep(0.05)
+        yield front
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listens(server: Server) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((server.host, server.port), timeout=1):
+        return True
+    return False
