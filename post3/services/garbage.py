@@ -4,8 +4,7 @@ Small batches, each in short transactions; several workers may run at once. A bl
 come to refer to it in between: under a lock it is found unreferenced and marked DELETING; then its bytes go, then its row.
 `released_at` of such a blob tells when its worker was last seen at it: another one takes it up a minute later.
 
-Deleting is paced: after each step the worker rests for several times as long as it took, so that the disk is others' for most of
-the time (docs/performance.md has the figures); less where it has fallen behind.
+Deleting is paced (`pacing.py`): after each step the worker rests for several times as long as it took.
 """
 
 import logging
@@ -24,6 +23,7 @@ from ..models.sql import execute, fetch
 from ..models.worker import add_work
 from ..storage.base import MIB, BlobRef, StorageError
 from ..storage.handler import storages
+from .pacing import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,6 @@ BATCH, UPLOAD_BATCH = 100, 10
 SMALL = 8 * MIB
 #: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
 ABANDONED, STILL_HERE = 60, 20
-#: How many times as long as a step took the worker rests; the same of steps under a MiB, which weigh little and may be many, and
-#: when blobs wait longer than the grace by `LATE` seconds.
-REST, REST_LESS, LATE = 3.0, 0.5, 300.0
 
 Row = TypeVar("Row", Blob, MultipartUpload)
 #: Rests for so many seconds; returns whether work shall end.
@@ -50,7 +47,6 @@ class Pass:
 
     def __init__(self, rest: Rest | None) -> None:
         self._rest = rest
-        self.late = False
         #: Name in WorkerState -> count and bytes.
         self.done: dict[str, tuple[int, int]] = {}
 
@@ -61,7 +57,7 @@ class Pass:
 
     def rest(self, seconds: float, size: int) -> None:
         """Rest after work that took so long on so many bytes. Raises Stopped."""
-        if self._rest is not None and self._rest(seconds * (REST if size >= MIB and not self.late else REST_LESS)):
+        if self._rest is not None and self._rest(_pace.rest_after(seconds, size)):
             raise Stopped
 
     @property
@@ -90,7 +86,8 @@ def collect_garbage(rest: Rest | None = None) -> int:
 def _collect(one: Pass) -> None:
     _expire_uploads(one)
     for take in (_take_released, _take_abandoned, _take_interrupted):
-        while batch := take(one):
+        while batch := take():
+            _pace.look()
             _delete(batch, one)
     for storage_class in storages.classes():
         try:
@@ -128,14 +125,11 @@ def _locked(rows: QuerySet[Row], count: int) -> list[Row]:
     return list(rows[:count])
 
 
-def _take_released(one: Pass) -> list[Blob]:
+def _take_released() -> list[Blob]:
     """Mark released blobs without references DELETING and return them; clear the mark of those still referred to."""
-    before = datetime.now(UTC) - timedelta(seconds=conf.GARBAGE_GRACE_SECONDS)
     while True:
         with transaction.atomic():
-            complete = (Blob.State.STORED, Blob.State.DAMAGED)
-            released = Blob.objects.filter(released_at__lt=before, state__in=complete).order_by("released_at")
-            taken = _locked(released, BATCH)
+            taken = _locked(_released().order_by("released_at"), BATCH)
             if not taken:
                 return []
             # A statement of its own, after the locks: it sees every reference committed before them, and later ones wait.
@@ -145,8 +139,20 @@ def _take_released(one: Pass) -> list[Blob]:
             free = [blob for blob in taken if blob.pk not in shared]
             _mark(free)
         if free:
-            one.late = any(before - blob.released_at > timedelta(seconds=LATE) for blob in free if blob.released_at)
             return free
+
+
+def _released() -> QuerySet[Blob]:
+    """Return the blobs that were released, and whose grace is over."""
+    before = datetime.now(UTC) - timedelta(seconds=conf.GARBAGE_GRACE_SECONDS)
+    return Blob.objects.filter(released_at__lt=before, state__in=(Blob.State.STORED, Blob.State.DAMAGED))
+
+
+def _waiting() -> int:
+    return _released().aggregate(size=Sum("size"))["size"] or 0
+
+
+_pace = Pace(_waiting)
 
 
 def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
@@ -162,7 +168,7 @@ def _mark(blobs: list[Blob]) -> None:
     Blob.objects.filter(pk__in=[blob.pk for blob in blobs]).update(state=Blob.State.DELETING, released_at=datetime.now(UTC))
 
 
-def _take_abandoned(one: Pass) -> list[Blob]:
+def _take_abandoned() -> list[Blob]:
     """Mark pending blobs whose upload can no longer be running DELETING and return them."""
     before = datetime.now(UTC) - timedelta(seconds=conf.PENDING_UPLOAD_SECONDS)
     with transaction.atomic():
@@ -172,7 +178,7 @@ def _take_abandoned(one: Pass) -> list[Blob]:
     return taken
 
 
-def _take_interrupted(one: Pass) -> list[Blob]:
+def _take_interrupted() -> list[Blob]:
     """Take blobs whose deletion a crash interrupted: marked a while ago, and still there."""
     before = datetime.now(UTC) - timedelta(seconds=ABANDONED)
     with transaction.atomic():

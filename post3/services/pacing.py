@@ -1,0 +1,47 @@
+"""How long a worker rests between the steps of deleting, so that the disk is others' for most of the time.
+
+For `REST` times as long as a step took; docs/performance.md has what that costs others. Where what waits to be deleted grows
+all the same, because more is overwritten than is deleted, the rests are halved every few seconds, down to `REST_LESS`: else
+the store would grow under a steady load. They are long again once little waits. One large object makes it grow only once.
+"""
+
+import time
+from collections.abc import Callable
+
+from ..storage.base import MIB
+
+REST, REST_LESS = 5.0, 0.5
+#: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
+PAUSE, RARELY = 10.0, 20.0
+#: Bytes that may wait.
+LITTLE = 1024 * MIB
+
+
+class Pace:
+    """The rests of this process's worker. `waiting` tells how many bytes wait to be deleted."""
+
+    def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+        self._waiting, self._clock = waiting, clock
+        #: How many times as long as a step of a MiB or more took; smaller ones weigh little and may be many.
+        self._rest = REST
+        self._next = 0.0
+        self._before = 0
+        self._grew = False
+
+    def look(self) -> None:
+        """Adapt to how much waits, if it is time for that."""
+        began = self._clock()
+        if began < self._next:
+            return
+        waiting = self._waiting()
+        self._next = self._clock() + max(PAUSE, RARELY * (self._clock() - began))
+        grows = waiting > self._before
+        if waiting <= LITTLE:
+            self._rest = REST
+        elif grows and self._grew:
+            self._rest = max(REST_LESS, self._rest / 2)
+        self._before, self._grew = waiting, grows
+
+    def rest_after(self, seconds: float, size: int) -> float:
+        """Return for how many seconds to rest after a step that took so long on so many bytes."""
+        return seconds * (self._rest if size >= MIB else REST_LESS)

@@ -1,0 +1,56 @@
+"""How long a worker rests, by what it sees waiting."""
+
+from post3.services.pacing import LITTLE, PAUSE, RARELY, REST, REST_LESS, Pace
+from post3.storage.base import MIB
+
+
+class Clock:
+    """Seconds that go by when told to, and what waits at each look, which takes `cost` seconds."""
+
+    def __init__(self, *waiting: int, cost: float = 0.0) -> None:
+        self.now, self.looks, self._waiting, self._cost = 0.0, 0, list(waiting), cost
+
+    def __call__(self) -> float:
+        return self.now
+
+    def waiting(self) -> int:
+        self.looks += 1
+        self.now += self._cost
+        return self._waiting.pop(0)
+
+
+def rests(*waiting: int) -> list[float]:
+    """The rest after a step of a second, after each look at that much waiting."""
+    clock, found = Clock(*waiting), []
+    pace = Pace(clock.waiting, clock)
+    for _ in waiting:
+        pace.look()
+        found.append(pace.rest_after(1.0, MIB))
+        clock.now += PAUSE
+    return found
+
+
+def test_rests_are_halved_while_what_waits_grows_and_long_again_when_little_does() -> None:
+    sizes = [2, 3, 4, 5, 6, 7, 5, 1]
+    assert rests(*(size * LITTLE for size in sizes)) == [REST, 2.5, 1.25, 0.625, REST_LESS, REST_LESS, REST_LESS, REST]
+
+
+def test_one_large_object_shortens_no_rest() -> None:
+    assert rests(0, 5 * LITTLE, 4 * LITTLE, 3 * LITTLE, 0) == [REST] * 5
+
+
+def test_growth_below_what_may_wait_shortens_no_rest() -> None:
+    assert rests(0, LITTLE // 4, LITTLE // 2, LITTLE) == [REST] * 4
+
+
+def test_small_steps_rest_little() -> None:
+    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST_LESS
+
+
+def test_looks_are_rare_and_rarer_where_they_take_long() -> None:
+    clock = Clock(0, 0, 0, cost=3.0)
+    pace = Pace(clock.waiting, clock)
+    for _ in range(int(RARELY * 3) + 4):
+        pace.look()
+        clock.now += 1
+    assert clock.looks == 2
