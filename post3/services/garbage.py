@@ -32,6 +32,8 @@ BATCH, UPLOAD_BATCH = 100, 10
 SMALL = 8 * MIB
 #: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
 ABANDONED, STILL_HERE = 60, 20
+#: Seconds for each kind of garbage in a pass that rests: there may always be some, and the worker has other work, too.
+LONGEST = 60.0
 
 Row = TypeVar("Row", Blob, MultipartUpload)
 #: Rests for so many seconds; returns whether work shall end.
@@ -61,6 +63,10 @@ class Pass:
             raise Stopped
 
     @property
+    def to_the_end(self) -> bool:
+        return self._rest is None
+
+    @property
     def count(self) -> int:
         return sum(count for count, _ in self.done.values())
 
@@ -86,7 +92,8 @@ def collect_garbage(rest: Rest | None = None) -> int:
 def _collect(one: Pass) -> None:
     _expire_uploads(one)
     for take in (_take_released, _take_abandoned, _take_interrupted):
-        while batch := take():
+        ends = time.monotonic() + LONGEST
+        while (one.to_the_end or time.monotonic() < ends) and (batch := take()):
             _pace.look()
             _delete(batch, one)
     for storage_class in storages.classes():
@@ -194,7 +201,7 @@ def _delete(blobs: list[Blob], one: Pass) -> None:
         began = time.monotonic()
         try:
             for gone in _delete_step(storage_class, refs):
-                _forget(gone, one)
+                _forget(storage_class, gone, one)
                 waiting.difference_update(gone)
                 one.rest(time.monotonic() - began, sum(ref.size for ref in refs) or SMALL)
                 began = time.monotonic()
@@ -239,8 +246,10 @@ def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]
     yield [refs[0].id]
 
 
-def _forget(gone: list[int], one: Pass) -> None:
-    """Delete the rows of blobs whose bytes went."""
+def _forget(storage_class: str, gone: list[int], one: Pass) -> None:
+    """Delete the rows of blobs whose bytes went. Raises StorageError."""
     if gone:
         rows = fetch(f"DELETE FROM post3_blob WHERE id IN ({', '.join(['%s'] * len(gone))}) RETURNING size", gone)
-        one.note("blobs_collected", len(rows), sum(size for (size,) in rows))
+        size = sum(size for (size,) in rows)
+        one.note("blobs_collected", len(rows), size)
+        storages[storage_class].tidy(size)

@@ -198,6 +198,12 @@ class Storage:
         self.delete(ref)
         yield
 
+    def tidy(self, freed: int) -> None:
+        """Make room of deleted blobs usable again, where that takes more than deleting. Told after each so many bytes.
+
+        Outside transactions. Raises StorageError.
+        """
+
     def check(self) -> None:
         """Do the cheapest thing that shows the storage works (for the readiness probe). Raises StorageError."""
         raise NotImplementedError

@@ -21,6 +21,7 @@ from post3 import outages
 from post3.models import sql
 
 from .base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, StoredName, Stream
+from .vacuum import Vacuum
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class DatabaseStorage(Storage):
         self.block_size = block_size
         self.inline_size = min(block_size, 256 * KIB)
         self.inline_insert_size = min(block_size, MIB)
+        self._vacuum = Vacuum()
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         """Save `stream` block by block; they are durable once the next commit of this database is (the catalogue's)."""
@@ -120,6 +122,10 @@ class DatabaseStorage(Storage):
             with self._telling("delete", ref):
                 deleted = _run(DELETE, [ref.id, ref.id, DELETE_STEP], sql.execute)
             yield
+
+    def tidy(self, freed: int) -> None:
+        with self._telling("vacuum", None):
+            self._vacuum.note(connection, freed)
 
     def check(self) -> None:
         with self._telling("reach", None):
