@@ -201,9 +201,10 @@ def _delete(blobs: list[Blob], one: Pass) -> None:
         began = time.monotonic()
         try:
             for gone in _delete_step(storage_class, refs):
-                _forget(storage_class, gone, one)
+                freed = _forget(gone, one)
                 waiting.difference_update(gone)
                 one.rest(time.monotonic() - began, sum(ref.size for ref in refs) or SMALL)
+                storages[storage_class].tidy(freed)  # paced by itself: a rest after it would be minutes
                 began = time.monotonic()
                 if began - seen > STILL_HERE:
                     Blob.objects.filter(pk__in=waiting, state=Blob.State.DELETING).update(released_at=datetime.now(UTC))
@@ -246,10 +247,11 @@ def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]
     yield [refs[0].id]
 
 
-def _forget(storage_class: str, gone: list[int], one: Pass) -> None:
-    """Delete the rows of blobs whose bytes went. Raises StorageError."""
+def _forget(gone: list[int], one: Pass) -> int:
+    """Delete the rows of blobs whose bytes went; return how many bytes those were."""
+    size = 0
     if gone:
         rows = fetch(f"DELETE FROM post3_blob WHERE id IN ({', '.join(['%s'] * len(gone))}) RETURNING size", gone)
         size = sum(size for (size,) in rows)
         one.note("blobs_collected", len(rows), size)
-        storages[storage_class].tidy(size)
+    return size
