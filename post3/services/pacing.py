@@ -12,9 +12,9 @@ from ..storage.base import MIB
 
 REST, REST_LESS = 5.0, 0.5
 #: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
-PAUSE, RARELY = 10.0, 20.0
+PAUSE, RARELY = 5.0, 20.0
 #: Bytes that may wait.
-LITTLE = 1024 * MIB
+LITTLE = 256 * MIB
 
 
 class Pace:
