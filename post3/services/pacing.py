@@ -2,7 +2,7 @@
 
 For `REST` times as long as a step took; docs/performance.md has what that costs others. Where what waits to be deleted grows
 all the same, because more is overwritten than is deleted, the rests are halved every few seconds, down to `REST_LESS`: else
-the store would grow under a steady load. They are long again once little waits. One large object makes it grow only once.
+the store would grow under a steady load. They are long again once little waits. One large object halves them once.
 """
 
 import time
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..storage.base import MIB
 
-REST, REST_LESS = 5.0, 0.5
+REST, REST_LESS = 8.0, 0.5
 #: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
 PAUSE, RARELY = 5.0, 20.0
 #: Bytes that may wait.
@@ -26,7 +26,6 @@ class Pace:
         self._rest = REST
         self._next = 0.0
         self._before = 0
-        self._grew = False
 
     def look(self) -> None:
         """Adapt to how much waits, if it is time for that."""
@@ -35,12 +34,11 @@ class Pace:
             return
         waiting = self._waiting()
         self._next = self._clock() + max(PAUSE, RARELY * (self._clock() - began))
-        grows = waiting > self._before
         if waiting <= LITTLE:
             self._rest = REST
-        elif grows and self._grew:
+        elif waiting > self._before:
             self._rest = max(REST_LESS, self._rest / 2)
-        self._before, self._grew = waiting, grows
+        self._before = waiting
 
     def rest_after(self, seconds: float, size: int) -> float:
         """Return for how many seconds to rest after a step that took so long on so many bytes."""

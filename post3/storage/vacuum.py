@@ -13,7 +13,7 @@ from .base import MIB
 logger = logging.getLogger(__name__)
 
 #: Bytes deleted, and the part of the table that they must be: a vacuum reads the whole index of the blocks' pieces.
-LEAST, PART = 256 * MIB, 50
+LEAST, PART = 512 * MIB, 50
 
 SIZE = "SELECT pg_total_relation_size('post3_block')"
 # Skipped where somebody vacuums the table already.

@@ -32,11 +32,11 @@ def rests(*waiting: int) -> list[float]:
 
 def test_rests_are_halved_while_what_waits_grows_and_long_again_when_little_does() -> None:
     sizes = [2, 3, 4, 5, 6, 7, 5, 1]
-    assert rests(*(size * LITTLE for size in sizes)) == [REST, 2.5, 1.25, 0.625, REST_LESS, REST_LESS, REST_LESS, REST]
+    assert rests(*(size * LITTLE for size in sizes)) == [4.0, 2.0, 1.0, REST_LESS, REST_LESS, REST_LESS, REST_LESS, REST]
 
 
-def test_one_large_object_shortens_no_rest() -> None:
-    assert rests(0, 5 * LITTLE, 4 * LITTLE, 3 * LITTLE, 0) == [REST] * 5
+def test_one_large_object_halves_rests_once() -> None:
+    assert rests(0, 5 * LITTLE, 4 * LITTLE, 3 * LITTLE, 0) == [REST, REST / 2, REST / 2, REST / 2, REST]
 
 
 def test_growth_below_what_may_wait_shortens_no_rest() -> None:
