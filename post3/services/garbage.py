@@ -204,7 +204,7 @@ def _delete(blobs: list[Blob], one: Pass) -> None:
                 freed = _forget(gone, one)
                 waiting.difference_update(gone)
                 one.rest(time.monotonic() - began, sum(ref.size for ref in refs) or SMALL)
-                storages[storage_class].tidy(freed)  # paced by itself: a rest after it would be minutes
+                storages[storage_class].tidy(freed)
                 began = time.monotonic()
                 if began - seen > STILL_HERE:
                     Blob.objects.filter(pk__in=waiting, state=Blob.State.DELETING).update(released_at=datetime.now(UTC))

@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 from ..storage.base import MIB
 
-REST, REST_LESS = 8.0, 0.5
+REST, REST_LESS = 8.0, 0.1
+#: The same of steps of less than a MiB, which weigh little and may be many.
+REST_SMALL = 0.5
 #: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
 PAUSE, RARELY = 5.0, 20.0
 #: Bytes that may wait.
@@ -22,7 +24,6 @@ class Pace:
 
     def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._waiting, self._clock = waiting, clock
-        #: How many times as long as a step of a MiB or more took; smaller ones weigh little and may be many.
         self._rest = REST
         self._next = 0.0
         self._before = 0
@@ -42,4 +43,4 @@ class Pace:
 
     def rest_after(self, seconds: float, size: int) -> float:
         """Return for how many seconds to rest after a step that took so long on so many bytes."""
-        return seconds * (self._rest if size >= MIB else REST_LESS)
+        return seconds * (self._rest if size >= MIB else REST_SMALL)

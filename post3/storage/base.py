@@ -199,10 +199,7 @@ class Storage:
         yield
 
     def tidy(self, freed: int) -> None:
-        """Make room of deleted blobs usable again, where that takes more than deleting. Told after each so many bytes.
-
-        Outside transactions. Raises StorageError.
-        """
+        """Take note that so many bytes were deleted, and see to it that their room is usable again, where that takes more."""
 
     def check(self) -> None:
         """Do the cheapest thing that shows the storage works (for the readiness probe). Raises StorageError."""

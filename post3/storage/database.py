@@ -124,8 +124,7 @@ class DatabaseStorage(Storage):
             yield
 
     def tidy(self, freed: int) -> None:
-        with self._telling("vacuum", None):
-            self._vacuum.note(connection, freed)
+        self._vacuum.note(freed)
 
     def check(self) -> None:
         with self._telling("reach", None):

@@ -31,9 +31,10 @@ CONNECTIONS, KEYS = 32, 20
 BUCKET = "soak"
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = (100, 4 * KIB, 4 * KIB, 64 * KIB, 300 * KIB, 1200 * KIB)
-#: Database connections: 4 + 16 threads of each of gunicorn's processes, one a core, keep one each, once they were needed; and the
-#: worker. Threads come with the load, so there may be more of them after an hour than after five minutes; a leak has no end.
-MOST_CONNECTIONS = 20 * len(os.sched_getaffinity(0)) + 1
+#: Database connections: 4 + 16 threads of each of gunicorn's processes, one a core, keep one each, once they were needed; and
+#: the worker's two. Threads come with the load, so there may be more of them after an hour than after five minutes; a leak
+#: has no end.
+MOST_CONNECTIONS = 20 * len(os.sched_getaffinity(0)) + 2
 PART = 96 * KIB
 #: Seconds until the worker deletes what was let go of.
 GRACE = 5

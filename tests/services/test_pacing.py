@@ -1,6 +1,6 @@
 """How long a worker rests, by what it sees waiting."""
 
-from post3.services.pacing import LITTLE, PAUSE, RARELY, REST, REST_LESS, Pace
+from post3.services.pacing import LITTLE, PAUSE, RARELY, REST, REST_SMALL, Pace
 from post3.storage.base import MIB
 
 
@@ -32,7 +32,7 @@ def rests(*waiting: int) -> list[float]:
 
 def test_rests_are_halved_while_what_waits_grows_and_long_again_when_little_does() -> None:
     sizes = [2, 3, 4, 5, 6, 7, 5, 1]
-    assert rests(*(size * LITTLE for size in sizes)) == [4.0, 2.0, 1.0, REST_LESS, REST_LESS, REST_LESS, REST_LESS, REST]
+    assert rests(*(size * LITTLE for size in sizes)) == [4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.125, REST]
 
 
 def test_one_large_object_halves_rests_once() -> None:
@@ -44,7 +44,7 @@ def test_growth_below_what_may_wait_shortens_no_rest() -> None:
 
 
 def test_small_steps_rest_little() -> None:
-    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST_LESS
+    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST_SMALL
 
 
 def test_looks_are_rare_and_rarer_where_they_take_long() -> None:
