@@ -19,13 +19,10 @@ logger = logging.getLogger(__name__)
 LEAST, PART = 512 * MIB, 20
 
 SIZE = "SELECT pg_total_relation_size('post3_block')"
-STATEMENTS = (
-    # As gently as autovacuum does it (migration 0006).
-    "SET vacuum_cost_delay = '2ms'",
-    "SET vacuum_cost_limit = 1000",
-    # Skipped where somebody vacuums the table already.
-    "VACUUM (SKIP_LOCKED) post3_block",
-)
+# Skipped where somebody vacuums the table already. Without delays: under load it takes long enough, and what is overwritten
+# meanwhile adds to the table. It gives nothing back to the file system, for which it would have to keep readers out; autovacuum
+# does so when there is time.
+VACUUM = "VACUUM (SKIP_LOCKED, TRUNCATE false) post3_block"
 
 
 class Vacuum:
@@ -55,8 +52,7 @@ class Vacuum:
                 if self._freed < self._needed:
                     return
                 self._freed = 0
-                for statement in STATEMENTS:
-                    cursor.execute(statement)
+                cursor.execute(VACUUM)
         except Error as error:
             logger.warning("The blocks' table could not be vacuumed, which is left to autovacuum: %s", error)
         finally:
