@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..programs import ensure_program
 from . import crash
 from .cluster import Cluster, killable_cluster
 from .stand import Stand
@@ -39,9 +40,9 @@ for path, directories, files in os.walk(sys.argv[1]):
 
 
 def build(directory: Path) -> Path:
-    """Compile the disk; return the library. Raises where there is no C compiler (Debian: apt-get install gcc)."""
-    library = directory / "disk.so"
-    command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-o", str(library), str(Path(__file__).with_name("disk.c"))]
+    """Compile the disk; return the library. Raises where there is no C compiler, and none can be installed."""
+    library, compiler = directory / "disk.so", ensure_program("cc", "gcc", "libc6-dev")
+    command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", str(library), str(Path(__file__).with_name("disk.c"))]
     subprocess.run(command, check=True)
     return library
 

@@ -8,7 +8,6 @@ deleted only after the catalogue's commit is synced; and when an answer is writt
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ..programs import ensure_program
 
 TRACED = (
     "write,writev,pwrite64,pwritev,copy_file_range,sendto,sendmsg,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,"
@@ -127,7 +128,8 @@ def _path(rest: str) -> str:
 @contextlib.contextmanager
 def traced(pid: int, output: Path) -> Iterator[None]:
     """Trace a process with all its threads into a file; the trace is whole afterwards."""
-    command = [_strace(), "-f", "-yy", "-s", "64", "-e", f"trace={TRACED}", "-o", str(output), "-p", str(pid)]
+    strace = ensure_program("strace", "strace")
+    command = [strace, "-f", "-yy", "-s", "64", "-e", f"trace={TRACED}", "-o", str(output), "-p", str(pid)]
     # Where others trace too, or may not at all, attaching fails, and the test with it.
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -146,14 +148,3 @@ def _is_traced(pid: int, tracer: int) -> bool:
     """Return whether every thread of a process is traced."""
     states = [(task / "status").read_text() for task in Path("/proc", str(pid), "task").iterdir()]
     return all(f"TracerPid:\t{tracer}\n" in state for state in states)
-
-
-def _strace() -> str:
-    """Return strace's path; install it where it is missing. Raises where it cannot be."""
-    if not shutil.which("strace"):
-        prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "strace"]):
-            subprocess.run([*prefix, "apt-get", *arguments], stdin=subprocess.DEVNULL, check=True, capture_output=True)
-    path = shutil.which("strace")
-    assert path, "there is no strace, and apt-get did not bring it"
-    return path
