@@ -276,10 +276,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 observation.whole = not coming and observation.sent == sent and pieces.claim(SMALL_PIECE) is None
         finally:
             client_gone.cancel()
-            if coming:  # nobody else may close what they read
-                await asyncio.wait(coming)
-                for unsent in coming:  # an error among them is another one of what broke off; unasked for, asyncio logs it
-                    unsent.cancelled() or unsent.exception()
+            # Nobody else may close what they read; an error among them is another one of what broke off.
+            await asyncio.gather(*coming, return_exceptions=True)
 
     def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
         while len(coming) < count and (read := pieces.claim(most)) is not None:
