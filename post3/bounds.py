@@ -20,6 +20,7 @@ from secrets import token_hex
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .conf import conf
@@ -31,8 +32,6 @@ MAX_HEADERS, MAX_PIPELINED = 1000, 32
 #: Seconds and bytes for which a refused client is still listened to: closing at once would reset the connection, and the answer
 #: with it, while the client is writing.
 LINGER, LINGER_SIZE = 2.0, 1 << 20
-#: Bytes of a body that wait for their taker, above which no more are read.
-HIGH_WATER = 64 << 10
 
 
 class Guard:
@@ -137,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.body = bytearray(cycle.body) + body
         else:
             cycle.body += body
-        if len(cycle.body) > HIGH_WATER:
+        if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
         cycle.message_event.set()
 
