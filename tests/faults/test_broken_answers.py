@@ -1,0 +1,59 @@
+"""An answer that breaks off takes everything along that was begun for it."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from post3.handlers import PROOF, SMALL_PIECE, Post3ASGIHandler
+from post3.storage.base import PIECE, Pieces, StorageError
+from post3.threads import Threads
+
+#: More than shows that a client keeps up.
+WHOLE = 2 * PROOF // SMALL_PIECE
+
+
+class Breaking(Pieces):
+    """Pieces of zeros whose storage goes away after some of them, while more than one are read ahead."""
+
+    def __init__(self) -> None:
+        self.claimed = self.refused = 0
+
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+        self.claimed += 1
+        return (lambda: bytes(most)) if self.claimed <= WHOLE else self._refuse
+
+    def _refuse(self) -> bytes:
+        self.refused += 1
+        raise StorageError("gone")
+
+
+def test_errors_of_pieces_read_ahead_are_taken_along() -> None:
+    forgotten: list[dict[str, Any]] = []
+    pieces, threads = Breaking(), Threads(4, "broken")
+    handler = Post3ASGIHandler.__new__(Post3ASGIHandler)
+    handler._threads = threads
+
+    async def never() -> dict[str, Any]:
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    async def answer() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: forgotten.append(context))
+        with pytest.raises(StorageError):
+            await handler._send_pieces(pieces, SimpleNamespace(sent=0, whole=False), never, send)
+
+    try:
+        asyncio.run(answer())
+    finally:
+        threads.shutdown()
+    for thread in threads._threads:
+        thread.join()  # each holds on to what it did last
+    gc.collect()
+    assert pieces.refused > 1, "nothing was read ahead"
+    assert not forgotten
