@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models.functions import Greatest
 
 from ..conf import conf
 from ..models import Blob, MultipartUpload, Object, ObjectPart, UploadPart
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 BATCH, UPLOAD_BATCH = 100, 10
 #: Bytes of blobs that are deleted in one step.
 SMALL = 8 * MIB
+#: Bytes that the smallest blob weighs among what waits, for its rows and its part of a step.
+LEAST = 16 * 1024
 #: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
 ABANDONED, STILL_HERE = 60, 20
 #: Seconds for each kind of garbage in a pass that rests: there may always be some, and the worker has other work, too.
@@ -156,7 +159,8 @@ def _released() -> QuerySet[Blob]:
 
 
 def _waiting() -> int:
-    return _released().aggregate(size=Sum("size"))["size"] or 0
+    """Return how many bytes wait to be deleted, or as much as so many blobs weigh."""
+    return _released().aggregate(size=Sum(Greatest("size", LEAST)))["size"] or 0
 
 
 _pace = Pace(_waiting)

@@ -1,8 +1,8 @@
 """How long a worker rests between the steps of deleting, so that the disk is others' for most of the time.
 
 For `REST` times as long as a step took; docs/performance.md has what that costs others. Where what waits to be deleted grows
-all the same, because more is overwritten than is deleted, the rests are halved every few seconds, down to `REST_LESS`: else
-the store would grow under a steady load. They are long again once little waits. One large object halves them once.
+all the same, because more is overwritten than is deleted, the rests are cut to a quarter every few seconds, down to `REST_LESS`: else
+the store would grow under a steady load. They are long again once little waits. One large object makes what waits jump, not grow.
 """
 
 import time
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from ..storage.base import MIB
 
-REST, REST_LESS = 8.0, 0.1
-#: The same of steps of less than a MiB, which weigh little and may be many.
-REST_SMALL = 0.5
+REST, REST_LESS, FASTER = 8.0, 0.1, 4.0
+#: The part of that for steps of less than a MiB, which cost processors rather than the disk, and may be many.
+SMALL = 0.25
 #: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
 PAUSE, RARELY = 5.0, 20.0
 #: Bytes that may wait.
@@ -37,10 +37,10 @@ class Pace:
         self._next = self._clock() + max(PAUSE, RARELY * (self._clock() - began))
         if waiting <= LITTLE:
             self._rest = REST
-        elif waiting > self._before:
-            self._rest = max(REST_LESS, self._rest / 2)
+        elif waiting > self._before > LITTLE:
+            self._rest = max(REST_LESS, self._rest / FASTER)
         self._before = waiting
 
     def rest_after(self, seconds: float, size: int) -> float:
         """Return for how many seconds to rest after a step that took so long on so many bytes."""
-        return seconds * (self._rest if size >= MIB else REST_SMALL)
+        return seconds * self._rest * (1.0 if size >= MIB else SMALL)

@@ -123,6 +123,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--churn", type=float, default=60)
     options = parser.parse_args(arguments)
+    if options.gib < 1:
+        parser.error("at least 1 GiB, or it is gone before anything is measured")
     with serving({"POST3_GARBAGE_GRACE_SECONDS": "0"}) as server:
         server.client().create_bucket(Bucket=BUCKET)
         send(server, requests_of(server, "PUT", 500))

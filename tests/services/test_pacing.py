@@ -1,6 +1,6 @@
 """How long a worker rests, by what it sees waiting."""
 
-from post3.services.pacing import LITTLE, PAUSE, RARELY, REST, REST_SMALL, Pace
+from post3.services.pacing import LITTLE, PAUSE, RARELY, REST, SMALL, Pace
 from post3.storage.base import MIB
 
 
@@ -30,13 +30,13 @@ def rests(*waiting: int) -> list[float]:
     return found
 
 
-def test_rests_are_halved_while_what_waits_grows_and_long_again_when_little_does() -> None:
-    sizes = [2, 3, 4, 5, 6, 7, 5, 1]
-    assert rests(*(size * LITTLE for size in sizes)) == [4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.125, REST]
+def test_rests_are_shortened_while_what_waits_grows_and_long_again_when_little_does() -> None:
+    sizes = [2, 3, 4, 5, 6, 5, 1]
+    assert rests(*(size * LITTLE for size in sizes)) == [REST, 2.0, 0.5, 0.125, 0.1, 0.1, REST]
 
 
-def test_one_large_object_halves_rests_once() -> None:
-    assert rests(0, 5 * LITTLE, 4 * LITTLE, 3 * LITTLE, 0) == [REST, REST / 2, REST / 2, REST / 2, REST]
+def test_one_large_object_shortens_no_rest() -> None:
+    assert rests(0, 5 * LITTLE, 4 * LITTLE, 3 * LITTLE, 0) == [REST] * 5
 
 
 def test_growth_below_what_may_wait_shortens_no_rest() -> None:
@@ -44,7 +44,7 @@ def test_growth_below_what_may_wait_shortens_no_rest() -> None:
 
 
 def test_small_steps_rest_little() -> None:
-    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST_SMALL
+    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST * SMALL
 
 
 def test_looks_are_rare_and_rarer_where_they_take_long() -> None:
