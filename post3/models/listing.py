@@ -5,7 +5,7 @@ jumped over by an index seek each (loose index scan): ten prefixes over a millio
 the smallest key that does not begin with the common prefix: the prefix with the last character of the delimiter raised by
 one. Keys hold no U+0000, so `key || chr(1)` follows a key at once.
 
-PostgreSQL has functions for it (`migrations/0003_list_functions.py`), which read by the index whatever the planner believes;
+PostgreSQL has functions for it (migrations 0003 and 0007), which read by the index whatever the planner believes;
 SQLite gets the statements here.
 """
 
