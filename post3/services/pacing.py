@@ -1,8 +1,9 @@
 """How long a worker rests between the steps of deleting, so that the disk is others' for most of the time.
 
 For `REST` times as long as a step took; docs/performance.md has what that costs others. Where what waits to be deleted grows
-all the same, because more is overwritten than is deleted, the rests are cut to a quarter every few seconds, down to `REST_LESS`: else
-the store would grow under a steady load. They are long again once little waits. One large object makes what waits jump, not grow.
+all the same, because more is overwritten than is deleted, the rests are cut to a quarter every few seconds, down to
+`REST_LESS`: else the store would grow under a steady load. They are long again once little waits. One large object makes what
+waits jump, not grow.
 """
 
 import time
