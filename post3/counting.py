@@ -173,19 +173,21 @@ class Counts:
         buckets = [int(number) for number in numbers[row + self._first_bucket : tail]]
         return Row(statuses, buckets, numbers[tail], *(int(number) for number in numbers[tail + 1 : tail + 4]))
 
-    def _sample(self) -> None:
-        """Look at what nobody reports."""
+    def _sample(self, generation: int | None = None) -> None:
+        """Look at what nobody reports. `generation`: of the thread that does, which may be over meanwhile."""
         seen = {"connections": open_connections()}
         for look in self._watched:
             seen.update(look())
         with self._lock:
+            if generation not in (None, self._generation):
+                return
             numbers = self._numbers or self._take()
             for name, value in seen.items():
                 numbers[GAUGES.index(name)] = value
 
     def _sample_again_and_again(self, generation: int) -> None:
         while generation == self._generation:
-            self._sample()
+            self._sample(generation)
             time.sleep(SAMPLE_SECONDS)
 
     # --- Memory ----------------------------------------------------------------------------------------------------------

@@ -121,8 +121,8 @@ class Environment:
         options = database.get("OPTIONS", {})
         if database["ENGINE"].endswith("sqlite3"):
             return {**database, **common, "OPTIONS": sqlite_options(options)}
-        # psycopg prepares nothing in Django unless a threshold is set; the hot statements ask for it themselves.
-        return {**database, **common, "OPTIONS": {"prepare_threshold": 5, **PATIENCE, **options}}
+        # No `prepare_threshold`: behind a pooler, psycopg's names for statements would mean those of others. Ours do not (D58).
+        return {**database, **common, "OPTIONS": {**PATIENCE, **options}}
 
     def secret(self, name: str, kept_in: Path | None) -> str:
         """Return the site's secret; where there is none, the one kept in that file, made at first use."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from psycopg import Connection
@@ -44,8 +45,13 @@ class Statements:
 
     def __init__(self, raw: Connection[Any]) -> None:
         self._transformer = Transformer(_Adapters(raw.adapters))
+        #: What the names begin with. They never come twice, so that one that was forgotten here but lives on there is in nobody's
+        #: way; and nobody else's are equal: a pooler that knows nothing of statements would have us run theirs instead of ours.
+        self._prefix, self._numbers = f"post3_{uuid4().hex[:16]}", count()
         #: (statement, types of its parameters) -> its name on the connection
         self._names: dict[tuple[str, tuple[int, ...] | None], bytes] = {}
+        #: Whether what was prepared is found again. Not where a pooler gives each transaction another server connection.
+        self._keeps = True
 
     def fetch(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         transformer = self._transformer
@@ -61,20 +67,22 @@ class Statements:
     def _run(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> Any:
         transformer, names = self._transformer, self._names
         values = transformer.dump_sequence(params, [_AUTO] * len(params))
-        while True:
+        while self._keeps:
             name = names.get((sql, transformer.types))
             known = name is not None
             if name is None:
-                name = f"post3_{next(_numbers)}".encode()
+                name = f"{self._prefix}_{next(self._numbers)}".encode()
                 _checked(raw, raw.pgconn.prepare(name, _numbered(sql), transformer.types))
                 names[sql, transformer.types] = name
             try:
                 return _checked(raw, raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY))
-            except InvalidSqlStatementName:
-                # After a rollback psycopg deallocates every statement of the connection, ours too; nothing was run.
+            except InvalidSqlStatementName:  # nothing was run
+                # Something deallocated them all, or a pooler is in between: surely, where it was prepared a moment ago.
                 names.clear()
-                if not known:
-                    raise
+                self._keeps = known
+        return _checked(
+            raw, raw.pgconn.exec_params(_numbered(sql), values, transformer.types, transformer.formats, Format.BINARY)
+        )
 
 
 def fetch(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -105,8 +113,6 @@ def _checked(raw: Connection[Any], result: Any) -> Any:
 
 
 _statements: WeakKeyDictionary[Connection[Any], Statements] = WeakKeyDictionary()
-#: Names never come twice, so that one that was forgotten here but lives on there is in nobody's way.
-_numbers = count()
 
 
 @lru_cache(maxsize=256)

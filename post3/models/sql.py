@@ -6,8 +6,8 @@ bytea and costs a parse each time. Per core and second on the same machine: one 
 connection Django holds for this thread, so `transaction.atomic`, `on_commit` and error classes work as ever.
 SQLite gets the same statement through Django's cursor.
 
-Statements use `%s` placeholders; a literal `%` is written `%%`. Outside transactions they are prepared
-whatever OPTIONS says of `prepare_threshold` (`prepared.py`), so a pooler in between must carry prepared statements.
+Statements use `%s` placeholders; a literal `%` is written `%%`. Outside transactions they are prepared (`prepared.py`); in a
+transaction they are not, as one that a pooler has lost would take the transaction with it (D58).
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def fetch(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     _make_ready(database)
     with database.wrap_database_errors:
         if database.in_atomic_block:
-            return _cursor(database).execute(sql, params, prepare=True).fetchall()
+            return _cursor(database).execute(sql, params, prepare=False).fetchall()
         return _prepared().fetch(database.connection, sql, params)
 
 
@@ -41,7 +41,7 @@ def execute(sql: str, params: Sequence[Any] = ()) -> int:
     _make_ready(database)
     with database.wrap_database_errors:
         if database.in_atomic_block:
-            return _cursor(database).execute(sql, params, prepare=True).rowcount
+            return _cursor(database).execute(sql, params, prepare=False).rowcount
         return _prepared().execute(database.connection, sql, params)
 
 

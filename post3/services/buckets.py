@@ -136,7 +136,7 @@ def describe_buckets() -> int:
     for storage in describing_storages():
         described = set(storage.bucket_sidecars())
         names = Bucket.objects.order_by("pk").values_list("name", flat=True)
-        for name in [name for name in names.iterator() if storage.bucket_sidecar(name) not in described]:
+        for name in [name for name in names if storage.bucket_sidecar(name) not in described]:
             with transaction.atomic():
                 if bucket := _lock(name):  # not one that is being deleted
                     storage.write_sidecar(storage.bucket_sidecar(name), _describe(bucket))

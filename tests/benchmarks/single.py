@@ -81,7 +81,8 @@ def explain(server: Server, filling: Filling) -> str:
         runs.append("\n".join([whole, *(plan for plan in plans if "INTO" not in plan and "FROM post3_object o" in plan)]))
     connection.close()
     heading = f"{filling.tops} common prefixes at the root of a bucket of {filling.objects:,} keys, by auto_explain"
-    return f"{heading}\n\n-- the first run\n{runs[0]}\n\n-- the eighth run, prepared\n{runs[-1]}\n"
+    told = f"{heading}\n\n-- the first run\n{runs[0]}\n\n-- the eighth run, prepared\n{runs[-1]}\n"
+    return re.sub(r"\U0010ffff+", lambda found: f"{len(found[0])} times U+10FFFF", told)  # what is beyond every key
 
 
 def summary_of(plan: str) -> dict[str, Any]:

@@ -46,14 +46,14 @@ def test_wrong_database_url_is_told_without_its_password(url: str) -> None:
     assert "geheim" not in message + hint
 
 
-def test_database_url_of_postgresql_keeps_connections_and_lets_statements_be_prepared() -> None:
+def test_database_url_of_postgresql_keeps_connections() -> None:
     database, problems = read(
         "database", "DATABASE_URL", Path("unused"), DATABASE_URL="postgresql://u:p%40@h:5433/d?sslmode=require"
     )
     assert problems == []
     assert isinstance(database, dict)
     assert (database["HOST"], database["PORT"], database["PASSWORD"], database["CONN_MAX_AGE"]) == ("h", 5433, "p@", None)
-    assert database["OPTIONS"] == {"prepare_threshold": 5, **PATIENCE, "sslmode": "require"}
+    assert database["OPTIONS"] == {**PATIENCE, "sslmode": "require"}
 
 
 def test_numbers_are_read_by_the_type_of_the_setting() -> None:
