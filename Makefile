@@ -15,7 +15,7 @@ INTEGRATION := $(filter-out $(patsubst %,tests/%/,models services storage s3 fau
 EXAMPLE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down dev check format test integration torture bench dbshell dbreset build ci-pr ci-main clean \
+.PHONY: help run up down dev check format settings test integration torture bench dbshell dbreset build ci-pr ci-main clean \
 	example-basic example-metadata example-boto3 example-async example-cli example-curl example-large
 
 help: ## list the targets
@@ -65,6 +65,9 @@ check: $(VENV)/.dev ## format, lint, Django's checks, migrations
 format: $(VENV)/.dev ## format the code and mend what the linter can
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+settings: $(VENV)/.base ## write the tables of settings in README.md and docs/settings.md from their declarations
+	@$(PYTHON) docs/settings_table.py
 
 test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (ARGS="..." goes to pytest)
 	@$(PYTHON) -m tests $(ARGS)

@@ -2,8 +2,8 @@
 
 import inspect
 import os
-import re
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +11,31 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from .conf import Settings, conf
+from .conf import Settings, conf, find_disorder
+from .declaring import Problem, declared, misspelt
 from .storage.base import Storage
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
 SQLITE_VERSION = (3, 38, 0)
 
-#: Settings that may not be nought; all other numbers may.
-AT_LEAST_ONE = {"MAX_BODY_SIZE", "MAX_OBJECT_SIZE", "MIN_PART_SIZE", "THREADS", "UPLOAD_THREADS", "MAX_HEAD_SIZE"}
-
 
 @register("post3")
 def check_values(**kwargs: Any) -> list[CheckMessage]:
-    """Check the type and the range of every scalar setting."""
-    errors: list[CheckMessage] = []
-    for name, kind in Settings.__annotations__.items():
-        value, variable = getattr(conf, name), f"POST3_{name}"
-        if kind in (int, float):
-            kinds, least = (int,) if kind is int else (int, float), 1 if name in AT_LEAST_ONE else 0
-            if not isinstance(value, kinds) or isinstance(value, bool) or not value >= least:
-                number = "a whole number" if kind is int else "a number"
-                errors.append(Error(f"{variable} is {value!r}.", hint=f"Write {number} of at least {least}.", id="post3.E010"))
-        elif kind is bool and not isinstance(value, bool):
-            errors.append(Error(f"{variable} is {value!r}.", hint="Write True or False.", id="post3.E012"))
-    if not isinstance(conf.METRICS_DIR, str) or (conf.METRICS_DIR and not os.path.isabs(conf.METRICS_DIR)):
-        hint = "Write the absolute path of a directory on this machine that the server may make or write to."
-        errors.append(Error(f"POST3_METRICS_DIR is {conf.METRICS_DIR!r}.", hint=hint, id="post3.E013"))
-    if not isinstance(conf.METRICS_TOKEN, str) or not re.fullmatch(r"[\x21-\x7e]*", conf.METRICS_TOKEN):
-        hint = "Write letters, digits and marks of ASCII, without spaces, or leave it out."
-        errors.append(Error("POST3_METRICS_TOKEN cannot be sent as a bearer token.", hint=hint, id="post3.E014"))
-    if not isinstance(conf.REGION, str) or not re.fullmatch(r"[a-z0-9-]{1,63}", conf.REGION):
-        hint = "Write a region as AWS does: small letters, digits and dashes, like us-east-1."
-        errors.append(Error(f"POST3_REGION is {conf.REGION!r}.", hint=hint, id="post3.E011"))
-    return errors
+    """Check type and range of every setting, and those that bound each other."""
+    values = {setting: getattr(settings, setting.name, setting.default) for setting in declared(Settings)}
+    problems = {setting: problem for setting, value in values.items() if (problem := setting.problem(value))}
+    right = {setting.name: value for setting, value in values.items() if setting not in problems}
+    return _errors([*problems.values(), *find_disorder(right)])
+
+
+@register("post3")
+def check_names(**kwargs: Any) -> list[CheckMessage]:
+    """Check that no setting's name is nearly one of ours."""
+    return _errors(misspelt(dir(settings), {setting.name for setting in declared(Settings)}))
+
+
+def _errors(problems: Iterable[Problem]) -> list[CheckMessage]:
+    return [Error(message, hint=hint, id=check_id) for check_id, message, hint in problems]
 
 
 @register("post3")

@@ -1,82 +1,139 @@
-"""The app's settings: name, type, default and one line of meaning each, read lazily from Django's settings.
+"""The app's settings, each declared once: name, type, default, range and one line of meaning.
 
-A project sets them with the prefix `POST3_`; `checks.py` tells at start which one is wrong.
+A project sets them with the prefix `POST3_`; they are read lazily from Django's settings. `checks.py` reports at start what is
+wrong. The site reads each of them from the environment, besides its own (`post3_site/conf.py`).
 """
 
+import os
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.conf import settings as django_settings
+from .declaring import Problem, Setting, is_origin
 
-KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
-
-
-class Setting:
-    """One setting: `POST3_<NAME>` in Django's settings, or its default."""
-
-    def __init__(self, default: Any) -> None:
-        self.default = default
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = f"POST3_{name}"
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        return getattr(django_settings, self.name, self.default)
+KIB, MIB, GIB, TIB, PIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50
+HOUR, DAY = 3600, 24 * 3600
+TEN_YEARS = 3650 * DAY
 
 
 class Settings:
-    #: Storage class -> {"BACKEND": dotted path, "OPTIONS": {...}}; must hold "STANDARD".
-    STORAGES: dict[str, dict[str, Any]] = Setting({"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}})
-    #: The region this server says it is.
-    REGION: str = Setting("us-east-1")
-    #: Where clients reach S3, with the path it is mounted at, like `https://example.com/s3`: what URLs begin with that
-    #: `post3.contrib.storage` makes.
-    PUBLIC_ORIGIN: str = Setting("")
-    #: Bytes one PUT or part may hold.
-    MAX_BODY_SIZE: int = Setting(5 * GIB)
-    #: Bytes one object may hold.
-    MAX_OBJECT_SIZE: int = Setting(5 * TIB)
-    #: Bytes every part but the last must hold.
-    MIN_PART_SIZE: int = Setting(5 * MIB)
-    #: Seconds a request's clock may differ from ours.
-    MAX_CLOCK_SKEW: int = Setting(15 * 60)
-    #: Seconds a looked-up API key is believed; a revoked key is refused at most this much later.
-    API_KEY_CACHE_SECONDS: float = Setting(1.0)
-    #: Seconds released bytes are kept, so that a running download never loses them.
-    GARBAGE_GRACE_SECONDS: int = Setting(3600)
-    #: Seconds an upload may go without progress before its bytes are collected.
-    PENDING_UPLOAD_SECONDS: int = Setting(24 * 3600)
-    #: Bytes a second that workers read to find damaged ones, all of them together; 0: none. 4 MiB are a hundredth of what one
-    #: SATA SSD reads, and a terabyte in three days.
-    SCRUB_BYTES_PER_SECOND: int = Setting(4 * MIB)
-    #: Seconds after the last part that came (or the beginning) until a multipart upload that nobody ends is aborted; 0: never.
-    MULTIPART_UPLOAD_SECONDS: int = Setting(7 * 24 * 3600)
-    #: Worker threads of one server process that answer requests; each keeps one database connection. Few, because they share
-    #: Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
-    THREADS: int = Setting(4)
-    #: Further threads of one server process that run at once for bodies too large to be buffered; each keeps one database
-    #: connection.
-    UPLOAD_THREADS: int = Setting(16)
-    #: Large bodies of one server process that may wait for slow clients beside those; they keep no database connection.
-    PARKED_UPLOADS: int = Setting(1000)
-    #: Requests a second that one API key may make of one server process, a second's worth at once; 0: any number.
-    KEY_REQUESTS_PER_SECOND: float = Setting(0.0)
-    #: Whether requests are counted and `/_/metrics` tells.
-    METRICS: bool = Setting(True)
-    #: What `/_/metrics` must be asked with, as `Authorization: Bearer …`; empty: anybody may ask.
-    METRICS_TOKEN: str = Setting("")
-    #: Directory, on this machine, by which several server processes count together; empty: gunicorn's processes under
-    #: `post3_site.gunicorn` do in one of their own, any other process counts for itself.
-    METRICS_DIR: str = Setting("")
-    #: Whether each S3 request is written as a line of JSON on the logger `post3.requests`.
-    REQUEST_LOG: bool = Setting(False)
-    #: Bytes that the line and the headers of one request may have together.
-    MAX_HEAD_SIZE: int = Setting(16 * KIB)
-    #: Seconds from a request's first byte, or from the connection, until its headers must be there; 0: any time.
-    HEAD_TIMEOUT: float = Setting(30.0)
-    #: Seconds of waiting for a body in which at least 16 KiB, or the rest, must come; 0: any time.
-    BODY_TIMEOUT: float = Setting(60.0)
-    #: Seconds in which a client must take at least a byte of its answer; 0: any time.
-    SEND_TIMEOUT: float = Setting(300.0)
+    STORAGES: dict[str, dict[str, Any]] = Setting(
+        {"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}},
+        help='storage class -> `{"BACKEND": dotted path, "OPTIONS": {...}}`; must hold `STANDARD`',
+    )
+    REGION: str = Setting(
+        "us-east-1",
+        help="the region the server says it is",
+        accepts=lambda text: bool(re.fullmatch(r"[a-z0-9-]{1,63}", text)),
+        write="a region as AWS does: small letters, digits and dashes, like us-east-1",
+        check_id="post3.E011",
+        basic=True,
+    )
+    PUBLIC_ORIGIN: str = Setting(
+        "",
+        help="where clients reach S3, with the path it is mounted at, like `https://s3.example.com`: "
+        "URLs that `Post3Storage` makes begin so",
+        accepts=is_origin,
+        write='scheme, host and the path that post3 is mounted at, like "https://example.com/s3"',
+        check_id="post3.E060",
+        basic=True,
+    )
+    THREADS: int = Setting(
+        # Few, because they share Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
+        4,
+        minimum=1,
+        maximum=256,
+        help="threads of a server process that answer requests; each keeps one database connection",
+        basic=True,
+    )
+    UPLOAD_THREADS: int = Setting(
+        16,
+        minimum=1,
+        maximum=1024,
+        help="further threads of a server process for bodies too large to be buffered; each keeps one database connection",
+        basic=True,
+    )
+    PARKED_UPLOADS: int = Setting(
+        1000,
+        maximum=100_000,
+        help="large bodies of a server process that may wait for slow clients besides, without a database connection",
+    )
+    KEY_REQUESTS_PER_SECOND: float = Setting(
+        0.0,
+        maximum=1_000_000,
+        help="requests a second that one access key may make of one server process; others get `SlowDown`; 0: no limit",
+    )
+    METRICS: bool = Setting(True, help="whether requests are counted and shown as Prometheus metrics at `/_/metrics`")
+    METRICS_TOKEN: str = Setting(
+        "",
+        help="the bearer token that `/_/metrics` must be asked with; without one, it is open to anybody",
+        accepts=lambda text: bool(re.fullmatch(r"[\x21-\x7e]*", text)),
+        write="letters, digits and marks of ASCII, without spaces, or leave it out",
+        check_id="post3.E014",
+        secret=True,
+    )
+    METRICS_DIR: str = Setting(
+        "",
+        help="directory on this machine where several server processes count together; gunicorn's do without it",
+        accepts=os.path.isabs,
+        write="the absolute path of a directory on this machine that the server may make or write to",
+        check_id="post3.E013",
+    )
+    REQUEST_LOG: bool = Setting(False, help="whether each S3 request is written as a line of JSON on standard output")
+    GARBAGE_GRACE_SECONDS: int = Setting(
+        HOUR, maximum=TEN_YEARS, help="seconds that bytes outlive their last reference, for downloads under way"
+    )
+    PENDING_UPLOAD_SECONDS: int = Setting(
+        DAY, maximum=TEN_YEARS, help="seconds an upload may go without progress before its bytes count as abandoned"
+    )
+    MULTIPART_UPLOAD_SECONDS: int = Setting(
+        7 * DAY,
+        maximum=TEN_YEARS,
+        help="seconds after its last part until a multipart upload that nobody ends is aborted; 0: never",
+    )
+    SCRUB_BYTES_PER_SECOND: int = Setting(
+        # A hundredth of what one SATA SSD reads, and a terabyte in three days.
+        4 * MIB,
+        maximum=TIB,
+        help="bytes a second that the workers together read in search of damage; 0: none",
+    )
+    MAX_HEAD_SIZE: int = Setting(
+        # S3 itself reads 8 KiB of headers, and a key may take 3 KiB of the line.
+        16 * KIB,
+        minimum=8 * KIB,
+        maximum=MIB,
+        help="bytes that the line and the headers of a request may have together",
+    )
+    HEAD_TIMEOUT: float = Setting(
+        30.0,
+        maximum=DAY,
+        help="seconds from the first byte, or the connection, until a request's headers must be there; 0: any time",
+    )
+    BODY_TIMEOUT: float = Setting(
+        60.0, maximum=DAY, help="seconds of waiting for a body in which 16 KiB, or the rest, must come; 0: any time"
+    )
+    SEND_TIMEOUT: float = Setting(
+        300.0, maximum=DAY, help="seconds in which a client must take at least a byte of its answer; 0: any time"
+    )
+    MAX_BODY_SIZE: int = Setting(5 * GIB, minimum=1, maximum=PIB, help="bytes that one PUT or part may hold")
+    MAX_OBJECT_SIZE: int = Setting(5 * TIB, minimum=1, maximum=PIB, help="bytes that one object may hold")
+    MIN_PART_SIZE: int = Setting(5 * MIB, minimum=1, maximum=PIB, help="bytes that every part but the last must hold")
+    MAX_CLOCK_SKEW: int = Setting(15 * 60, maximum=DAY, help="seconds that the clock of a signature may differ from the server's")
+    API_KEY_CACHE_SECONDS: float = Setting(
+        1.0, maximum=HOUR, help="seconds a looked-up API key is believed: a revoked key is refused so much later at most"
+    )
+
+
+#: Settings of which the first must not exceed the second.
+ORDERED = (("POST3_MIN_PART_SIZE", "POST3_MAX_BODY_SIZE"), ("POST3_MAX_BODY_SIZE", "POST3_MAX_OBJECT_SIZE"))
+
+
+def find_disorder(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for two settings that do not fit together, of those whose values are right by themselves."""
+    for less, more in ORDERED:
+        if less in values and more in values and values[less] > values[more]:
+            message = f"{less} ({values[less]}) is more than {more} ({values[more]})."
+            yield Problem("post3.E015", message, f"Write a smaller {less} or a larger {more}.")
 
 
 conf = Settings()

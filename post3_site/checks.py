@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import django
 from django.conf import settings
@@ -28,13 +29,13 @@ def start_django() -> None:
         _stop([(str(error.id), str(error.msg), error.hint or "") for error in errors])
 
 
-def stop_on_problems() -> None:
-    """Exit where the environment is wrong. Needs the settings only, so that a server can ask before it forks."""
+def stop_on_problems(status: int = STARTUP_FAILURE) -> None:
+    """Exit where the environment is wrong, before anything follows from it. Needs the settings only."""
     if settings.POST3_PROBLEMS:
-        _stop(settings.POST3_PROBLEMS)
+        _stop(settings.POST3_PROBLEMS, status)
 
 
-def _stop(problems: list[tuple[str, str, str]]) -> None:
+def _stop(problems: Sequence[tuple[str, str, str]], status: int = STARTUP_FAILURE) -> NoReturn:
     lines = "".join(f"  {check_id}: {message} {hint}\n" for check_id, message, hint in problems)
     sys.stderr.write(f"post3 does not start:\n{lines}")
-    sys.exit(STARTUP_FAILURE)
+    sys.exit(status)

@@ -15,6 +15,10 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
+    from .checks import stop_on_problems
+
+    if sys.argv[1:2] not in ([], ["help"]) and "--help" not in sys.argv and "-h" not in sys.argv:
+        stop_on_problems(status=1)
     try:
         execute_from_command_line(sys.argv)
     except DatabaseError as error:

@@ -9,16 +9,20 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
 
+from post3.conf import find_disorder
+from post3.declaring import Problem, Setting, declared, misspelt
+
+#: Names beginning with `POST3_` that others read: the SDK, compose.yaml.
+OTHERS = {"POST3_ENDPOINT", "POST3_IMAGE", "POST3_PUBLISH", "POST3_NGINX_PUBLISH"}
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 DATABASE_SCHEMES = {"postgres", "postgresql", "pgsql", "sqlite"}
-
 
 #: What libpq does with a PostgreSQL host that swallows packets: seconds until a connection is given up that cannot be made, and
 #: about 25 until one that was made. Without, threads would wait for minutes and hours. A DATABASE_URL may name others.
@@ -31,78 +35,67 @@ PATIENCE = {
 }
 
 
+#: Stands in for a database that DATABASE_URL does not name.
+UNUSABLE = {"ENGINE": "django.db.backends.dummy"}
+
+
 class Environment:
     """Typed look-ups in a mapping of texts. An empty value counts as none."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
-        #: (check id, what is wrong, what to write)
-        self.problems: list[tuple[str, str, str]] = []
+        self.problems: list[Problem] = []
 
     def problem(self, check_id: str, message: str, hint: str) -> None:
-        self.problems.append((check_id, message, hint))
+        self.problems.append(Problem(check_id, message, hint))
 
     def text(self, name: str, default: str = "") -> str:
         return self._values.get(name, "").strip() or default
 
-    def list(self, name: str, default: str = "") -> list[str]:
-        return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+    def read(self, setting: Setting) -> Any:
+        """Return a setting's value: what the environment says where that is right, else the default."""
+        text = self.text(setting.name)
+        if not text:
+            return setting.default
+        try:
+            value = CONVERT[setting.kind](text)
+        except ValueError:
+            self.problems.append(_unreadable(setting, text))
+            return setting.default
+        if found := setting.problem(value):
+            self.problems.append(found)
+            return setting.default
+        return value
 
-    def boolean(self, name: str, default: bool) -> bool:
-        value = self.text(name).lower()
-        if value and value not in TRUE | FALSE:
-            self.problem("post3.E001", f"{name} is {value!r}.", f"Write {name}=1 or {name}=0.")
-        return default if value not in TRUE | FALSE else value in TRUE
-
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        value = self.text(name, default)
-        if value in choices:
-            return value
-        self.problem(
-            "post3.E002", f"{name} is {value!r}.", "Write " + " or ".join(f"{name}={choice}" for choice in choices) + "."
-        )
-        return default
-
-    def scalars(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
-        """Return POST3_<NAME> for those names that the environment holds, as the type annotated: bool, int, float or str."""
+    def given(self, owner: type) -> dict[str, Any]:
+        """Return, by their full names, those settings of a class that the environment holds; wrong ones are left out."""
         values: dict[str, Any] = {}
-        for name, kind in annotations.items():
-            variable = f"POST3_{name}"
-            if kind not in (bool, int, float, str) or not (value := self.text(variable)):
-                continue
-            if kind is bool:
-                values[variable] = self.boolean(variable, False)
-                continue
-            try:
-                values[variable] = kind(value)
-            except ValueError:
-                number = "a whole number" if kind is int else "a number"
-                self.problem("post3.E003", f"{variable} is {value!r}.", f"Write {number}, in digits, or leave {variable} out.")
+        for setting in declared(owner):
+            if setting.kind in CONVERT and self.text(setting.name):
+                told = len(self.problems)
+                value = self.read(setting)
+                if len(self.problems) == told:
+                    values[setting.name] = value
         return values
 
-    def address(self, name: str, default: str) -> tuple[str, int]:
-        """Return host and port of `host:port`; an IPv6 host stands in brackets."""
-        value = self.text(name, default)
-        try:
-            parts = urlsplit(f"//{value}")
-            if parts.hostname and parts.port and parts.netloc == value and "@" not in value:
-                return parts.hostname, parts.port
-        except ValueError:
-            pass  # a port that is no number or beyond 65535, or brackets that do not close
-        self.problem(
-            "post3.E004", f"{name} is {value!r}.", f"Write {name}=host:port, like {name}={default}, or {name}=[::1]:9000."
-        )
-        host, _, port = default.rpartition(":")
-        return host, int(port)
+    def check_order(self, given: Mapping[str, Any], owner: type) -> None:
+        """Note which settings of a class do not fit together; of those that the environment does not hold, the defaults count."""
+        defaults = {setting.name: setting.default for setting in declared(owner) if not self.text(setting.name)}
+        self.problems += find_disorder({**defaults, **given})
 
-    def database(self, name: str, default_path: Path) -> dict[str, Any]:
+    def check_names(self, *owners: type) -> None:
+        """Note what is nearly the name of a setting of these classes."""
+        known = {setting.name for owner in owners for setting in declared(owner) if setting.kind in CONVERT}
+        self.problems += misspelt([name for name in self._values if self.text(name)], known | OTHERS)
+
+    def database(self, setting: Setting, default_path: Path) -> dict[str, Any]:
         """Return Django's settings of the database that a URL names, or of SQLite at `default_path`.
 
         Connections stay open (CONN_MAX_AGE None): each worker thread keeps its own, and opening one per request
         costs more than most requests. CONN_HEALTH_CHECKS stays off: it would double the statements of a GET, and a
         connection that failed is replaced after the request that found out.
         """
-        url = self.text(name)
+        name, url = setting.name, self.text(setting.name)
         common = {"CONN_MAX_AGE": None}
         if not url:
             return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default_path), **common, "OPTIONS": sqlite_options({})}
@@ -114,30 +107,65 @@ class Environment:
             database = dict(dj_database_url.parse(url))
         except ValueError:  # the URL is not repeated: it may hold a password
             self.problem("post3.E005", f"{name} is not the URL of a database.", hint)
-            return {}
+            return UNUSABLE
         if urlsplit(url).scheme not in DATABASE_SCHEMES or not database.get("NAME"):
             self.problem("post3.E005", f"{name} names no PostgreSQL or SQLite database.", hint)
-            return {}
+            return UNUSABLE
         options = database.get("OPTIONS", {})
         if database["ENGINE"].endswith("sqlite3"):
             return {**database, **common, "OPTIONS": sqlite_options(options)}
         # No `prepare_threshold`: behind a pooler, psycopg's names for statements would mean those of others. Ours do not (D58).
         return {**database, **common, "OPTIONS": {**PATIENCE, **options}}
 
-    def secret(self, name: str, kept_in: Path | None) -> str:
-        """Return the site's secret; where there is none, the one kept in that file, made at first use."""
-        value = self.text(name)
-        if value:
+    def secret(self, setting: Setting, kept_in: Path | None) -> str:
+        """Return the site's secret; where there is none, the one kept in that file, made at first use.
+
+        Where something is wrong, one for the moment: the problem ends the process before anything is signed or encrypted.
+        """
+        if value := self.read(setting):
             return value
-        hint = f"Write {name}=<50 or more random characters>, the same for all processes, and keep it: it opens the API keys."
-        if kept_in is None:
-            self.problem("post3.E006", f"{name} is not set, and this database is not the embedded one.", hint)
-            return ""
-        try:
-            return kept_secret(kept_in)
-        except OSError as error:
-            self.problem("post3.E006", f"{name} is not set, and none can be kept in {kept_in}: {error.strerror}.", hint)
-            return ""
+        follows = any(problem.check_id in ("post3.E005", "post3.E007") for problem in self.problems)
+        if not self.text(setting.name) and not follows:
+            if kept_in is not None:
+                try:
+                    return kept_secret(kept_in)
+                except OSError as error:
+                    reason = f"none can be kept in {kept_in}: {error.strerror}"
+            else:
+                reason = "this database is not the embedded one"
+            self.problem(
+                setting.check_id, f"{setting.name} is not set, and {reason}.", f"Write {setting.name}=<{setting.write}>."
+            )
+        return secrets.token_urlsafe(48)
+
+
+def _unreadable(setting: Setting, text: str) -> Problem:
+    """Return the problem of a text that is no value of the setting's type."""
+    shown = text if len(text) <= 100 else f"{text[:100]}…"
+    message = f"{setting.name} is {shown!r}."
+    if setting.kind is bool:
+        return Problem("post3.E001", message, f"Write {setting.name}=1 or {setting.name}=0.")
+    return Problem("post3.E003", message, f"Write {setting.write}, in digits, or leave {setting.name} out.")
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in TRUE | FALSE:
+        raise ValueError(text)
+    return text.lower() in TRUE
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+#: How the texts of the environment become values, by the type of the setting.
+CONVERT: dict[Any, Callable[[str], Any]] = {bool: _boolean, int: int, float: float, str: str, list[str]: _list}
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of a right `host:port`."""
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port or 0
 
 
 def sqlite_options(options: Mapping[str, Any]) -> dict[str, Any]:

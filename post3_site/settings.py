@@ -1,7 +1,7 @@
 """The site's settings: the environment in, nothing else reads it.
 
-Every scalar setting of `post3/conf.py` can be given as an environment variable of the same name, with the prefix
-`POST3_`. Nothing here raises: wrong values are told by `post3_site/checks.py`.
+What can stand in the environment is declared in `conf.py`, beside this file, and in `post3/conf.py`; docs/settings.md lists it.
+Nothing here raises: wrong values are reported by `post3_site/checks.py`.
 """
 
 import os
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from post3.conf import Settings
 
-from .environment import Environment
+from .conf import SiteSettings
+from .environment import Environment, parse_address
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _environment = Environment(os.environ)
@@ -21,13 +22,13 @@ POST3_PROBLEMS = _environment.problems
 
 # In a checkout its own `var`; where post3 is installed, `var` in the directory that it is started in: never in site-packages.
 _home = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
-_data_dir = Path(_environment.text("POST3_DATA_DIR", str(_home / "var"))).expanduser().absolute()
+_data_dir = Path(_environment.read(SiteSettings.DATA_DIR) or _home / "var").expanduser().absolute()
 POST3_DATA_DIR = str(_data_dir)
 # Host and port that `manage.py serve` and gunicorn listen on.
-POST3_ADDRESS = _environment.address("POST3_HOST", "127.0.0.1:9000")
+POST3_ADDRESS = parse_address(_environment.read(SiteSettings.HOST))
 
-DATABASES = {"default": _environment.database("DATABASE_URL", _data_dir / "catalogue.sqlite3")}
-_on_sqlite = DATABASES["default"].get("ENGINE", "").endswith("sqlite3")
+DATABASES = {"default": _environment.database(SiteSettings.DATABASE_URL, _data_dir / "catalogue.sqlite3")}
+_on_sqlite = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 
 _BACKENDS = {
     "filesystem": {
@@ -36,17 +37,11 @@ _BACKENDS = {
     },
     "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
 }
-POST3_STORAGES = {
-    "STANDARD": _BACKENDS[
-        _environment.choice("POST3_STORAGE", ("filesystem", "database"), "filesystem" if _on_sqlite else "database")
-    ]
-}
-globals().update(_environment.scalars(Settings.__annotations__))
-
-# Signs sessions and opens the API keys' secrets. Kept beside the embedded catalogue; a site with a database server may
-# have several machines, which must all be given the same one.
-SECRET_KEY = _environment.secret("POST3_SECRET_KEY", _data_dir / "secret_key" if _on_sqlite else None)
-SECRET_KEY_FALLBACKS = _environment.list("POST3_SECRET_KEY_FALLBACKS")
+_storage = _environment.read(SiteSettings.STORAGE) or ("filesystem" if _on_sqlite else "database")
+POST3_STORAGES = {"STANDARD": _BACKENDS[_storage]}
+_given = _environment.given(Settings)
+_environment.check_order(_given, Settings)
+globals().update(_given)
 
 if _on_sqlite:
     try:
@@ -58,19 +53,18 @@ if _on_sqlite:
             "Write POST3_DATA_DIR=<a directory that this user may write to>.",
         )
 
+# Signs sessions and opens the API keys' secrets. Kept beside the embedded catalogue; a site with a database server may
+# have several machines, which must all be given the same one.
+SECRET_KEY = _environment.secret(SiteSettings.SECRET_KEY, _data_dir / "secret_key" if _on_sqlite else None)
+SECRET_KEY_FALLBACKS = _environment.read(SiteSettings.SECRET_KEY_FALLBACKS)
+
 # --- The console -------------------------------------------------------------------------------------------------------
 
-DEBUG = _environment.boolean("POST3_DEBUG", False)
+DEBUG = _environment.read(SiteSettings.DEBUG)
 # S3 requests are authenticated by their signature, which covers the Host header; this list is the console's.
-ALLOWED_HOSTS = _environment.list("POST3_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = _environment.list("POST3_CSRF_TRUSTED_ORIGINS")
-for _origin in CSRF_TRUSTED_ORIGINS:
-    if "://" not in _origin:
-        _environment.problem(
-            "post3.E008",
-            f"POST3_CSRF_TRUSTED_ORIGINS holds {_origin!r}.",
-            f"Write each origin with its scheme: https://{_origin}.",
-        )
+ALLOWED_HOSTS = _environment.read(SiteSettings.ALLOWED_HOSTS)
+CSRF_TRUSTED_ORIGINS = _environment.read(SiteSettings.CSRF_TRUSTED_ORIGINS)
+_environment.check_names(Settings, SiteSettings)
 
 INSTALLED_APPS = [
     "post3_site",

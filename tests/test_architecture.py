@@ -19,15 +19,16 @@ APP = ROOT / "post3"
 MAX_LINES = 330
 
 #: Part of the app -> the parts it may import. A part may always import itself.
-#: `conf` and `errors` stand below everything, `values` below all but them.
+#: `declaring`, `conf` and `errors` stand below everything, `values` below all but them.
 MAY_IMPORT: dict[str, set[str]] = {
-    "conf": set(),
+    "declaring": set(),
+    "conf": {"declaring"},
     "errors": set(),
     "values": set(),
     # What breaks under all parts, and how often it is told.
     "outages": {"errors"},
     "apps": {"checks", "contrib"},
-    "checks": {"conf", "storage"},
+    "checks": {"conf", "declaring", "storage"},
     # What is counted and noted of requests: below all that count, above nothing.
     "shared": set(),
     "counting": {"conf", "shared"},
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # A client: nothing of the server's, and so nothing of Django.
     "sdk": {"__version__"},
     # What a Django project uses of the app: a front like the views, in the project's own process.
-    "contrib": {"conf", "errors", "values", "s3", "services", "models.rows", "storage.base"},
+    "contrib": {"conf", "declaring", "errors", "values", "s3", "services", "models.rows", "storage.base"},
     # Stands by itself: other projects' pytest imports it at start.
     "pytest_plugin": set(),
 }

@@ -1,10 +1,8 @@
 """System checks of `Post3Storage`: those in STORAGES, and those that a FileField has for itself."""
 
 import inspect
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -15,20 +13,13 @@ from django.db.models import FileField
 from django.utils.module_loading import import_string
 
 from ..conf import conf
+from ..declaring import is_origin
 from ..errors import NoSuchBucket
 from ..s3.signature import MAX_EXPIRES
 from ..services.buckets import find_bucket, is_valid_name
 from .storage import Post3Storage
 
 _ORIGIN_HINT = 'Write scheme, host and the path that post3 is mounted at, like "https://example.com/s3".'
-
-
-@register("post3")
-def check_public_origin(**kwargs: Any) -> list[CheckMessage]:
-    """Check POST3_PUBLIC_ORIGIN."""
-    if conf.PUBLIC_ORIGIN == "" or _is_origin(conf.PUBLIC_ORIGIN):
-        return []
-    return [Error(f"POST3_PUBLIC_ORIGIN is {conf.PUBLIC_ORIGIN!r}.", hint=_ORIGIN_HINT, id="post3.E060")]
 
 
 @register("post3")
@@ -111,18 +102,8 @@ def _check(where: str, storage: Post3Storage) -> Iterator[CheckMessage]:
     if storage.storage_class not in conf.STORAGES:
         hint = f"POST3_STORAGES has {', '.join(conf.STORAGES)}."
         yield Error(f"{where} has the storage class {storage.storage_class!r}.", hint=hint, id="post3.E066")
-    if storage.public_origin and not _is_origin(storage.public_origin):
+    if storage.public_origin and not is_origin(storage.public_origin):
         yield Error(f"{where} has the public_origin {storage.public_origin!r}.", hint=_ORIGIN_HINT, id="post3.E067")
     elif not storage.public_origin and not conf.PUBLIC_ORIGIN:
         hint = f"Set POST3_PUBLIC_ORIGIN, or public_origin among the OPTIONS. {_ORIGIN_HINT}"
         yield Warning(f"{where} has no public_origin, so its files have no URLs.", hint=hint, id="post3.W060")
-
-
-def _is_origin(text: Any) -> bool:
-    if not isinstance(text, str) or not re.fullmatch(r"https?://[\x21-\x7e]+", text):
-        return False
-    try:
-        parts = urlsplit(text)
-        return bool(parts.hostname and parts.port != 0 and not (parts.username or parts.query or parts.fragment))
-    except ValueError:
-        return False

@@ -1,27 +1,34 @@
 """The environment as settings: good values, and the sentence for each wrong one."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import override_settings
 
-from post3.checks import check_values
+from post3.checks import check_names, check_values
 from post3.conf import Settings
-from post3_site.environment import PATIENCE, Environment, kept_secret
+from post3.declaring import Setting, declared, misspelt
+from post3_site.conf import SiteSettings
+from post3_site.environment import PATIENCE, Environment, kept_secret, parse_address
 from tests.servers import ROOT
 
 POSTGRESQL = "postgresql://u:p@localhost/d"
 
 
-def read(call: str, *arguments: object, **values: str) -> tuple[object, list[str]]:
-    environment = Environment(values)
-    result = getattr(environment, call)(*arguments)
-    return result, [check_id for check_id, _, _ in environment.problems]
+def problems_of(environment: Environment) -> list[str]:
+    return [check_id for check_id, _, _ in environment.problems]
+
+
+def read(setting: Setting, value: str) -> tuple[Any, list[str]]:
+    environment = Environment({setting.name: value})
+    return environment.read(setting), problems_of(environment)
 
 
 @pytest.mark.parametrize(
@@ -29,42 +36,52 @@ def read(call: str, *arguments: object, **values: str) -> tuple[object, list[str
     [("127.0.0.1:9000", ("127.0.0.1", 9000)), ("[::1]:80", ("::1", 80)), ("store.example:443", ("store.example", 443))],
 )
 def test_address_is_host_and_port(value: str, expected: tuple[str, int]) -> None:
-    assert read("address", "POST3_HOST", "127.0.0.1:9000", POST3_HOST=value) == (expected, [])
+    assert read(SiteSettings.HOST, value) == (value, [])
+    assert parse_address(value) == expected
 
 
 @pytest.mark.parametrize("value", ["9000", "localhost", "a:b", "a:99999", "a:0", "http://a:80", "a:80/x", "u@a:80", "[::1:80"])
 def test_wrong_address_is_told(value: str) -> None:
-    assert read("address", "POST3_HOST", "127.0.0.1:9000", POST3_HOST=value) == (("127.0.0.1", 9000), ["post3.E004"])
+    assert read(SiteSettings.HOST, value) == ("127.0.0.1:9000", ["post3.E004"])
 
 
 @pytest.mark.parametrize("url", ["geheim", "mysql://u:geheim@h/d", "postgresql://u:geheim@h:x/d", "postgresql://u:geheim@h"])
 def test_wrong_database_url_is_told_without_its_password(url: str) -> None:
     environment = Environment({"DATABASE_URL": url})
-    assert environment.database("DATABASE_URL", Path("unused")) == {}
+    assert environment.database(SiteSettings.DATABASE_URL, Path("unused"))["ENGINE"].endswith("dummy")
     ((check_id, message, hint),) = environment.problems
     assert check_id == "post3.E005"
     assert "geheim" not in message + hint
 
 
 def test_database_url_of_postgresql_keeps_connections() -> None:
-    database, problems = read(
-        "database", "DATABASE_URL", Path("unused"), DATABASE_URL="postgresql://u:p%40@h:5433/d?sslmode=require"
-    )
-    assert problems == []
-    assert isinstance(database, dict)
+    environment = Environment({"DATABASE_URL": "postgresql://u:p%40@h:5433/d?sslmode=require"})
+    database = environment.database(SiteSettings.DATABASE_URL, Path("unused"))
+    assert environment.problems == []
     assert (database["HOST"], database["PORT"], database["PASSWORD"], database["CONN_MAX_AGE"]) == ("h", 5433, "p@", None)
     assert database["OPTIONS"] == {**PATIENCE, "sslmode": "require"}
 
 
-def test_numbers_are_read_by_the_type_of_the_setting() -> None:
-    kinds = {"THREADS": int, "CACHE": float, "REGION": str, "OTHER": int, "STORAGES": dict}
-    values = {"POST3_THREADS": "4", "POST3_CACHE": "0.5", "POST3_REGION": "eu-west-1", "POST3_OTHER": "x", "POST3_STORAGES": "x"}
-    expected = {"POST3_THREADS": 4, "POST3_CACHE": 0.5, "POST3_REGION": "eu-west-1"}
-    assert read("scalars", kinds, **values) == (expected, ["post3.E003"])
+def test_values_are_read_by_the_type_of_the_setting() -> None:
+    class Declared:
+        THREADS: int = Setting(1, help="")
+        CACHE: float = Setting(1.0, help="")
+        REGION: str = Setting("", help="")
+        NAMES: list[str] = Setting([], help="")
+        OTHER: int = Setting(7, help="")
+        STORAGES: dict[str, str] = Setting({}, help="")
+
+    values = {"THREADS": "4", "CACHE": "0.5", "REGION": "eu-west-1", "NAMES": "a, b,", "OTHER": "x", "STORAGES": "x"}
+    environment = Environment({f"POST3_{name}": value for name, value in values.items()})
+    expected = {"POST3_THREADS": 4, "POST3_CACHE": 0.5, "POST3_REGION": "eu-west-1", "POST3_NAMES": ["a", "b"]}
+    assert environment.given(Declared) == expected
+    assert problems_of(environment) == ["post3.E003"]
 
 
 def test_secret_is_required_where_the_catalogue_is_not_embedded() -> None:
-    assert read("secret", "POST3_SECRET_KEY", None) == ("", ["post3.E006"])
+    environment = Environment({})
+    environment.secret(SiteSettings.SECRET_KEY, None)
+    assert problems_of(environment) == ["post3.E006"]
 
 
 def test_secret_is_made_once_by_many_at_the_same_time(tmp_path: Path) -> None:
@@ -77,41 +94,164 @@ def test_secret_is_made_once_by_many_at_the_same_time(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["secret_key"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "check_id"),
-    [
-        ("POST3_DEBUG", "perhaps", "post3.E001"),
-        ("POST3_STORAGE", "s3", "post3.E002"),
-        ("POST3_THREADS", "many", "post3.E003"),
-        ("POST3_HOST", "9000", "post3.E004"),
-        ("DATABASE_URL", "foo", "post3.E005"),
-        ("DATABASE_URL", POSTGRESQL, "post3.E006"),
-        ("POST3_DATA_DIR", "/dev/null/x", "post3.E007"),
-        ("POST3_CSRF_TRUSTED_ORIGINS", "store.example", "post3.E008"),
-        ("POST3_THREADS", "0", "post3.E010"),
-        ("POST3_REGION", "US EAST", "post3.E011"),
-    ],
-)
-@pytest.mark.parametrize("command", ["manage.py check", "manage.py serve", "-m uvicorn --port 1 post3_site.asgi:application"])
-def test_wrong_environment_stops_every_start(command: str, name: str, value: str, check_id: str, tmp_path: Path) -> None:
+#: Variable, wrong value, and what it is called. One for each setting at least: a test below sees to that.
+WRONG = [
+    ("DATABASE_URL", "foo", "post3.E005"),
+    ("DATABASE_URL", POSTGRESQL, "post3.E006"),
+    ("DATABASE_URL", "mysql://a/b", "post3.E005"),
+    ("POST3_HOST", "9000", "post3.E004"),
+    ("POST3_STORAGE", "s3", "post3.E002"),
+    ("POST3_DATA_DIR", "/dev/null/x", "post3.E007"),
+    ("POST3_SECRET_KEY", "short", "post3.E006"),
+    ("POST3_SECRET_KEY_FALLBACKS", "short,also-short", ""),
+    ("POST3_ALLOWED_HOSTS", "http://foo", "post3.E017"),
+    ("POST3_ALLOWED_HOSTS", "good.example,foo:9000", "post3.E017"),
+    ("POST3_ALLOWED_HOSTS", "foo/bar", "post3.E017"),
+    ("POST3_ALLOWED_HOSTS", "*.example.com", "post3.E017"),
+    ("POST3_ALLOWED_HOSTS", "::1", "post3.E017"),
+    ("POST3_ALLOWED_HOSTS", "bücher.example", "post3.E017"),
+    ("POST3_CSRF_TRUSTED_ORIGINS", "store.example", "post3.E008"),
+    ("POST3_CSRF_TRUSTED_ORIGINS", "https://store.example/path", "post3.E008"),
+    ("POST3_DEBUG", "perhaps", "post3.E001"),
+    ("POST3_REGION", "US EAST", "post3.E011"),
+    ("POST3_PUBLIC_ORIGIN", "s3.example.com", "post3.E060"),
+    ("POST3_METRICS", "2", "post3.E001"),
+    ("POST3_METRICS_TOKEN", "two words", "post3.E014"),
+    ("POST3_METRICS_DIR", "relative/path", "post3.E013"),
+    ("POST3_MAX_HEAD_SIZE", "1", "post3.E010"),
+    ("POST3_MIN_PART_SIZE", "10000000000000", "post3.E015"),
+    ("POST3_MAX_BODY_SIZE", "1048576", "post3.E015"),
+    ("POST3_MAX_OBJECT_SIZE", "5000000000", "post3.E015"),
+    ("POST3_THREADS", "many", "post3.E003"),
+    ("POST3_THREADS", "0", "post3.E010"),
+    ("POST3_THREADS", "1e3", "post3.E003"),
+    ("POST3_THREADS", "9" * 5000, "post3.E003"),
+    ("POST3_UPLOAD_THREADS", "1000000", "post3.E010"),
+    ("POST3_HEAD_TIMEOUT", "nan", "post3.E010"),
+    ("POST3_BODY_TIMEOUT", "inf", "post3.E010"),
+    ("POST3_SEND_TIMEOUT", "-1", "post3.E010"),
+    ("POST3_API_KEY_CACHE_SECONDS", "1e400", "post3.E010"),
+]
+NUMBERS = [setting for setting in declared(Settings) if setting.kind in (int, float)]
+
+
+def test_each_setting_has_a_value_that_is_refused() -> None:
+    named = {name for name, _, _ in WRONG} | {setting.name for setting in NUMBERS}
+    free = {"POST3_REQUEST_LOG", "POST3_STORAGES"}  # a switch like the others; a dictionary with checks of its own
+    assert {setting.name for owner in (SiteSettings, Settings) for setting in declared(owner)} - named - free == set()
+
+
+@pytest.mark.parametrize("setting", NUMBERS, ids=lambda setting: setting.name)
+def test_numbers_out_of_range_and_other_types_are_refused(setting: Setting) -> None:
+    assert setting.maximum is not None, "nothing is unbounded"
+    beyond = (setting.minimum or 0) - 1, setting.maximum + 1
+    for value in (*beyond, float("nan"), float("inf"), True, None, "8", [8], 1.5 if setting.kind is int else 1j):
+        assert (problem := setting.problem(value)) and problem.hint.startswith("Write "), value
+    for value in (setting.minimum or 0, setting.maximum, setting.default):
+        assert setting.problem(value) is None
+    for text in (*map(str, beyond), "nan", "inf", "-inf", "8 GiB", "0x10"):
+        assert read(setting, text)[0] == setting.default and len(read(setting, text)[1]) == 1, text
+
+
+WORKER = "post3_site.worker.Worker"
+STARTS = {
+    "check": "manage.py check",
+    "serve": "manage.py serve",
+    "migrate": "manage.py migrate",
+    "run_worker": "manage.py run_worker",
+    "list_api_keys": "-m post3_site list_api_keys",
+    "uvicorn": "-m uvicorn --port 1 post3_site.asgi:application",
+    "gunicorn": f"-m gunicorn -c python:post3_site.gunicorn -k {WORKER} -b 127.0.0.1:1 post3_site.asgi:application",
+    "gunicorn-wsgi": "-m gunicorn -c python:post3_site.gunicorn -b 127.0.0.1:1 post3_site.wsgi",
+}
+
+
+def start(command: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in an environment of its own."""
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
-    environment = {**inherited, "POST3_DATA_DIR": str(tmp_path), name: value}
-    done = subprocess.run(
+    environment = {**inherited, "POST3_DATA_DIR": str(directory), **values}
+    return subprocess.run(
         [sys.executable, *command.split()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
+
+
+def assert_refused_once(done: subprocess.CompletedProcess[str], check_id: str) -> None:
     assert done.returncode != 0
-    assert check_id in done.stderr
+    assert re.findall(r"post3\.[EW]\d+", done.stdout + done.stderr) == [check_id]
     assert "Write " in done.stderr
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("name", "value", "check_id"), [row for row in WRONG if row[2]], ids=lambda text: text[:40])
+def test_wrong_environment_stops_with_one_sentence(name: str, value: str, check_id: str, tmp_path: Path) -> None:
+    assert_refused_once(start("manage.py check", tmp_path, **{name: value}), check_id)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check_id"),
+    [
+        ("POST3_THREADS", "0", "post3.E010"),
+        ("POST3_TREADS", "8", "post3.E009"),
+        ("DATABASE_URL", "foo", "post3.E005"),
+        ("POST3_DATA_DIR", "/dev/null/x", "post3.E007"),
+        ("POST3_MIN_PART_SIZE", "10000000000000", "post3.E015"),
+    ],
+)
+@pytest.mark.parametrize("way", STARTS)
+def test_wrong_environment_stops_every_start(way: str, name: str, value: str, check_id: str, tmp_path: Path) -> None:
+    assert_refused_once(start(STARTS[way], tmp_path, **{name: value}), check_id)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("POST3_TREADS", "POST3_THREADS"),
+        ("POST3_THRAEDS", "POST3_THREADS"),
+        ("POST3_SECRETKEY", "POST3_SECRET_KEY"),
+        ("POST3-SECRET-KEY", "POST3_SECRET_KEY"),
+        ("post3_threads", "POST3_THREADS"),
+        ("POST3_ALLOWED_HOST", "POST3_ALLOWED_HOSTS"),
+        ("POST3_DATABASE_URL", "DATABASE_URL"),
+        ("POST3_DATA_DIRECTORY", "POST3_DATA_DIR"),
+        ("POST3_STORAGES", "POST3_STORAGE"),
+        ("POST3_MAX_OBJECTSIZE", "POST3_MAX_OBJECT_SIZE"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_right_one(name: str, meant: str) -> None:
+    environment = Environment({name: "8"})
+    environment.check_names(Settings, SiteSettings)
+    ((check_id, message, hint),) = environment.problems
+    assert (check_id, message, hint) == ("post3.E009", f"{name} is not a setting.", f"Write {meant}, or leave {name} out.")
+
+
+@pytest.mark.parametrize("setting", declared(Settings) + declared(SiteSettings)[1:], ids=lambda setting: setting.name)
+def test_a_letter_missing_doubled_or_swapped_is_told(setting: Setting) -> None:
+    name, first = setting.name, len("POST3_")
+    slips = {name[:i] + name[i + 1 :] for i in range(first, len(name))}
+    slips |= {name[:i] + name[i] + name[i:] for i in range(first, len(name))}
+    slips |= {name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(first, len(name) - 1)}
+    known = {setting.name for owner in (Settings, SiteSettings) for setting in declared(owner)}
+    assert len(list(misspelt(slips - known, known))) == len(slips - known)
+
+
+@pytest.mark.parametrize("service", ["POST3", "POST3_WORKER", "POST3_METRICS", "POST3_CONSOLE", "POST3_DATA"])
+def test_names_of_kubernetes_and_unknown_ones_are_left_alone(service: str) -> None:
+    port = f"{service}_PORT_9000_TCP"
+    names = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT"]
+    names = [f"{service}_{name}" for name in names] + [port, *(f"{port}_{part}" for part in ("PROTO", "PORT", "ADDR"))]
+    others = ["POST3_ENDPOINT", "POST3_IMAGE", "POST3_PUBLISH", "POST3_NAME", "POST3_TEST_POSTGRESQL_URL", "POST3_VERSION"]
+    environment = Environment(dict.fromkeys([*names, *others], "tcp://10.0.0.1:9000"))
+    environment.check_names(Settings, SiteSettings)
+    assert environment.problems == []
+
+
 def test_switches_are_read_as_booleans() -> None:
     environment = Environment({"POST3_METRICS": "off", "POST3_REQUEST_LOG": "1"})
-    assert environment.scalars(Settings.__annotations__) == {"POST3_METRICS": False, "POST3_REQUEST_LOG": True}
+    assert environment.given(Settings) == {"POST3_METRICS": False, "POST3_REQUEST_LOG": True}
     assert not environment.problems
     wrong = Environment({"POST3_METRICS": "perhaps"})
-    wrong.scalars(Settings.__annotations__)
-    assert [check_id for check_id, _, _ in wrong.problems] == ["post3.E001"]
+    wrong.given(Settings)
+    assert problems_of(wrong) == ["post3.E001"]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +261,21 @@ def test_switches_are_read_as_booleans() -> None:
         ("POST3_METRICS_DIR", "relative/path", "post3.E013"),
         ("POST3_METRICS_TOKEN", "two words", "post3.E014"),
         ("POST3_KEY_REQUESTS_PER_SECOND", -1.0, "post3.E010"),
+        ("POST3_THREADS", "8", "post3.E010"),
+        ("POST3_BODY_TIMEOUT", float("inf"), "post3.E010"),
+        ("POST3_REGION", None, "post3.E011"),
+        ("POST3_PUBLIC_ORIGIN", "nowhere", "post3.E060"),
+        ("POST3_MIN_PART_SIZE", 10**13, "post3.E015"),
     ],
 )
 def test_a_projects_wrong_setting_is_told(name: str, value: object, check_id: str) -> None:
     with override_settings(**{name: value}):
         assert [error.id for error in check_values()] == [check_id]
     assert check_values() == []
+
+
+@pytest.mark.parametrize("name", ["POST3_TREADS", "POST3_STORAGE", "POST3_MAX_BODYSIZE", "POST3_REGIONS"])
+def test_a_projects_misspelt_setting_is_told(name: str) -> None:
+    with override_settings(**{name: 8}):
+        assert [(error.id, name in error.msg) for error in check_names()] == [("post3.E009", True)]
+    assert check_names() == []

@@ -1,0 +1,193 @@
+"""How a setting is declared: once, with its type, its default, its range and a sentence.
+
+    class Settings:
+        THREADS: int = Setting(4, minimum=1, maximum=256, help="threads of one server process that answer requests")
+
+Everything else follows from the declaration: `conf.THREADS` (the value in Django's settings, or the default), what the site
+reads from the environment (`post3_site/environment.py`), the system check of a wrong value or a misspelt name (`checks.py`),
+and the row of docs/settings.md (`make settings` writes it).
+
+Types are bool, int, float, str and `list[str]`; a dict is left to a check of its own, and cannot stand in the environment.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings as django_settings
+
+PREFIX = "POST3_"
+#: Names that Kubernetes and Docker set beside a service called post3, post3-worker and so on.
+INJECTED = re.compile(r"POST3(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+#: What the check of a wrong value is called, by its type.
+CHECK_IDS = {int: "post3.E010", float: "post3.E010", bool: "post3.E012", list[str]: "post3.E016", str: "post3.E016"}
+
+
+class Problem(NamedTuple):
+    """A wrong setting: the id of the check, what is wrong, and what to write."""
+
+    check_id: str
+    message: str
+    hint: str
+
+
+class Setting:
+    """One setting: `POST3_<NAME>`, or its default.
+
+    `accepts` decides about a text, or about each text of a list; `write` completes the sentence "Write …." for a wrong one.
+    A `secret` value is not repeated in messages. `variable` is the full name where it is not `POST3_<NAME>`; `shown` is the
+    default in the documentation's words; `basic` settings are in README's table too.
+    """
+
+    def __init__(
+        self,
+        default: Any,
+        *,
+        help: str,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        choices: tuple[str, ...] = (),
+        accepts: Callable[[str], bool] | None = None,
+        write: str = "",
+        check_id: str = "",
+        secret: bool = False,
+        variable: str = "",
+        shown: str = "",
+        basic: bool = False,
+    ) -> None:
+        self.default, self.help, self.minimum, self.maximum = default, help, minimum, maximum
+        self.choices, self.accepts, self._write, self._check_id = choices, accepts, write, check_id
+        self.secret, self.name, self.shown, self.basic = secret, variable, shown, basic
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner, self._attribute = owner, name
+        self.name = self.name or f"{PREFIX}{name}"
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self if instance is None else getattr(django_settings, self.name, self.default)
+
+    @cached_property
+    def kind(self) -> Any:
+        """The type that the declaration is annotated with."""
+        return self._owner.__annotations__[self._attribute]
+
+    @property
+    def check_id(self) -> str:
+        return self._check_id or CHECK_IDS.get(self.kind, "post3.E016")
+
+    @property
+    def write(self) -> str:
+        """What to write, without "Write" and the full stop."""
+        if self._write:
+            return self._write
+        if self.choices:
+            return " or ".join(self.choices)
+        if self.kind is bool:
+            return "True or False"
+        if self.kind in (int, float):
+            return f"a {'whole ' if self.kind is int else ''}number {self.range}"
+        return "a list of texts" if self.kind == list[str] else "a text"
+
+    @property
+    def range(self) -> str:
+        """The range of a number, in words: "from 1 to 256"."""
+        least = self.minimum or 0
+        return f"of at least {least}" if self.maximum is None else f"from {least} to {self.maximum}"
+
+    def problem(self, value: Any) -> Problem | None:
+        """Return what is wrong with a value; None where nothing is."""
+        if self.kind == list[str] and isinstance(value, list | tuple):
+            wrong = next((part for part in value if not self._is_right_text(part)), None)
+            return None if wrong is None else self._problem(f"{self.name} holds {_shown(wrong)}.")
+        if self._is_right(value):
+            return None
+        return self._problem(f"{self.name} cannot be used." if self.secret else f"{self.name} is {_shown(value)}.")
+
+    def _problem(self, message: str) -> Problem:
+        return Problem(self.check_id, message, f"Write {self.write}.")
+
+    def _is_right(self, value: Any) -> bool:
+        if self.kind is bool:
+            return isinstance(value, bool)
+        if self.kind in (int, float):
+            kinds = (int,) if self.kind is int else (int, float)
+            is_number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+            return is_number and (self.minimum or 0) <= value <= (math.inf if self.maximum is None else self.maximum)
+        return self.kind is not str or self._is_right_text(value)
+
+    def _is_right_text(self, value: Any) -> bool:
+        if not isinstance(value, str) or (self.choices and value not in self.choices):
+            return False
+        return self.accepts is None or (value == "" and self.default == "") or self.accepts(value)
+
+
+def declared(owner: type) -> list[Setting]:
+    """Return the settings of a class, in their order."""
+    return [value for value in vars(owner).values() if isinstance(value, Setting)]
+
+
+def misspelt(names: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem for each name that is nearly a known one.
+
+    Other unknown names are accepted: an orchestrator, or another program, may have set them.
+    """
+    known = set(known)
+    for name in sorted(set(names) - known):
+        if name.upper().startswith("POST3") and not INJECTED.fullmatch(name) and (meant := _nearest(name, known)):
+            yield Problem("post3.E009", f"{name} is not a setting.", f"Write {meant}, or leave {name} out.")
+
+
+def _nearest(name: str, known: set[str]) -> str | None:
+    """Return the known name that a misspelt one was meant to be, if there is one."""
+    bare = _bare(name)
+    distances = [(_distance(bare, _bare(meant)), meant) for meant in known]
+    near = [(distance, meant) for distance, meant in distances if distance <= max(1, len(_bare(meant)) // 4)]
+    longer = [(-len(meant), meant) for meant in known if re.match(rf"{meant}[A-Z]", name, re.IGNORECASE)]
+    return min(near or longer, default=(0, None))[1]
+
+
+def _bare(name: str) -> str:
+    """Return a name without its prefix and separators, in capitals: what a slip of the hand leaves alike."""
+    return re.sub(r"[^A-Z0-9]", "", name.upper().removeprefix("POST3"))
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters must be added, left out, changed or swapped with their neighbour to make one text the other."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        two_before, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            least = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                least = min(least, two_before[j - 2] + 1)
+            row.append(least)
+    return row[-1]
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is `host:port`; an IPv6 host stands in brackets."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname and parts.port and parts.netloc == text and "@" not in text)
+    except ValueError:  # a port that is no number or beyond 65535, or brackets that do not close
+        return False
+
+
+def is_origin(text: Any) -> bool:
+    """Whether a text is an `http` or `https` URL of a host, with or without a path."""
+    if not isinstance(text, str) or not re.fullmatch(r"https?://[\x21-\x7e]+", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname and parts.port != 0 and not (parts.username or parts.query or parts.fragment))
+    except ValueError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,84 @@
+"""The settings that only the site has, declared as the app's are (`post3/conf.py`); all come from the environment.
+
+The defaults that depend on other settings are decided in `settings.py`; `shown` puts them into words.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from post3.declaring import Setting, is_address
+
+#: Characters of the shortest secret: 128 bits, where they are hexadecimal digits.
+LEAST_SECRET = 32
+
+
+def is_host_pattern(text: str) -> bool:
+    """Whether a text is what Django compares a Host header with: a name, `.name` for all below it, an address, or `*`."""
+    return bool(re.fullmatch(r"\*|\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]*:[0-9a-f:.]*\]", text, re.IGNORECASE))
+
+
+def is_browser_origin(text: str) -> bool:
+    """Whether a text is what browsers send as Origin: scheme, host and port, without a path; `*.` stands for any subdomain."""
+    try:
+        parts = urlsplit(text)
+        is_whole = f"{parts.scheme}://{parts.netloc}" == text and "@" not in text and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and parts.scheme in ("http", "https") and is_host_pattern((parts.hostname or "").removeprefix("*."))
+
+
+class SiteSettings:
+    DATABASE_URL: str = Setting(
+        "",
+        variable="DATABASE_URL",
+        shown="SQLite at `var/catalogue.sqlite3`",
+        help="`postgresql://user:password@host:5432/name`: catalogue in PostgreSQL (15 to 18), bytes there too unless "
+        "`POST3_STORAGE` says otherwise",
+        secret=True,
+        basic=True,
+    )
+    HOST: str = Setting(
+        "127.0.0.1:9000",
+        help="where `make run`, `post3 serve` and gunicorn listen",
+        accepts=is_address,
+        write="host:port, like 127.0.0.1:9000 or [::1]:9000",
+        check_id="post3.E004",
+        basic=True,
+    )
+    STORAGE: str = Setting(
+        "",
+        choices=("filesystem", "database"),
+        shown="`filesystem` on SQLite, `database` on PostgreSQL",
+        help="where the bytes go: files under the data directory, or 1 MiB blocks in the database",
+        check_id="post3.E002",
+        basic=True,
+    )
+    DATA_DIR: str = Setting("", shown="`var`", help="files, SQLite catalogue, kept secret", basic=True)
+    SECRET_KEY: str = Setting(
+        "",
+        shown="made and kept under the data directory on SQLite; required on PostgreSQL",
+        help="opens the stored API keys and signs console sessions: keep it",
+        accepts=lambda text: len(text) >= LEAST_SECRET,
+        write="50 or more random characters, the same for all processes, and keep them: they open the API keys; "
+        f"fewer than {LEAST_SECRET} are refused",
+        check_id="post3.E006",
+        secret=True,
+        basic=True,
+    )
+    SECRET_KEY_FALLBACKS: list[str] = Setting([], help="earlier secrets, comma separated, while rotating", secret=True)
+    ALLOWED_HOSTS: list[str] = Setting(
+        ["localhost", "127.0.0.1", "[::1]"],
+        help="host names of the console (S3 answers to any), comma separated; `.example.com` is all names below it",
+        accepts=is_host_pattern,
+        write="host names without scheme, port and path, comma separated: s3.example.com, .example.com, 10.0.0.1, [::1]",
+        check_id="post3.E017",
+        basic=True,
+    )
+    CSRF_TRUSTED_ORIGINS: list[str] = Setting(
+        [],
+        help="origins of the console behind a proxy, like `https://s3.example.com`, comma separated",
+        accepts=is_browser_origin,
+        write="origins with their scheme and without a path, comma separated, like https://s3.example.com",
+        check_id="post3.E008",
+    )
+    DEBUG: bool = Setting(False, help="whether the console shows Django's debug pages")
