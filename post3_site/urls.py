@@ -3,3 +3,5 @@
 from django.urls import include, path
 
 urlpatterns = [path("", include("post3.urls"))]
+
+handler400 = "post3_site.refusals.refuse"
