@@ -96,7 +96,7 @@ clean: ## remove the environment and all caches; data under var/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-##@ Examples (POST3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where; docs/examples)
+##@ Examples (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where; docs/examples)
 
 example-basic: $(VENV)/.dev ## post3.sdk by day: buckets, files, streams, listings, presigned URLs
 	@$(EXAMPLE) $(PYTHON) docs/examples/basic_sdk.py

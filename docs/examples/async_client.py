@@ -19,7 +19,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import S3Store
 
-ENDPOINT = os.environ.get("POST3_ENDPOINT", "http://127.0.0.1:9000")
+ENDPOINT = os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
 MIB = 1 << 20
 
 

@@ -5,7 +5,7 @@
 set -eu
 
 : "${AWS_ACCESS_KEY_ID:?set it to an access key of the server}" "${AWS_SECRET_ACCESS_KEY:?set it to the secret of that key}"
-export AWS_ENDPOINT_URL="${POST3_ENDPOINT:-http://127.0.0.1:9000}"
+export AWS_ENDPOINT_URL="${AWS_ENDPOINT_URL:-http://127.0.0.1:9000}"
 export AWS_DEFAULT_REGION=us-east-1
 export AWS_PAGER=""
 

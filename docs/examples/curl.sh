@@ -7,7 +7,7 @@
 set -eu
 
 : "${AWS_ACCESS_KEY_ID:?set it to an access key of the server}" "${AWS_SECRET_ACCESS_KEY:?set it to the secret of that key}"
-endpoint="${POST3_ENDPOINT:-http://127.0.0.1:9000}"
+endpoint="${AWS_ENDPOINT_URL:-http://127.0.0.1:9000}"
 bucket="example-curl-$(date +%s)-$$"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT

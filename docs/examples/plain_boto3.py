@@ -16,7 +16,7 @@ from botocore.config import Config
 def main() -> None:
     s3 = boto3.client(
         "s3",
-        endpoint_url=os.environ.get("POST3_ENDPOINT", "http://127.0.0.1:9000"),
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:9000"),
         region_name="us-east-1",
         # Path style, because a server on an address has no host name for each bucket; s3v4 for presigned URLs.
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),

@@ -2,7 +2,7 @@
 
     from post3.sdk import Client
 
-    client = Client()  # POST3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+    client = Client()  # AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
     client.create_bucket("photos")
     client.put_file("photos", "2026/cat.jpg", "cat.jpg", progress=lambda done, total: print(done, total))
     for entry in client.list_objects("photos", "2026/"):

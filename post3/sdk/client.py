@@ -34,8 +34,9 @@ class Client(Buckets, Uploads, Downloads, Objects):
     ) -> None:
         """Make a client; nothing is sent yet.
 
-        `endpoint`: the server's URL, a path included where post3 is mounted below one; POST3_ENDPOINT, or
-        http://127.0.0.1:9000, where it is left out. `access_key`, `secret_key`: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
+        `endpoint`: the server's URL, a path included where post3 is mounted below one; where it is left
+        out, POST3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's `endpoint_url`, whichever comes first, or
+        http://127.0.0.1:9000. `access_key`, `secret_key`: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
         what AWS's configuration files have (AWS_PROFILE). Time-outs are in seconds, of connecting and of waiting for the next
         bytes; `attempts`: how often a request is tried. `transfers`: sizes of parts. `config`: botocore's, over these defaults.
 

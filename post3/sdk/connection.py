@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ProfileNotFound
 
 from .. import __version__
 
@@ -37,12 +37,13 @@ def make_client(
     """Return a boto3 client for S3. Raises ValueError (endpoint; one half of a key) and NoCredentials."""
     if bool(access_key) != bool(secret_key):
         raise ValueError("access_key and secret_key go together: give both or none")
-    session = boto3.Session(botocore_session=_session())
+    core = _session()
+    session = boto3.Session(botocore_session=core)
     if not access_key and session.get_credentials() is None:
         raise NoCredentials()
     return session.client(
         "s3",
-        endpoint_url=check_endpoint(endpoint or os.environ.get("POST3_ENDPOINT") or DEFAULT_ENDPOINT),
+        endpoint_url=check_endpoint(*find_endpoint(endpoint, core)),
         aws_access_key_id=access_key or None,
         aws_secret_access_key=secret_key or None,
         region_name=region,
@@ -64,11 +65,40 @@ def make_config(*, connect_timeout: float, read_timeout: float, attempts: int, c
     )
 
 
-def check_endpoint(endpoint: str) -> str:
+def find_endpoint(given: str | None, session: botocore.session.Session) -> tuple[str, str]:
+    """Return the endpoint and what names it: the caller, POST3_ENDPOINT, what boto3 goes by in boto3's order, or the default."""
+    if given:
+        return given, "endpoint"
+    for name in ("POST3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        ignored = name.startswith("AWS_") and _ignores_configured_endpoints(session)
+        if (found := os.environ.get(name)) and not ignored:
+            return found, name
+    if (found := _profile_endpoint(session)) and not _ignores_configured_endpoints(session):
+        return found, "endpoint_url in AWS's configuration file"
+    return DEFAULT_ENDPOINT, "default"
+
+
+def _ignores_configured_endpoints(session: botocore.session.Session) -> bool:
+    """Whether AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, or the profile, takes AWS's variables and files out of the search."""
+    return bool(session.get_config_variable("ignore_configured_endpoint_urls"))
+
+
+def _profile_endpoint(session: botocore.session.Session) -> str | None:
+    """Return the endpoint for S3 that the profile has (AWS_PROFILE), of its services section first."""
+    try:
+        profile = session.get_scoped_config()
+    except ProfileNotFound:
+        return None
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    for_s3 = services.get("s3", {})
+    return (for_s3.get("endpoint_url") if isinstance(for_s3, dict) else None) or profile.get("endpoint_url")
+
+
+def check_endpoint(endpoint: str, source: str) -> str:
     """Return the endpoint without a slash at its end. Raises ValueError where it is no http or https URL."""
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"The endpoint {endpoint!r} is no URL like {DEFAULT_ENDPOINT} (POST3_ENDPOINT, or given)")
+        raise ValueError(f"The endpoint {endpoint!r} is no URL like {DEFAULT_ENDPOINT} (from {source})")
     return endpoint.rstrip("/")
 
 

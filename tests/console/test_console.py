@@ -83,7 +83,7 @@ def make_key(browser: Browser, name: str) -> tuple[str, str]:
     user = re.search(r'<option value="(\d+)"[^>]*>console</option>', page)
     assert user, page
     page = browser.post("/_/admin/post3/apikey/add/", user=user[1], name=name)
-    shown = re.search(r"AWS_ACCESS_KEY_ID=(\w+)\nAWS_SECRET_ACCESS_KEY=(\w+)<", page)
+    shown = re.search(r"export AWS_ACCESS_KEY_ID=(\w+)\nexport AWS_SECRET_ACCESS_KEY=(\w+)<", page)
     assert shown, page
     return shown[1], shown[2]
 

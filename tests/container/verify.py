@@ -251,7 +251,7 @@ def verify_embedded() -> None:
         Path(volume).chmod(0o755)
         container = Container("post3-embedded", Path(volume, "data"), {})
         took = container.start("serve")
-        printed = dict(re.findall(r"^(AWS_\w+)=(.+)$", container.log(), re.MULTILINE))
+        printed = dict(re.findall(r"^export (AWS_\w+)=(.+)$", container.log(), re.MULTILINE))
         print(f"serve on SQLite: ready after {took:.2f} s, with migrations and a first key")
         container.exercise(printed["AWS_ACCESS_KEY_ID"], printed["AWS_SECRET_ACCESS_KEY"])
         print(f"serve on SQLite: stopped in {container.stop():.2f} s")

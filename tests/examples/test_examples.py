@@ -104,7 +104,7 @@ def run_example(command: str, directory: Path, server: Server | None = None) -> 
         "PYTHONPATH": str(ROOT),
     }
     if server:
-        environment["POST3_ENDPOINT"] = server.url
+        environment["AWS_ENDPOINT_URL"] = server.url
         environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"] = server.access_key, server.secret_key
     interpreter = sys.executable if name.endswith(".py") else "sh"
     return subprocess.run(

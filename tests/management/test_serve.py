@@ -64,9 +64,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 def test_serve_prints_the_first_key_once_and_keeps_everything(serve: Serve, tmp_path: Path) -> None:
     log = serve.log()
-    assert re.search(r"^AWS_ACCESS_KEY_ID=\w+$", log, re.MULTILINE)
-    assert re.search(r"^AWS_SECRET_ACCESS_KEY=\w{40}$", log, re.MULTILINE)
-    assert f"AWS_ENDPOINT_URL=http://127.0.0.1:{serve.port}\n" in log
+    assert re.search(r"^export AWS_ACCESS_KEY_ID=\w+$", log, re.MULTILINE)
+    assert re.search(r"^export AWS_SECRET_ACCESS_KEY=\w{40}$", log, re.MULTILINE)
+    assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{serve.port}\n" in log
     assert f"http://127.0.0.1:{serve.port}/_/admin/" in log
     assert re.search(r"^User: admin\nPassword: \S{12,}$", log, re.MULTILINE)
     serve.process.send_signal(signal.SIGINT)

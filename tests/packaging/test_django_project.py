@@ -50,8 +50,8 @@ class Project:
         self.manage("check", "--fail-level", "WARNING")
         self.manage("migrate", "-v", "0")
         assert "No changes" in self.manage("makemigrations", "--check", "--dry-run")
-        lines = self.manage("create_api_key", "--user", "tester", "--create-user").split()
-        self.key, self.secret = (line.partition("=")[2] for line in lines)
+        lines = self.manage("create_api_key", "--user", "tester", "--create-user")
+        self.key, self.secret = re.findall(r"^export \w+=(\w+)$", lines, re.MULTILINE)
         with open(self.log_path, "wb") as log:
             command = [sys.executable, "-m", *server.format(port=port).split()]
             self.process = subprocess.Popen(

@@ -49,7 +49,7 @@ def installed(environment: Path, clean: dict[str, str], tmp_path: Path) -> Itera
 
 
 def test_post3_serve_in_an_empty_directory(installed: Installed, tmp_path: Path, run: Run) -> None:
-    told = dict(re.findall(r"^(AWS_\w+)=(.+)$", installed.log(), re.MULTILINE))
+    told = dict(re.findall(r"^export (AWS_\w+)=(.+)$", installed.log(), re.MULTILINE))
     s3 = boto3.client(
         "s3",
         endpoint_url=told["AWS_ENDPOINT_URL"],

@@ -53,6 +53,55 @@ def test_environment_names_server_and_key(server: Server, bucket: str, nobody: p
         assert client.bucket_exists(bucket)
 
 
+NOWHERE = "http://127.0.0.1:1"
+PROFILE = """[default]
+endpoint_url = {default}
+services = here
+[profile plain]
+endpoint_url = {plain}
+[services here]
+s3 =
+    endpoint_url = {service}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        ("http://a:1", {"POST3_ENDPOINT": NOWHERE, "AWS_ENDPOINT_URL": NOWHERE}, "http://a:1"),
+        (None, {"POST3_ENDPOINT": "http://a:2", "AWS_ENDPOINT_URL_S3": NOWHERE}, "http://a:2"),
+        (None, {"AWS_ENDPOINT_URL_S3": "http://a:3/s3/", "AWS_ENDPOINT_URL": NOWHERE}, "http://a:3/s3"),
+        (None, {"AWS_ENDPOINT_URL": "http://a:4"}, "http://a:4"),
+        (None, {"AWS_ENDPOINT_URL": ""}, "http://service:5"),
+        (None, {"AWS_PROFILE": "plain"}, "http://plain:6"),
+        (None, {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ENDPOINT_URL": NOWHERE}, "http://127.0.0.1:9000"),
+    ],
+)
+def test_the_endpoint_is_looked_for_in_boto3s_order(
+    given: str | None, environment: dict[str, str], expected: str, nobody: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(PROFILE.format(default=NOWHERE, plain="http://plain:6", service="http://service:5"))
+    for name, text in {"AWS_CONFIG_FILE": str(config), **environment}.items():
+        nobody.setenv(name, text)
+    with Client(given, access_key="a", secret_key="b") as client:
+        assert client.endpoint == expected
+
+
+def test_a_wrong_endpoint_is_told_with_the_name_of_its_variable(nobody: pytest.MonkeyPatch) -> None:
+    nobody.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+    with pytest.raises(ValueError, match="from AWS_ENDPOINT_URL"):
+        Client(access_key="a", secret_key="b")
+
+
+def test_the_lines_that_serve_prints_are_all_the_client_needs(server: Server, bucket: str, nobody: pytest.MonkeyPatch) -> None:
+    nobody.setenv("AWS_ENDPOINT_URL", server.url)
+    nobody.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+    nobody.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+    with Client() as client:
+        assert client.bucket_exists(bucket)
+
+
 def test_given_key_comes_before_the_environment(server: Server, bucket: str, nobody: pytest.MonkeyPatch) -> None:
     nobody.setenv("AWS_ACCESS_KEY_ID", "wrong")
     nobody.setenv("AWS_SECRET_ACCESS_KEY", "wrong")

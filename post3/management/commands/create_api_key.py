@@ -29,4 +29,4 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(values))
         else:
-            self.stdout.write("\n".join(f"{name}={value}" for name, value in values.items()))
+            self.stdout.write("\n".join(f"export {name}={value}" for name, value in values.items()))

@@ -61,7 +61,7 @@ class Command(BaseCommand):
         endpoint = f"http://{shown_host(host)}:{port}"
         lines = make_first_key()
         if lines:
-            lines.insert(2, f"AWS_ENDPOINT_URL={endpoint}")
+            lines.insert(2, f"export AWS_ENDPOINT_URL={endpoint}")
         with contextlib.suppress(NoReverseMatch):  # a project without the admin
             lines.insert(3, f"Console: {endpoint}{reverse('admin:index')}")
         self.stdout.write("\n".join(lines))
@@ -116,7 +116,7 @@ def make_first_key() -> list[str]:
         admin = users.create_superuser(**{get_user_model().USERNAME_FIELD: name}, password=password)
         login = [f"User: {name}", f"Password: {password}"]
     key, secret = access.create_api_key(admin, "first key")
-    return [f"AWS_ACCESS_KEY_ID={key.access_key}", f"AWS_SECRET_ACCESS_KEY={secret}", *login]
+    return [f"export AWS_ACCESS_KEY_ID={key.access_key}", f"export AWS_SECRET_ACCESS_KEY={secret}", *login]
 
 
 def _taken(name: str) -> bool:
