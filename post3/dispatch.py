@@ -1,4 +1,4 @@
-"""The one straight line every S3 request takes: select, authenticate, authorise, call the view, turn S3Error into XML."""
+"""The one straight line every S3 request takes: find, authenticate, authorise, call the view, turn S3Error into XML."""
 
 import logging
 from base64 import b64encode
@@ -18,7 +18,7 @@ from .errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from .observing import Observation, ObservedPieces
 from .s3 import responses, sigv4
 from .s3.body import Body, body_of
-from .s3.headers import adopt_parameters, refuse_unknown_headers
+from .s3.headers import adopt_parameters
 from .s3.request import S3Request, request_of_django
 from .s3.responses import S3Response
 from .services import access, limits, permissions
@@ -97,7 +97,7 @@ def as_django(response: S3Response, observation: Observation) -> HttpResponseBas
     else:
         made = StreamingHttpResponse(ObservedPieces(response.body, observation), status=response.status)
     del made["Content-Type"]
-    for name, value in response.headers.items():
+    for name, value in response.head():
         made[name] = value
     return made
 
@@ -108,9 +108,12 @@ def _finish(observation: Observation, body: Body) -> None:
 
 
 def _answer(request: S3Request, observation: Observation) -> S3Response:
-    operation = operations.select(request)
-    observation.operation = operation.name
+    shape, found = operations.find(request)
+    if found is not None and found.view is not None:
+        observation.operation = found.name
     outages.reach()
+    if not sigv4.is_signed(request):
+        permissions.refuse_anonymous(request.bucket, making=found is not None and found.name == "CreateBucket")
     signature = sigv4.parse_signature(request)
     observation.access_key = signature.access_key
     secret, identity = access.look_up(signature.access_key)
@@ -122,10 +125,10 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
         observing.note_limited()
         raise
     if signature.expires is not None:
-        adopt_parameters(request)
+        adopt_parameters(request, signature.signed_headers)
+    operation = operations.implemented(request, shape, found)
     permissions.authorise(identity, operation.permission)
-    refuse_unknown_headers(request)
-    if request.bucket and "x-amz-expected-bucket-owner" in request.headers:
+    if "x-amz-expected-bucket-owner" in request.headers and "x-amz-expected-bucket-owner" in operation.headers:
         permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
     if request.method in ("GET", "HEAD"):
         return outages.once_more(lambda: operation.view(request))

@@ -82,7 +82,7 @@ class Answer:
 
     @classmethod
     def of_s3(cls, response: S3Response) -> "Answer":
-        return cls(response.status, _encoded(response.headers.items()), response.body, response.close)
+        return cls(response.status, _encoded(response.head()), response.body, response.close)
 
     @classmethod
     def of_django(cls, response: HttpResponseBase) -> "Answer":

@@ -1,14 +1,20 @@
-"""THE TABLE: the shape of a request -> the view that answers it and the permission it takes.
+"""THE TABLE: the shape of a request -> the view that answers it, the permission it takes, and the names that it knows.
 
 A shape is the method, the subresources among the query's names (`?uploads`) and the headers that choose an operation
 (`+x-amz-copy-source`). Every S3 operation stands here; those without a view are not implemented. README's table of
 operations is checked against this one by `tests/test_readme.py`.
+
+A name is known where an operation reads it, and nowhere else (D70): each row declares the query parameters and `x-amz-*`
+headers that its view reads, beside the few that every operation has (`EVERYWHERE`). `tests/services/test_declared_names.py`
+records what the views read and compares. What no operation reads is treated by one rule, `_refuse_unknown`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .errors import InvalidURI, MethodNotAllowed, S3NotImplemented
+from .errors import InvalidArgument, InvalidURI, MethodNotAllowed, S3NotImplemented
+from .s3 import unsupported
+from .s3.headers import is_adopted
 from .s3.request import S3Request
 from .s3.responses import S3Response
 from .views import buckets, copies, listings, multipart, objects, service
@@ -23,10 +29,20 @@ class Operation:
     name: str
     permission: str
     view: View | None = None
+    #: Names in the query, and `x-amz-*` headers, that the operation reads.
+    parameters: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+    #: `x-amz-*` headers by which AWS's operation can be asked for what post3 lacks.
+    lacks: frozenset[str] = frozenset()
 
 
-def _done(view: View, permission: str) -> Operation:
-    return Operation("".join(word.capitalize() for word in view.__name__.split("_")), permission, view)
+def _done(view: View, permission: str, reads: str = "", lacks: Iterable[str] = ()) -> Operation:
+    """A row of an implemented operation; `reads` are names, those of query parameters behind a question mark."""
+    name = "".join(word.capitalize() for word in view.__name__.split("_"))
+    names = reads.split()
+    parameters = frozenset(name[1:] for name in names if name.startswith("?"))
+    headers = frozenset(name for name in names if not name.startswith("?"))
+    return Operation(name, permission, view, parameters, headers, frozenset(lacks))
 
 
 def _configuration(resource: str, name: str, *methods: str) -> dict[str, Operation]:
@@ -45,19 +61,47 @@ def _numbered(resource: str, name: str) -> dict[str, Operation]:
     return rows
 
 
+#: Read of every request: by `s3/signature.py`, and by the SDKs' own habits (`x-id` names the operation).
+EVERYWHERE = frozenset("?x-id x-amz-content-sha256 x-amz-date x-amz-security-token".split())
+
+_OWNER = "x-amz-expected-bucket-owner"
+_PAGE = "?delimiter ?encoding-type ?prefix"
+_FRAMING = "x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer"
+_CHECKSUMS = "x-amz-checksum-crc32 x-amz-checksum-crc32c x-amz-checksum-crc64nvme x-amz-checksum-sha1 x-amz-checksum-sha256"
+_BODY = f"{_FRAMING} {_CHECKSUMS} x-amz-sdk-checksum-algorithm"
+_METADATA = "x-amz-meta-* x-amz-storage-class"
+_SOURCE = (
+    "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-modified-since x-amz-copy-source-if-none-match "
+    "x-amz-copy-source-if-unmodified-since x-amz-source-expected-bucket-owner"
+)
+_READ = (
+    "?partNumber ?versionId ?response-cache-control ?response-content-disposition ?response-content-encoding "
+    "?response-content-language ?response-content-type ?response-expires x-amz-checksum-mode"
+)
+
 SERVICE = {
-    "GET": _done(service.list_buckets, "s3:ListAllMyBuckets"),
+    "GET": _done(service.list_buckets, "s3:ListAllMyBuckets", "?bucket-region ?continuation-token ?max-buckets ?prefix"),
 }
 
 BUCKET = {
-    "GET": _done(listings.list_objects, "s3:ListBucket"),
-    "GET ?list-type": _done(listings.list_objects_v2, "s3:ListBucket"),
-    "GET ?location": _done(buckets.get_bucket_location, "s3:GetBucketLocation"),
-    "GET ?uploads": _done(multipart.list_multipart_uploads, "s3:ListBucketMultipartUploads"),
-    "HEAD": _done(buckets.head_bucket, "s3:ListBucket"),
-    "PUT": _done(buckets.create_bucket, "s3:CreateBucket"),
-    "DELETE": _done(buckets.delete_bucket, "s3:DeleteBucket"),
-    "POST ?delete": _done(objects.delete_objects, "s3:DeleteObject"),
+    "GET": _done(listings.list_objects, "s3:ListBucket", f"{_PAGE} ?marker ?max-keys {_OWNER}"),
+    "GET ?list-type": _done(
+        listings.list_objects_v2,
+        "s3:ListBucket",
+        f"{_PAGE} ?continuation-token ?fetch-owner ?list-type ?marker ?max-keys ?start-after {_OWNER}",
+    ),
+    "GET ?location": _done(buckets.get_bucket_location, "s3:GetBucketLocation", f"?location {_OWNER}"),
+    "GET ?uploads": _done(
+        multipart.list_multipart_uploads,
+        "s3:ListBucketMultipartUploads",
+        f"{_PAGE} ?key-marker ?max-uploads ?upload-id-marker ?uploads {_OWNER}",
+    ),
+    "HEAD": _done(buckets.head_bucket, "s3:ListBucket", _OWNER),
+    "PUT": _done(buckets.create_bucket, "s3:CreateBucket", _BODY, unsupported.NEW_BUCKET),
+    "DELETE": _done(buckets.delete_bucket, "s3:DeleteBucket", _OWNER),
+    "POST ?delete": _done(
+        objects.delete_objects, "s3:DeleteObject", f"?delete {_BODY} x-amz-bypass-governance-retention {_OWNER}"
+    ),
     "GET ?versions": Operation("ListObjectVersions", "s3:ListBucketVersions"),
     "GET ?policyStatus": Operation("GetBucketPolicyStatus", "s3:GetBucketPolicyStatus"),
     "POST": Operation("PostObject", "s3:PutObject"),
@@ -87,17 +131,59 @@ BUCKET = {
 }
 
 OBJECT = {
-    "GET": _done(objects.get_object, "s3:GetObject"),
-    "HEAD": _done(objects.head_object, "s3:GetObject"),
-    "PUT": _done(objects.put_object, "s3:PutObject"),
-    "PUT +x-amz-copy-source": _done(copies.copy_object, "s3:PutObject"),
-    "DELETE": _done(objects.delete_object, "s3:DeleteObject"),
-    "POST ?uploads": _done(multipart.create_multipart_upload, "s3:PutObject"),
-    "PUT ?partNumber&uploadId": _done(multipart.upload_part, "s3:PutObject"),
-    "PUT ?partNumber&uploadId +x-amz-copy-source": _done(copies.upload_part_copy, "s3:PutObject"),
-    "POST ?uploadId": _done(multipart.complete_multipart_upload, "s3:PutObject"),
-    "DELETE ?uploadId": _done(multipart.abort_multipart_upload, "s3:AbortMultipartUpload"),
-    "GET ?uploadId": _done(multipart.list_parts, "s3:ListMultipartUploadParts"),
+    "GET": _done(objects.get_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
+    "HEAD": _done(objects.head_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
+    "PUT": _done(
+        objects.put_object,
+        "s3:PutObject",
+        f"{_BODY} {_METADATA} {_OWNER}",
+        (*unsupported.NEW_OBJECT, "x-amz-write-offset-bytes"),
+    ),
+    "PUT +x-amz-copy-source": _done(
+        copies.copy_object,
+        "s3:PutObject",
+        f"{_SOURCE} {_METADATA} x-amz-metadata-directive {_OWNER}",
+        unsupported.COPY,
+    ),
+    "DELETE": _done(
+        objects.delete_object,
+        "s3:DeleteObject",
+        f"?versionId x-amz-bypass-governance-retention {_OWNER}",
+        unsupported.DELETE,
+    ),
+    "POST ?uploads": _done(
+        multipart.create_multipart_upload,
+        "s3:PutObject",
+        f"?uploads {_METADATA} x-amz-checksum-algorithm x-amz-checksum-type {_OWNER}",
+        unsupported.NEW_OBJECT,
+    ),
+    "PUT ?partNumber&uploadId": _done(
+        multipart.upload_part, "s3:PutObject", f"?partNumber ?uploadId {_BODY} {_OWNER}", unsupported.CUSTOMER_KEY
+    ),
+    "PUT ?partNumber&uploadId +x-amz-copy-source": _done(
+        copies.upload_part_copy,
+        "s3:PutObject",
+        f"?partNumber ?uploadId {_SOURCE} x-amz-copy-source-range {_OWNER}",
+        (*unsupported.CUSTOMER_KEY, *unsupported.SOURCE_CUSTOMER_KEY),
+    ),
+    "POST ?uploadId": _done(
+        multipart.complete_multipart_upload,
+        "s3:PutObject",
+        f"?uploadId {_FRAMING} {_CHECKSUMS} x-amz-mp-object-size {_OWNER}",
+        unsupported.CUSTOMER_KEY,
+    ),
+    "DELETE ?uploadId": _done(
+        multipart.abort_multipart_upload,
+        "s3:AbortMultipartUpload",
+        f"?uploadId {_OWNER}",
+        ("x-amz-if-match-initiated-time",),
+    ),
+    "GET ?uploadId": _done(
+        multipart.list_parts,
+        "s3:ListMultipartUploadParts",
+        f"?encoding-type ?max-parts ?part-number-marker ?uploadId {_OWNER}",
+        unsupported.CUSTOMER_KEY,
+    ),
     "GET ?acl": Operation("GetObjectAcl", "s3:GetObjectAcl"),
     "PUT ?acl": Operation("PutObjectAcl", "s3:PutObjectAcl"),
     "GET ?attributes": Operation("GetObjectAttributes", "s3:GetObjectAttributes"),
@@ -115,63 +201,77 @@ OBJECT = {
     "PUT ?encryption": Operation("UpdateObjectEncryption", "s3:UpdateObjectEncryption"),
 }
 
-#: Names in a query that say nothing about which operation is meant.
-PARAMETERS = frozenset(
-    (
-        "bucket-region continuation-token delimiter encoding-type fetch-owner key-marker marker max-buckets max-keys max-parts "
-        "max-uploads part-number-marker prefix response-cache-control response-content-disposition response-content-encoding "
-        "response-content-language response-content-type response-expires start-after upload-id-marker version-id-marker "
-        "versionId x-id"
-    ).split()
-)
-#: Names that choose an operation; on an object, partNumber does so for PUT alone (GET and HEAD read it as a parameter).
-SUBRESOURCES = frozenset(
-    name
-    for table in (BUCKET, OBJECT)
-    for shape in table
-    for part in shape.split()
-    if part.startswith("?")
-    for name in part[1:].split("&")
-)
+TABLES = {"SERVICE": SERVICE, "BUCKET": BUCKET, "OBJECT": OBJECT}
+#: Level -> the names that choose an operation there; on an object, partNumber does so for PUT alone (GET and HEAD read it).
+SUBRESOURCES = {
+    level: frozenset(name for shape in table for part in shape.split() if part.startswith("?") for name in part[1:].split("&"))
+    for level, table in TABLES.items()
+}
 METHODS = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE"))
 
 
-def select(request: S3Request) -> Operation:
-    """Return the operation of a request. Raises NotImplemented, MethodNotAllowed, InvalidURI."""
-    table = OBJECT if request.key else BUCKET if request.bucket else SERVICE
+def find(request: S3Request) -> tuple[str, Operation | None]:
+    """Return the shape of a request, and the table's row of it if there is one. Raises InvalidURI."""
     if request.raw_path.startswith("//"):
         raise InvalidURI(URI=request.raw_path)
+    level = _level(request)
     shape = request.method
     if request.query:
-        names = sorted(_subresources(request))
+        reading = request.method in ("GET", "HEAD")
+        names = [name for name in request.query if name in SUBRESOURCES[level] and not (name == "partNumber" and reading)]
         if names:
-            shape = f"{shape} ?{'&'.join(names)}"
+            shape = f"{shape} ?{'&'.join(sorted(names))}"
     if request.key and "x-amz-copy-source" in request.headers and request.method == "PUT":
         shape += " +x-amz-copy-source"
-    operation = table.get(shape)
-    if operation is not None and operation.view is not None:
-        return operation
-    if operation is None and (request.method not in METHODS or "?" not in shape or shape == "PUT ?uploadId"):
-        resource = "OBJECT" if request.key else "BUCKET" if request.bucket else "SERVICE"
-        if shape == "PUT ?uploadId":
-            resource = "UPLOAD"
-        allowed = [method for method in sorted(METHODS) if method + shape.removeprefix(request.method) in table]
-        raise MethodNotAllowed(Method=request.method, ResourceType=resource, headers={"Allow": ", ".join(allowed)})  # B008
-    raise S3NotImplemented()
+    return shape, TABLES[level].get(shape)
 
 
-def _subresources(request: S3Request) -> list[str]:
-    """Return the query's names that choose an operation.
+def implemented(request: S3Request, shape: str, operation: Operation | None) -> Operation:
+    """Return the operation, if post3 can do what the request asks.
 
-    A name nobody knows might be a subresource of tomorrow: it is refused, but where a read carries it with a value, which AWS
-    ignores (people add such to get past caches).
+    Called once the request is authenticated: who is nobody learns nothing of what there is.
+    Raises NotImplemented, MethodNotAllowed, InvalidArgument.
     """
-    reading = request.method in ("GET", "HEAD")
-    names = []
+    if operation is None or (operation.view is None and "?" not in shape):
+        _refuse_unknown(request, SUBRESOURCES[_level(request)], shape)
+    if operation is None:
+        raise _no_such_operation(request, shape)
+    if operation.view is None:
+        if "id" not in request.query:
+            operation = TABLES[_level(request)].get(f"{shape} (list)", operation)
+        raise S3NotImplemented(f"{operation.name} is not implemented.")
+    if request.query:
+        _refuse_unknown(request, operation.parameters, operation.name)
+    unsupported.refuse_unsupported(request, operation.lacks)
+    return operation
+
+
+def _level(request: S3Request) -> str:
+    return "OBJECT" if request.key else "BUCKET" if request.bucket else "SERVICE"
+
+
+def _no_such_operation(request: S3Request, shape: str) -> MethodNotAllowed | S3NotImplemented:
+    level = _level(request)
+    table = TABLES[level]
+    if request.method in METHODS and "?" in shape and shape != "PUT ?uploadId":
+        names = shape.partition("?")[2].partition(" ")[0]
+        return S3NotImplemented(f"{request.method} with ?{names} is not implemented.", Parameter=names)
+    resource = "UPLOAD" if shape == "PUT ?uploadId" else level
+    allowed = [method for method in sorted(METHODS) if method + shape.removeprefix(request.method) in table]
+    return MethodNotAllowed(Method=request.method, ResourceType=resource, headers={"Allow": ", ".join(allowed)})  # B008
+
+
+def _refuse_unknown(request: S3Request, known: frozenset[str], operation: str) -> None:
+    """Refuse a name in the query that the operation does not read (D28).
+
+    It might be a subresource of tomorrow. But where a read carries it with a value, it is ignored, as at AWS: people add such
+    to get past caches. The parameters of a presigned URL are the signature's own, or have become headers.
+    """
+    reading, presigned = request.method in ("GET", "HEAD"), "X-Amz-Signature" in request.query
     for name, value in request.query.items():
-        if name in SUBRESOURCES:
-            if not (name == "partNumber" and reading):
-                names.append(name)
-        elif name not in PARAMETERS and not name.startswith(("X-Amz-", "x-amz-")) and not (reading and value):
-            raise S3NotImplemented(Parameter=name)
-    return names
+        if name in known or name == "x-id" or (presigned and is_adopted(name)):
+            continue
+        if name == "versionId" and not reading:  # B133
+            raise InvalidArgument("This operation does not accept a version-id.", ArgumentName=name, ArgumentValue=value)
+        if not (reading and value):
+            raise S3NotImplemented(f"The query parameter {name} is not implemented for {operation}.", Parameter=name)

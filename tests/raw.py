@@ -161,8 +161,9 @@ class RawClient:
             name, value = name.lower(), " ".join(value.split())
             values[name] = f"{values[name]},{value}" if name in values else value
         names = ";".join(sorted(values))
-        pairs = sorted(pair if "=" in pair else f"{pair}=" for pair in query.split("&") if pair)
-        lines = [method, path, "&".join(pairs), *(f"{name}:{values[name]}" for name in sorted(values)), "", names, digest]
+        pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
+        canonical = "&".join(f"{name}={value}" for name, value in pairs)
+        lines = [method, path, canonical, *(f"{name}:{values[name]}" for name in sorted(values)), "", names, digest]
         scope = _scope(timestamp)
         to_sign = "\n".join([ALGORITHM, timestamp, scope, _sha256("\n".join(lines).encode())])
         key = f"AWS4{self.secret_key}".encode()

@@ -21,7 +21,7 @@ BUFFER = 256 * 1024
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 # What compressed files are themselves. Their content type with a Content-Encoding would make browsers decompress them.
 _ENCODED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
-_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII)
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 
 
 class FilePayload:

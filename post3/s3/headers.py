@@ -1,78 +1,31 @@
-"""Headers of S3 requests, read into plain values; and those that would change a request's meaning and are not implemented."""
+"""Headers of S3 requests, read into plain values."""
 
 import re
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import InvalidArgument, MetadataTooLarge, S3NotImplemented
+from ..header_fields import is_name, is_value
 from ..values import ByteRange, Conditions
 from .request import S3Request
 
 #: The system headers kept with an object, in the order of `models.rows.HEADER_COLUMNS`.
 SYSTEM_HEADERS = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires")
 
+NO_HEADER = "Header names must be tokens, and header values must not contain control characters."
+
 #: Bytes of user metadata, names and values together.
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 MAX_METADATA_SIZE = 2048
 
-#: x-amz-* headers that are read, or that mean nothing to a server like this one. Any other is refused: ignoring one that
-#: changes meaning, such as a customer's encryption key, would be a silent lie.
-KNOWN_HEADERS = frozenset(
-    f"x-amz-{name}"
-    for name in (
-        "acl",
-        "algorithm",
-        "checksum-algorithm",
-        "checksum-crc32",
-        "checksum-crc32c",
-        "checksum-crc64nvme",
-        "checksum-mode",
-        "checksum-sha1",
-        "checksum-sha256",
-        "checksum-type",
-        "content-sha256",
-        "copy-source",
-        "copy-source-if-match",
-        "copy-source-if-modified-since",
-        "copy-source-if-none-match",
-        "copy-source-if-unmodified-since",
-        "copy-source-range",
-        "copy-source-version-id",
-        "date",
-        "decoded-content-length",
-        "expected-bucket-owner",
-        "metadata-directive",
-        "mp-object-size",
-        "optional-object-attributes",
-        "request-payer",
-        "sdk-checksum-algorithm",
-        "source-expected-bucket-owner",
-        "storage-class",
-        "tagging-directive",
-        "te",
-        "trailer",
-        "user-agent",
-    )
-)
 
-#: The one canned ACL that says what is so anyway, and the one that AWS accepts where ACLs are disabled.
-KNOWN_ACLS = frozenset(("", "private", "bucket-owner-full-control"))
-
-
-def refuse_unknown_headers(request: S3Request) -> None:
-    """Raise NotImplemented for an `x-amz-*` header whose meaning is not implemented."""
-    if "x-amz-bypass-governance-retention" in request.headers:  # B070; no bucket has Object Lock
+def refuse_bypass(request: S3Request) -> None:
+    """Raise InvalidArgument for a deletion that would bypass governance, which no bucket has (B070)."""
+    if "x-amz-bypass-governance-retention" in request.headers:
         raise InvalidArgument("x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.")
-    for name in request.headers:
-        if name.startswith("x-amz-") and name not in KNOWN_HEADERS and not name.startswith("x-amz-meta-"):
-            raise S3NotImplemented(Header=name)
-    if request.header("x-amz-acl") not in KNOWN_ACLS:
-        raise S3NotImplemented(Header="x-amz-acl")
-    if request.header("x-amz-tagging-directive") not in ("", "COPY"):
-        raise S3NotImplemented(Header="x-amz-tagging-directive")
 
 
 #: Parameters of the signature itself.
@@ -82,16 +35,32 @@ _SIGNATURE_PARAMETERS = frozenset(
 )
 
 
-def adopt_parameters(request: S3Request) -> None:
-    """Take the `x-amz-*` parameters of a presigned URL, which its signature covers, for headers (B101).
+#: Conditions, which some SDKs put into the query too (B131).
+_CONDITIONS = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"))
+
+
+def is_adopted(name: str) -> bool:
+    """Whether a parameter of a presigned URL is the signature's own, or taken for a header."""
+    header = name.lower()
+    return header.startswith("x-amz-") or header in _CONDITIONS
+
+
+def adopt_parameters(request: S3Request, signed_headers: tuple[str, ...]) -> None:
+    """Take the `x-amz-*` parameters and the conditions of a presigned URL, which its signature covers, for headers (B101, B131).
 
     Not checksums: the JavaScript SDK puts that of an empty body there, and S3 ignores it. A copy's source would have chosen
-    another operation, which the URL's shape did not say. Raises NotImplemented.
+    another operation, which the URL's shape did not say. A condition in the URL cannot be replaced by a header that is not
+    signed. Raises NotImplemented, and InvalidArgument for what cannot be a header.
     """
     for name, value in request.query.items():
         header = name.lower()
-        if not header.startswith("x-amz-") or header in _SIGNATURE_PARAMETERS or header in request.headers:
+        if header in _CONDITIONS:
+            if header in signed_headers:
+                continue
+        elif not header.startswith("x-amz-") or header in _SIGNATURE_PARAMETERS or header in request.headers:
             continue
+        if not (is_name(header) and is_value(value)):
+            raise InvalidArgument(NO_HEADER, ArgumentName=quote(name, safe=""))
         if header.startswith("x-amz-copy-source"):
             raise S3NotImplemented(Header=header)
         if not header.startswith(("x-amz-checksum-", "x-amz-sdk-")):
@@ -99,21 +68,32 @@ def adopt_parameters(request: S3Request) -> None:
 
 
 def object_headers(request: S3Request) -> tuple[str, ...]:
-    """Return the system headers to keep, "" where not sent. `aws-chunked` is framing, not an encoding of the object."""
-    content_type, encoding, *others = (request.header(name) for name in SYSTEM_HEADERS)
-    if "aws-chunked" in encoding:
-        encoding = ",".join(part for token in encoding.split(",") if (part := token.strip()) and part != "aws-chunked")
+    """Return the system headers to keep, "" where not sent. `aws-chunked` is framing, not an encoding of the object.
+
+    Codings are compared without regard to case (RFC 9110, 8.4.1). Raises InvalidArgument for control characters.
+    """
+    content_type, encoding, *others = (_value_of(request, name) for name in SYSTEM_HEADERS)
+    if "aws-chunked" in encoding.lower():
+        codings = (coding.strip() for coding in encoding.split(","))
+        encoding = ",".join(coding for coding in codings if coding and coding.lower() != "aws-chunked")  # B103
     return (content_type, encoding, *others)
 
 
+def _value_of(request: S3Request, name: str) -> str:
+    """Return a header that is to be kept. Raises InvalidArgument for control characters, which some servers let pass."""
+    value = request.header(name)
+    if value and not is_value(value):
+        raise InvalidArgument(NO_HEADER, ArgumentName=name)
+    return value
+
+
 def user_metadata(request: S3Request) -> dict[str, str]:
-    """Return `x-amz-meta-*` by name without that prefix. Raises MetadataTooLarge."""
-    metadata = {name[11:]: _without_words(value) for name, value in request.headers.items() if name.startswith("x-amz-meta-")}
+    """Return `x-amz-meta-*` by name without that prefix. Raises MetadataTooLarge, InvalidArgument for control characters."""
+    sent = [name for name in request.headers if name.startswith("x-amz-meta-")]
+    metadata = {name[11:]: _without_words(_value_of(request, name)) for name in sent}
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if size > MAX_METADATA_SIZE:
         raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_METADATA_SIZE)
-    if any("\x00" in value for value in metadata.values()):
-        raise InvalidArgument("Metadata values must not hold a NUL character.")
     return metadata
 
 

@@ -7,22 +7,47 @@ Not Django's HttpResponse: making one, and converting its headers to and fro, co
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.header import Header
 
 from ..errors import S3Error
+from ..header_fields import clean_value, is_name, is_value
+from . import encoded_words
 from .documents import Node, document
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+_METADATA = "x-amz-meta-"
+
 
 @dataclass(slots=True)
 class S3Response:
     status: int
-    #: Values are Latin-1: each character is a byte on the wire.
+    #: Text of any kind; `head` spells it.
     headers: dict[str, str] = field(default_factory=dict)
     #: All of it, or pieces to be sent one by one.
     body: bytes | Iterator[bytes] = b""
+
+    def head(self) -> list[tuple[str, str]]:
+        """Return the headers as they go over the wire: each character of a value is a byte.
+
+        Every way of serving writes what this returns, so nothing that would end a header and begin another can pass. User
+        metadata that is no header is left out and counted in `x-amz-missing-meta` (B130); of any other header the value is
+        cleaned.
+        """
+        made, missing = [], 0
+        for name, value in self.headers.items():
+            if value.isascii() and value.isprintable() and is_name(name) and name != _METADATA:
+                made.append((name, value))
+            elif name.startswith(_METADATA):
+                if is_name(name) and is_value(value) and name != _METADATA:
+                    made.append((name, value if value.isascii() else encoded_words.encode(value)))
+                else:
+                    missing += 1
+            elif is_name(name):
+                made.append((name, clean_value(value).encode().decode("latin-1")))
+        if missing:
+            made.append(("x-amz-missing-meta", str(missing)))
+        return made
 
     def close(self) -> None:
         """Let go of what the pieces come from."""
@@ -39,13 +64,13 @@ def xml(root: str, nodes: list[Node] | str, headers: dict[str, str] | None = Non
 def empty(status: int = 200, headers: dict[str, str] | None = None) -> S3Response:
     """Answer without a body."""
     fields = {} if status == 204 else {"Content-Length": "0"}
-    return S3Response(status, fields | _wire(headers or {}))
+    return S3Response(status, fields | (headers or {}))
 
 
 def error_response(error: S3Error, method: str, request_id: str, host_id: str) -> S3Response:
     """Answer with S3's error document (B001); to HEAD and with 304 there is none (B004)."""
     if error.status == 304:
-        return S3Response(304, _wire(error.headers))
+        return S3Response(304, dict(error.headers))
     nodes: list[Node] = [("Code", error.code), ("Message", error.text), *error.fields.items()]
     nodes += [("RequestId", request_id), ("HostId", host_id)]
     return _document(error.status, b"" if method == "HEAD" else document("Error", nodes, namespace=False), error.headers)
@@ -53,31 +78,12 @@ def error_response(error: S3Error, method: str, request_id: str, host_id: str) -
 
 def whole(body: bytes | Iterator[bytes], status: int, headers: dict[str, str]) -> S3Response:
     """Answer with bytes of an object; `headers` tell their length."""
-    return S3Response(status, _wire(headers), body)
+    return S3Response(status, headers, body)
 
 
 def _document(status: int, body: bytes, headers: dict[str, str]) -> S3Response:
     fields = {"Content-Type": "application/xml", "Content-Length": str(len(body))}
-    return S3Response(status, fields | _wire(headers), body)
-
-
-def _wire(headers: dict[str, str]) -> dict[str, str]:
-    """Spell headers in bytes that HTTP allows."""
-    for name, value in headers.items():
-        if not (value.isascii() and value.isprintable()):
-            headers = headers | {name: _wire_value(name, value)}
-    return headers
-
-
-def _wire_value(name: str, value: str) -> str:
-    """Of what is not ASCII, user metadata is written as RFC 2047 words, all else as its UTF-8 bytes (B029)."""
-    if "\n" in value or "\r" in value:
-        raise ValueError(f"The header {name} would end at a line break: {value!r}.")
-    if value.isascii():
-        return value
-    if name.startswith("x-amz-meta-"):
-        return Header(value, "utf-8", maxlinelen=10**9).encode()
-    return value.encode().decode("latin-1")
+    return S3Response(status, fields | headers, body)
 
 
 def http_time(moment: datetime) -> str:

@@ -69,8 +69,14 @@ def is_signed(request: S3Request) -> bool:
 
 
 def payload_hash_of(request: S3Request) -> str:
-    """The x-amz-content-sha256 of the request. Presigners of the JavaScript and Go SDKs put it into the query."""
-    return request.header("x-amz-content-sha256") or request.query.get("X-Amz-Content-Sha256") or UNSIGNED_PAYLOAD
+    """The x-amz-content-sha256 of the request. Presigners of the JavaScript and Go SDKs put it into the query.
+
+    There it is signed, which a header beside it need not be (B095), so that it comes first.
+    """
+    in_header, in_query = request.header("x-amz-content-sha256"), request.query.get("X-Amz-Content-Sha256")
+    if in_query and _is_presigned(request):
+        return in_query
+    return in_header or UNSIGNED_PAYLOAD
 
 
 def parse_signature(request: S3Request) -> Signature:
@@ -161,7 +167,10 @@ def _parse_query(request: S3Request) -> Signature:
     if "host" not in signed_headers:
         raise AccessDenied("There were headers present in the request which were not signed", HeadersNotSigned="host")
     expires = _parse_expires(query["X-Amz-Expires"])
-    signature, payload_hash = query["X-Amz-Signature"], payload_hash_of(request)
+    payload_hash = query.get("X-Amz-Content-Sha256") or UNSIGNED_PAYLOAD
+    if "x-amz-content-sha256" in signed_headers:
+        payload_hash = payload_hash_of(request)
+    signature = query["X-Amz-Signature"]
     return Signature(access_key, date, region, service, signed_headers, signature, timestamp, expires, payload_hash)
 
 

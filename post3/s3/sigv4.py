@@ -121,9 +121,14 @@ def _refuse_unsigned_headers(request: S3Request, signature: Signature) -> None:
     """Refuse x-amz-* headers that the signature does not cover.
 
     Whoever holds a presigned PUT could otherwise add x-amz-copy-source and read any object of the signer, or x-amz-acl and
-    publish what they upload (CVE-2026-97731 and others).
+    publish what they upload (CVE-2026-97731 and others). `x-amz-content-sha256` needs no place among the signed headers (B095):
+    its value is the last line of what is signed.
     """
-    unsigned = [name for name in request.headers if name.startswith("x-amz-") and name not in signature.signed_headers]
+    unsigned = [
+        name
+        for name in request.headers
+        if name.startswith("x-amz-") and name not in signature.signed_headers and name != "x-amz-content-sha256"
+    ]
     if unsigned:
         raise AccessDenied(
             "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(sorted(unsigned))

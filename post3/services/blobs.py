@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from ..errors import InvalidStorageClass
+from ..errors import InvalidStorageClass, S3NotImplemented
 from ..models import Blob
 from ..models.writing import BlobStep, new_blob, no_blob, pending_blob
 from ..s3 import checksums
@@ -26,11 +26,23 @@ from .publishing import discard_quietly
 AT_HAND_SIZE = MIB
 
 
+#: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#AmazonS3-PutObject-request-header-StorageClass
+AWS_STORAGE_CLASSES = frozenset(
+    (
+        "STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW "
+        "EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP AWS_BACKUP_WARM AWS_BACKUP_LOW_COST_WARM"
+    ).split()
+)
+
+
 def storage_for(storage_class: str) -> Storage:
-    """Return the storage of a class. Raises InvalidStorageClass."""
+    """Return the storage of a class. Raises InvalidStorageClass, or NotImplemented for a class of AWS's without a storage."""
     try:
         return storages[storage_class]
     except UnknownStorageClass:
+        if storage_class in AWS_STORAGE_CLASSES:
+            message = f"The storage class {storage_class} is not implemented: POST3_STORAGES has no storage for it."
+            raise S3NotImplemented(message, Header="x-amz-storage-class") from None
         raise InvalidStorageClass(StorageClassRequested=storage_class) from None
 
 

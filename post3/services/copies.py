@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from ..conf import conf
 from ..errors import InvalidRequest
+from ..header_fields import clean_metadata, clean_values
 from ..models.rows import NewObject, ObjectRow
 from ..models.writing import no_blob, shared_blob
 from ..storage.base import Storage
@@ -69,8 +70,8 @@ def copy_object(
             etag=row.etag,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
-            headers=description.headers if description else row.headers,
-            metadata=description.metadata if description else row.metadata,
+            headers=description.headers if description else clean_values(row.headers),
+            metadata=description.metadata if description else clean_metadata(row.metadata),
             checksum_algorithm=row.checksum_algorithm,
             checksum_type=row.checksum_type,
             checksum=row.checksum,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..header_fields import clean_metadata, clean_values
 from ..models.rows import HEADER_COLUMNS, NewObject
 from ..s3 import checksums
 from .buckets import is_valid_name
@@ -63,6 +64,8 @@ class DescribedObject:
     new: NewObject
     blob: DescribedBlob | None
     parts: tuple[DescribedPart, ...]
+    #: What of the description is not taken, in words; empty for nothing.
+    left_out: str = ""
 
     def blobs(self) -> list[DescribedBlob]:
         """Return all bytes of it, in order."""
@@ -84,7 +87,8 @@ def read_bucket(document: bytes) -> DescribedBucket:
 def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedObject:
     """Read the description of an object, which was found under that name in the storage of that class. Raises Unreadable.
 
-    The class in the description is not believed: where the bytes are, is what counts.
+    The class in the description is not believed: where the bytes are, is what counts. Headers that cannot be sent are cleaned,
+    and metadata that cannot be headers are left out (D69).
     """
     fields = _Fields(_parse(document))
     key = fields.text("key", MAX_KEY_SIZE)
@@ -108,8 +112,8 @@ def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedO
         etag=etag,
         storage_class=storage_class,
         last_modified=fields.moment("last_modified"),
-        headers=tuple(headers.get(column, "") for column in HEADER_COLUMNS),
-        metadata=metadata,
+        headers=clean_values(tuple(headers.get(column, "") for column in HEADER_COLUMNS)),
+        metadata=clean_metadata(metadata),
         checksum_algorithm=fields.text("checksum_algorithm", 16),
         checksum_type=fields.text("checksum_type", 16),
         checksum=fields.text("checksum", 80),
@@ -117,7 +121,9 @@ def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedO
         upload_id=fields.text("upload_id", 64, ""),
         sidecar=sidecar,
     )
-    return DescribedObject(_bucket_name(fields), fields.text("owner", 150, ""), new, blob, parts)
+    dropped = len(metadata) - len(new.metadata)
+    left_out = f"{dropped} of its metadata cannot be headers, and were left out" if dropped else ""
+    return DescribedObject(_bucket_name(fields), fields.text("owner", 150, ""), new, blob, parts, left_out)
 
 
 def _parse(document: bytes) -> Any:

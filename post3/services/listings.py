@@ -12,6 +12,8 @@ from .buckets import find_bucket
 class Listing:
     """One page. `last` is the last key or common prefix on it, from where the next page goes on."""
 
+    #: Of the bucket.
+    region: str
     entries: list[ListedObject | CommonPrefix]
     is_truncated: bool
     last: str
@@ -22,15 +24,13 @@ def list_objects(bucket: str, prefix: str, delimiter: str, after: str, limit: in
 
     `skip_marker_prefix`: a marker inside a common prefix skips all that the prefix stands for (B039).
     """
-    bucket_id = find_bucket(bucket).id
-    if limit == 0:
-        return Listing([], False, "")
+    found = find_bucket(bucket)
     start = _start(prefix, delimiter, after, skip_marker_prefix)
-    if start is None:
-        return Listing([], False, "")
-    entries = list_rows(bucket_id, prefix, delimiter, start, limit + 1)
+    if limit == 0 or start is None:
+        return Listing(found.region, [], False, "")
+    entries = list_rows(found.id, prefix, delimiter, start, limit + 1)
     page = entries[:limit]
-    return Listing(page, len(entries) > limit, name_of(page[-1]) if page else "")
+    return Listing(found.region, page, len(entries) > limit, name_of(page[-1]) if page else "")
 
 
 def name_of(entry: ListedObject | CommonPrefix) -> str:

@@ -1,6 +1,9 @@
 """Who may do what."""
 
+from typing import NoReturn
+
 from ..errors import AccessDenied
+from ..outages import once_more
 from .access import Identity, canonical_id
 from .buckets import find_bucket
 
@@ -12,6 +15,16 @@ def authorise(identity: Identity | None, permission: str) -> None:
     """
     if identity is None:
         raise AccessDenied()
+
+
+def refuse_anonymous(bucket: str, *, making: bool) -> NoReturn:
+    """Raise AccessDenied for a request without credentials, or NoSuchBucket where there is no such bucket to be denied (B134).
+
+    `bucket` is empty for requests to the service; `making`: it is to be made.
+    """
+    if bucket and not making:
+        once_more(lambda: find_bucket(bucket))
+    raise AccessDenied()
 
 
 def check_expected_owner(bucket: str, owner_id: str) -> None:

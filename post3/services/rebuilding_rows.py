@@ -176,7 +176,8 @@ class ObjectRows:
         _insert(buckets, newest, blobs, sequences)
         for place, described in newest.items():
             outcome = Put.REPLACED if place in sequences else Put.MADE
-            outcomes.append(Outcome(described, outcome, _damage(described, blobs)))
+            faults = (described.left_out, _damage(described, blobs))
+            outcomes.append(Outcome(described, outcome, "; ".join(fault for fault in faults if fault)))
         return outcomes
 
 

@@ -5,7 +5,7 @@ from ..s3 import headers, parameters, responses
 from ..s3.documents import Node
 from ..s3.request import S3Request
 from ..s3.responses import S3Response
-from ..services import copies, multipart, part_copies
+from ..services import copies, multipart, part_copies, permissions
 from .describing import description_of
 
 _SOURCE_CONDITIONS = "x-amz-copy-source-if-"
@@ -17,7 +17,7 @@ def copy_object(request: S3Request) -> S3Response:
     if directive not in ("COPY", "REPLACE"):
         raise InvalidArgument("Unknown metadata directive.", ArgumentName="x-amz-metadata-directive", ArgumentValue=directive)
     copy = copies.copy_object(
-        headers.copy_source_of(request),
+        _source_of(request),
         headers.conditions_of(request, _SOURCE_CONDITIONS),
         (request.bucket, request.key),
         request.identity.user_id,
@@ -31,13 +31,22 @@ def copy_object(request: S3Request) -> S3Response:
     return responses.xml("CopyObjectResult", nodes)
 
 
+def _source_of(request: S3Request) -> tuple[str, str]:
+    """Return bucket and key of the source. Raises AccessDenied where its bucket is not of the owner the client expects."""
+    bucket, key = headers.copy_source_of(request)
+    expected = request.headers.get("x-amz-source-expected-bucket-owner")
+    if expected is not None:
+        permissions.check_expected_owner(bucket, expected)
+    return bucket, key
+
+
 def upload_part_copy(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html (B079 to B082)"""
     part = part_copies.upload_part_copy(
         multipart.find_upload(request.bucket, request.key, request.query["uploadId"]),
         request.bucket,
         parameters.part_number_of(request),
-        headers.copy_source_of(request),
+        _source_of(request),
         headers.conditions_of(request, _SOURCE_CONDITIONS),
         headers.copy_range_of(request),
     )

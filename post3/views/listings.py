@@ -32,7 +32,7 @@ def list_objects(request: S3Request) -> S3Response:
         ("IsTruncated", page.is_truncated),
         *_entries(page, encode, owners=True),
     ]
-    return responses.xml("ListBucketResult", nodes)
+    return responses.xml("ListBucketResult", nodes, {"x-amz-bucket-region": page.region})  # B135
 
 
 def list_objects_v2(request: S3Request) -> S3Response:
@@ -60,7 +60,7 @@ def list_objects_v2(request: S3Request) -> S3Response:
         ("IsTruncated", page.is_truncated),
         *_entries(page, encode, owners=_truth(request, "fetch-owner")),
     ]
-    return responses.xml("ListBucketResult", nodes)
+    return responses.xml("ListBucketResult", nodes, {"x-amz-bucket-region": page.region})  # B135
 
 
 def _truth(request: S3Request, name: str) -> bool:

@@ -59,12 +59,14 @@ def head_object(request: S3Request) -> S3Response:
 def delete_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html (B065)"""
     parameters.check_version_id(request)
+    headers.refuse_bypass(request)
     objects.delete_object(request.bucket, request.key, headers.conditions_of(request))
     return responses.empty(204)
 
 
 def delete_objects(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (B066 to B070)"""
+    headers.refuse_bypass(request)
     if not _is_checked(request):
         raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     document = parse(read_document(request, request.signing, _MAX_DOCUMENT), "Delete")

@@ -91,7 +91,7 @@ def _allow(parser: Callable[[S3Request], Any], request: S3Request, outcome: Outc
     except S3Error as error:
         outcome.answers[error.code] += 1
         answer = responses.error_response(error, request.method, "0", "0")
-        for name, value in answer.headers.items():  # as `handlers` encodes them
+        for name, value in answer.head():  # as `handlers` encodes them
             name.encode("ascii")
             value.encode("latin-1")
 
@@ -108,12 +108,11 @@ def _span(request: S3Request) -> None:
         hash(found)
 
 
-#: A query's parameter is read by the operation that needs it, which `select` has made sure of.
+#: A query's parameter is read by the operation that needs it, which the table has made sure of.
 PARSERS: tuple[Callable[[S3Request], Any], ...] = (
-    operations.select,
+    lambda request: operations.implemented(request, *operations.find(request)),
     sigv4.is_signed,
     _verify,
-    headers.refuse_unknown_headers,
     describing.description_of,
     headers.conditions_of,
     lambda request: headers.conditions_of(request, "x-amz-copy-source-if-"),
@@ -129,7 +128,7 @@ PARSERS: tuple[Callable[[S3Request], Any], ...] = (
     checksums.requested_checksum,
     multipart._object_checksums,
     lambda request: checksums.parse_algorithm(request.header("x-amz-checksum-algorithm"), "x-amz-checksum-algorithm"),
-    headers.adopt_parameters,
+    lambda request: headers.adopt_parameters(request, ()),
 )
 
 

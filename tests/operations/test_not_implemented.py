@@ -28,8 +28,11 @@ def test_not_implemented_operation_answers_501(s3: Any, raw: RawClient, bucket: 
     s3.put_object(Bucket=bucket, Key="a", Body=b"kept")
     method, _, rest = shape.partition(" ")
     query = rest.removesuffix("(list)").strip().removeprefix("?")
+    if f"{shape} (list)" in operations.TABLES[level.upper()]:
+        query += "&id=1"
     refused = refusal_of(raw.send(method, path_at(level, bucket), query, body=b"" if method in ("GET", "DELETE") else b"<A/>"))
-    assert (refused.status, refused.code, refused.message) == (501, "NotImplemented", MESSAGE)
+    name = operations.TABLES[level.upper()][shape].name
+    assert (refused.status, refused.code, refused.message) == (501, "NotImplemented", f"{name} is not implemented.")
     assert read(s3, bucket, "a") == b"kept"
 
 
@@ -73,7 +76,6 @@ def test_not_implemented_unknown_parameter_with_a_value_on_a_write_answers_501(
         ("x-amz-grant-read", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'),
         ("x-amz-acl", "public-read"),
         ("x-amz-write-offset-bytes", "4"),
-        ("x-amz-of-tomorrow", "1"),
     ],
 )
 def test_not_implemented_header_answers_501_and_stores_nothing(

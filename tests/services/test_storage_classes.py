@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
-from post3.errors import InvalidStorageClass
+from post3.errors import InvalidStorageClass, S3NotImplemented
 from post3.models import Block, Bucket, Object
 from post3.services.garbage import collect_garbage
 
@@ -65,5 +65,7 @@ def test_copy_to_itself_in_another_storage_class_moves_the_bytes(store: Store) -
 
 def test_copy_to_a_storage_class_that_is_not_configured_is_refused(store: Store) -> None:
     store.put("k", SMALL)
-    with pytest.raises(InvalidStorageClass):
+    with pytest.raises(S3NotImplemented, match="STANDARD_IA"):
         store.copy("k", "other", "STANDARD_IA")
+    with pytest.raises(InvalidStorageClass):
+        store.copy("k", "other", "standard_ia")
