@@ -5,8 +5,9 @@ A shape is the method, the subresources among the query's names (`?uploads`) and
 operations is checked against this one by `tests/test_readme.py`.
 
 A name is known where an operation reads it, and nowhere else (D70): each row declares the query parameters and `x-amz-*`
-headers that its view reads, beside the few that every operation has (`EVERYWHERE`). `tests/services/test_declared_names.py`
-records what the views read and compares. What no operation reads is treated by one rule, `_refuse_unknown`.
+headers that it reads, beside those of the signature. `tests/services/test_declared_names.py` records what the views read and
+compares. An unknown name in the query is treated by one rule, `_refuse_unknown`; an unknown header is ignored; a header by which
+AWS's operation can be asked for what post3 lacks is in `lacks` (`s3/unsupported.py`).
 """
 
 from collections.abc import Callable, Iterable
@@ -61,14 +62,15 @@ def _numbered(resource: str, name: str) -> dict[str, Operation]:
     return rows
 
 
-#: Read of every request: by `s3/signature.py`, and by the SDKs' own habits (`x-id` names the operation).
-EVERYWHERE = frozenset("?x-id x-amz-content-sha256 x-amz-date x-amz-security-token".split())
+#: Query parameters of every operation. `x-id` is the name of the operation, which SDKs send and S3 does not read.
+EVERYWHERE = frozenset(("x-id",))
 
 _OWNER = "x-amz-expected-bucket-owner"
 _PAGE = "?delimiter ?encoding-type ?prefix"
-_FRAMING = "x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer"
-_CHECKSUMS = "x-amz-checksum-crc32 x-amz-checksum-crc32c x-amz-checksum-crc64nvme x-amz-checksum-sha1 x-amz-checksum-sha256"
-_BODY = f"{_FRAMING} {_CHECKSUMS} x-amz-sdk-checksum-algorithm"
+_BODY = (
+    "x-amz-checksum-crc32 x-amz-checksum-crc32c x-amz-checksum-crc64nvme x-amz-checksum-sha1 x-amz-checksum-sha256 "
+    "x-amz-content-sha256 x-amz-decoded-content-length x-amz-sdk-checksum-algorithm x-amz-trailer"
+)
 _METADATA = "x-amz-meta-* x-amz-storage-class"
 _SOURCE = (
     "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-modified-since x-amz-copy-source-if-none-match "
@@ -169,7 +171,7 @@ OBJECT = {
     "POST ?uploadId": _done(
         multipart.complete_multipart_upload,
         "s3:PutObject",
-        f"?uploadId {_FRAMING} {_CHECKSUMS} x-amz-mp-object-size {_OWNER}",
+        f"?uploadId {_BODY} x-amz-mp-object-size {_OWNER}",
         unsupported.CUSTOMER_KEY,
     ),
     "DELETE ?uploadId": _done(
@@ -269,7 +271,7 @@ def _refuse_unknown(request: S3Request, known: frozenset[str], operation: str) -
     """
     reading, presigned = request.method in ("GET", "HEAD"), "X-Amz-Signature" in request.query
     for name, value in request.query.items():
-        if name in known or name == "x-id" or (presigned and is_adopted(name)):
+        if name in known or name in EVERYWHERE or (presigned and is_adopted(name)):
             continue
         if name == "versionId" and not reading:  # B133
             raise InvalidArgument("This operation does not accept a version-id.", ArgumentName=name, ArgumentValue=value)

@@ -1,4 +1,4 @@
-"""Encoded words (RFC 2047), as S3 writes metadata that is not ASCII (B029).
+"""Encoded words (RFC 2047), as S3 writes metadata that is not ASCII (B029, B136).
 
 S3's choices are those of JavaMail's `MimeUtility.encodeText`: quoted-printable where ASCII characters are in the majority, else
 base64; a text whose encoding is longer than 63 characters is halved until each word fits, and the words are joined by a space.
