@@ -48,7 +48,7 @@ def upload_part(request: S3Request) -> S3Response:
 
 
 def complete_multipart_upload(request: S3Request) -> S3Response:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (B083 to B089)"""
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (B083 to B088)"""
     document = parse(read_document(request, request.signing, _MAX_DOCUMENT, verify_checksum=False), "CompleteMultipartUpload")
     size = request.header("x-amz-mp-object-size")
     completed = multipart.complete_multipart_upload(

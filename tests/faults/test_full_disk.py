@@ -102,7 +102,7 @@ def refuse_too_much(s3: Any, part: dict[str, str]) -> None:
         (s3.upload_part, {**part, "PartNumber": 2, "Body": too_much}),
     ):
         refused = refusal(call, **arguments)
-        assert (refused.status, refused.code) == (507, "XMinioStorageFull")
+        assert (refused.status, refused.code) == (507, "XMinioStorageFull")  # B120
 
 
 def fill(s3: Any) -> dict[str, bytes]:

@@ -100,6 +100,7 @@ def test_copy_object_of_several_parts_onto_itself_with_a_change(s3: Any, bucket:
 
 
 def test_copy_object_of_several_parts(s3: Any, bucket: str) -> None:
+    # B078, D21
     upload(s3, bucket, "source", {1: FIRST, 5: SECOND, 7: b"end"}, Metadata={"a": "b"})
     answer = s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/source")["CopyObjectResult"]
     whole = FIRST + SECOND + b"end"

@@ -21,6 +21,7 @@ def name(s3: Any) -> Iterator[str]:
 
 
 def test_create_bucket_answers_location_and_arn(s3: Any, name: str) -> None:
+    # B017
     answer = s3.create_bucket(Bucket=name)
     headers = headers_of(answer)
     assert status_of(answer) == 200
@@ -52,6 +53,7 @@ def test_create_bucket_again_with_a_location_constraint_is_refused(s3: Any, buck
 
 
 def test_create_bucket_that_another_user_owns_is_refused(bucket: str, server: Server, raw: RawClient) -> None:
+    # B012
     raw.access_key, raw.secret_key = server.create_api_key("another")
     refused = refusal_of(raw.send("PUT", f"/{bucket}"))
     assert (refused.status, refused.code) == (409, "BucketAlreadyExists")
@@ -67,6 +69,7 @@ def test_create_bucket_that_another_user_owns_is_refused(bucket: str, server: Se
     ],
 )
 def test_create_bucket_with_a_name_that_is_none_is_refused(raw: RawClient, name: str) -> None:
+    # B013, B014
     refused = refusal_of(raw.send("PUT", f"/{name}"))
     assert (refused.status, refused.code) == (400, "InvalidBucketName")
     assert refused.message == "The specified bucket is not valid."
@@ -82,6 +85,7 @@ def test_create_bucket_with_the_longest_and_the_shortest_names(s3: Any) -> None:
 
 @pytest.mark.parametrize("region", ["eu-central-1", "EU"])
 def test_create_bucket_with_a_location_constraint_keeps_it(s3: Any, name: str, region: str) -> None:
+    # B015
     answer = s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
     assert status_of(answer) == 200
     assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == region
@@ -89,6 +93,7 @@ def test_create_bucket_with_a_location_constraint_keeps_it(s3: Any, name: str, r
 
 @pytest.mark.parametrize("region", ["us-east-1", "nowhere", "EU-WEST-1"])
 def test_create_bucket_with_a_wrong_location_constraint_is_refused(raw: RawClient, name: str, region: str) -> None:
+    # B015
     body = f"<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
     refused = refusal_of(raw.send("PUT", f"/{name}", body=body.encode()))
     assert (refused.status, refused.code) == (400, "InvalidLocationConstraint")

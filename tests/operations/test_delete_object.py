@@ -63,6 +63,7 @@ def test_delete_object_if_match_size_or_time_is_not_implemented(
 
 
 def test_delete_object_with_a_version_deletes_only_the_null_one(s3: Any, bucket: str) -> None:
+    # B057
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     refused = refusal(s3.delete_object, Bucket=bucket, Key="a", VersionId="nonsense")
     assert (refused.status, refused.code, refused.message) == (400, "InvalidArgument", "Invalid version id specified")

@@ -25,6 +25,7 @@ def objects(*keys: str) -> str:
 
 
 def test_delete_objects_deletes_and_names_each_and_missing_ones(s3: Any, bucket: str) -> None:
+    # B066
     for key in "abc":
         s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 100)
     answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in ("c", "missing", "a")]})
@@ -51,6 +52,7 @@ def test_delete_objects_quietly_names_nothing(s3: Any, bucket: str) -> None:
 
 
 def test_delete_objects_takes_a_thousand_keys_and_no_more(s3: Any, bucket: str) -> None:
+    # B067
     for key in ("k0000", "k0999", "k1000"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"a")
     keys = [{"Key": f"k{number:04}"} for number in range(1001)]
@@ -79,6 +81,7 @@ def test_delete_objects_with_a_malformed_document_deletes_nothing(s3: Any, raw: 
 
 
 def test_delete_objects_of_keys_as_they_are_written(s3: Any, raw: RawClient, bucket: str) -> None:
+    # B069
     for key in ("a%2Fb", "a/b", " a ", "a+b", "ü&<>"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"a")
     response = post(raw, bucket, f"<Delete>{objects('a%2Fb', ' a ', 'ü&amp;&lt;&gt;')}</Delete>")
@@ -88,6 +91,7 @@ def test_delete_objects_of_keys_as_they_are_written(s3: Any, raw: RawClient, buc
 
 
 def test_delete_objects_without_a_checksum_is_refused(s3: Any, raw: RawClient, bucket: str) -> None:
+    # B068
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     refused = refusal_of(raw.send("POST", f"/{bucket}", "delete", body=f"<Delete>{objects('a')}</Delete>".encode()))
     assert (refused.status, refused.code) == (400, "InvalidRequest")

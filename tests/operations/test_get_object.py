@@ -79,6 +79,7 @@ def test_get_object_of_a_missing_bucket_is_refused(raw: RawClient) -> None:
 def test_get_object_with_a_range_answers_that_range(
     s3: Any, bucket: str, body: bytes, text: str, first: int, end: int | None
 ) -> None:
+    # B049
     s3.put_object(Bucket=bucket, Key="a", Body=body)
     answer = s3.get_object(Bucket=bucket, Key="a", Range=text)
     wanted = body[first:end]
@@ -121,6 +122,7 @@ def test_get_object_with_a_range_of_more_digits_than_any_number_has(raw: RawClie
     ("size", "text"), [(11, "bytes=11-12"), (11, "bytes=100-200"), (11, "bytes=-0"), (0, "bytes=0-0"), (0, "bytes=0-")]
 )
 def test_get_object_with_a_range_beyond_its_end_is_refused(raw: RawClient, s3: Any, bucket: str, size: int, text: str) -> None:
+    # B051
     s3.put_object(Bucket=bucket, Key="a", Body=b"x" * size)
     refused = refusal_of(raw.send("GET", f"/{bucket}/a", headers=[("Range", text)]))
     assert (refused.status, refused.code) == (416, "InvalidRange")
@@ -224,6 +226,7 @@ ETAG, OTHER = etag_of(SMALL), etag_of(b"other")
 def test_get_object_with_conditions(
     s3: Any, raw: RawClient, bucket: str, method: str, conditions: dict[str, Any], status: int, failed: str
 ) -> None:
+    # B053, B054
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     modified = s3.head_object(Bucket=bucket, Key="a")["LastModified"]
     headers = [
@@ -252,6 +255,7 @@ def test_get_object_that_is_not_modified_leaves_the_connection_usable(s3: Any, b
 
 
 def test_get_object_with_response_headers_answers_those(s3: Any, bucket: str) -> None:
+    # B056
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL, ContentType="text/plain", CacheControl="no-store", ContentLanguage="de")
     wanted = {
         "ResponseContentType": "text/html; charset=utf-8",

@@ -9,6 +9,7 @@ from ..raw import RawClient
 
 
 def test_head_bucket_tells_region_and_arn(s3: Any, bucket: str) -> None:
+    # B018
     answer = s3.head_bucket(Bucket=bucket)
     assert status_of(answer) == 200
     headers = headers_of(answer)

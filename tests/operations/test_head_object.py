@@ -28,6 +28,7 @@ def test_head_object_answers_the_headers_of_get(s3: Any, raw: RawClient, bucket:
 
 
 def test_head_object_of_a_missing_key_has_no_body(s3: Any, raw: RawClient, bucket: str) -> None:
+    # B004
     refused = refusal(s3.head_object, Bucket=bucket, Key="missing")
     assert (refused.status, refused.code) == (404, "404")
     response = raw.send("HEAD", f"/{bucket}/missing")

@@ -83,6 +83,7 @@ def surroundings(server: Server) -> set[str]:
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
 def test_keys_are_put_listed_fetched_copied_and_deleted(raw: RawClient, emptied: str, server: Server, key: str) -> None:
+    # B025
     bucket, path = emptied, path_of(emptied, key)
     before = surroundings(server)
     body = hashlib.sha256(key.encode()).digest() * 10
@@ -131,6 +132,7 @@ def test_keys_of_large_objects_and_of_parts(raw: RawClient, emptied: str, key: s
 
 
 def test_keys_side_by_side_keep_their_own_bytes(raw: RawClient, emptied: str) -> None:
+    # B025
     for key in KEYS.values():
         assert raw.send("PUT", path_of(emptied, key), body=key.encode()).status == 200
     assert listed(raw, emptied) == sorted(KEYS.values(), key=str.encode)

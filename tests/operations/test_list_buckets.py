@@ -22,6 +22,7 @@ def prefix(s3: Any) -> Any:
 
 
 def test_list_buckets_answers_name_date_and_arn_in_order_of_names(raw: RawClient, prefix: str) -> None:
+    # B021
     response = raw.send("GET", "/")
     assert response.status == 200
     assert response.headers["content-type"] == "application/xml"
@@ -42,6 +43,7 @@ def test_list_buckets_answers_name_date_and_arn_in_order_of_names(raw: RawClient
 
 
 def test_list_buckets_with_prefix_echoes_it_and_tells_regions(s3: Any, prefix: str) -> None:
+    # B021
     answer = s3.list_buckets(Prefix=prefix)
     assert [bucket["Name"] for bucket in answer["Buckets"]] == [prefix + name for name in "abcd"]
     assert {bucket["BucketRegion"] for bucket in answer["Buckets"]} == {"us-east-1"}
@@ -60,6 +62,7 @@ def test_list_buckets_page_by_page_gives_each_once(s3: Any, prefix: str) -> None
 
 
 def test_list_buckets_with_empty_continuation_token_is_as_without(s3: Any, prefix: str) -> None:
+    # B022
     answer = s3.list_buckets(Prefix=prefix, ContinuationToken="")
     assert len(answer["Buckets"]) == 4
 

@@ -77,6 +77,7 @@ def test_presigned_put_with_an_added_copy_source_is_refused(s3: Any, bucket: str
 
 
 def test_presigned_put_takes_signed_amz_parameters_as_headers(s3: Any, raw: RawClient, bucket: str) -> None:
+    # B101
     query = raw.presign("PUT", f"/{bucket}/a", "x-amz-meta-color=blue")
     assert raw.send("PUT", f"/{bucket}/a", query, body=b"a", signed=False).status == 200
     assert s3.head_object(Bucket=bucket, Key="a")["Metadata"] == {"color": "blue"}
@@ -93,6 +94,7 @@ def test_presigned_put_with_a_parameter_that_is_not_implemented_is_refused(
 
 
 def test_presigned_url_that_expired_is_refused(s3: Any, raw: RawClient, bucket: str) -> None:
+    # B099
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     signed_at = (datetime.now(UTC) - timedelta(seconds=62)).replace(microsecond=0)
     query = raw.presign("GET", f"/{bucket}/a", expires=60, now=signed_at)

@@ -82,6 +82,7 @@ def test_put_object_with_right_md5_is_stored(raw: RawClient, bucket: str) -> Non
 
 @pytest.mark.parametrize("value", ["", "nonsense", "YQ==", md5_of(b"new")[:-2]])
 def test_put_object_with_an_md5_that_is_none_is_refused(s3: Any, raw: RawClient, bucket: str, value: str) -> None:
+    # B030
     refused = refusal_of(raw.send("PUT", f"/{bucket}/a", headers=[("Content-MD5", value)], body=b"new"))
     assert (refused.status, refused.code) == (400, "InvalidDigest")
     assert refused.message == "The Content-MD5 you specified was invalid."
