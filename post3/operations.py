@@ -244,7 +244,8 @@ def implemented(request: S3Request, shape: str, operation: Operation | None) -> 
         raise S3NotImplemented(f"{operation.name} is not implemented.")
     if request.query:
         _refuse_unknown(request, operation.parameters, operation.name)
-    unsupported.refuse_unsupported(request, operation.lacks)
+    if operation.lacks:
+        unsupported.refuse_unsupported(request, operation.lacks)
     return operation
 
 
