@@ -231,7 +231,7 @@ def find(request: S3Request) -> tuple[str, Operation | None]:
 def implemented(request: S3Request, shape: str, operation: Operation | None) -> Operation:
     """Return the operation, if post3 can do what the request asks.
 
-    Called once the request is authenticated: who is nobody learns nothing of what there is.
+    Called after authentication, so that a stranger cannot find out what exists (D71).
     Raises NotImplemented, MethodNotAllowed, InvalidArgument.
     """
     if operation is None or (operation.view is None and "?" not in shape):
