@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .conf import conf
 from .errors import BadRequest, RequestHeaderSectionTooLarge, RequestTimeout, S3Error
+from .s3.request import split_target
 from .s3.responses import error_response
 
 #: Headers of one request, and requests sent ahead of their answers, at most.
@@ -122,6 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise BadRequest("Too many requests were sent ahead of their answers.")
         self._head_began = self._idle_since = 0.0
+        if not self.url.startswith(b"/"):  # a scope has no place for the host of an absolute form
+            self.scope["post3.authority"] = split_target(self.url.decode("latin-1"))[0]
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

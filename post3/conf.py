@@ -7,6 +7,7 @@ wrong. The site reads each of them from the environment, besides its own (`post3
 import os
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from .declaring import Problem, Setting, is_origin
@@ -14,6 +15,14 @@ from .declaring import Problem, Setting, is_origin
 KIB, MIB, GIB, TIB, PIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50
 HOUR, DAY = 3600, 24 * 3600
 TEN_YEARS = 3650 * DAY
+
+
+def is_network(text: str) -> bool:
+    """Whether a text is a network or an address, or `unix`."""
+    try:
+        return text == "unix" or bool(ip_network(text))
+    except ValueError:
+        return False
 
 
 class Settings:
@@ -32,11 +41,19 @@ class Settings:
     PUBLIC_ORIGIN: str = Setting(
         "",
         help="where clients reach S3, with the path it is mounted at, like `https://s3.example.com`: "
-        "URLs that `Post3Storage` makes begin so",
+        "URLs that `Post3Storage` makes begin so, and S3 serves its host name",
         accepts=is_origin,
         write='scheme, host and the path that post3 is mounted at, like "https://example.com/s3"',
         check_id="post3.E060",
         basic=True,
+    )
+    TRUSTED_PROXIES: list[str] = Setting(
+        [],
+        help="networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count, comma separated, like "
+        "`10.0.0.0/8,::1`; `unix` for peers on Unix sockets",
+        accepts=is_network,
+        write="networks and addresses, comma separated, like 10.0.0.0/8,::1 (no host names, no *), or unix",
+        check_id="post3.E018",
     )
     THREADS: int = Setting(
         # Few, because they share Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
@@ -66,7 +83,8 @@ class Settings:
     METRICS: bool = Setting(True, help="whether requests are counted and shown as Prometheus metrics at `/_/metrics`")
     METRICS_TOKEN: str = Setting(
         "",
-        help="the bearer token that `/_/metrics` must be asked with; without one, it is open to anybody",
+        help="the bearer token that `/_/metrics` must be asked with; without one, only requests from this machine that no proxy "
+        "passed on are answered",
         accepts=lambda text: bool(re.fullmatch(r"[\x21-\x7e]*", text)),
         write="letters, digits and marks of ASCII, without spaces, or leave it out",
         check_id="post3.E014",

@@ -110,6 +110,8 @@ class Setting:
         return Problem(self.check_id, message, f"Write {self.write}.")
 
     def _is_right(self, value: Any) -> bool:
+        if self.kind == list[str]:
+            return False  # `problem` looks at lists
         if self.kind is bool:
             return isinstance(value, bool)
         if self.kind in (int, float):

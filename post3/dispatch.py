@@ -12,13 +12,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from . import observing, operations, outages
+from . import observing, operations, outages, proxies
 from .counting import counts
 from .errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from .observing import Observation, ObservedPieces
 from .s3 import responses, sigv4
 from .s3.body import Body, body_of
 from .s3.headers import adopt_parameters
+from .s3.hosts import refuse_other_hosts
 from .s3.request import S3Request, request_of_django
 from .s3.responses import S3Response
 from .services import access, limits, permissions
@@ -40,11 +41,16 @@ counts.declare(
 # shall wait for a client (decision 4).
 @transaction.non_atomic_requests
 @csrf_exempt
-def dispatch(request: HttpRequest, path: str) -> HttpResponseBase:
-    """Answer an S3 request as a Django view; `path` is what follows the place that post3 is mounted at."""
-    mount = request.path[: len(request.path) - len(path)].rstrip("/")
-    drain = None if hasattr(request, "scope") else _drain
-    observation = observing.begin(getattr(request, "scope", request.META))
+def dispatch(request: HttpRequest, path: str, **captured: object) -> HttpResponseBase:
+    """Answer an S3 request as a Django view; `path` is what follows the place that post3 is mounted at.
+
+    What the project's own route to that place captured means nothing to S3.
+    """
+    mount = request.path[: len(request.path) - len(path)].removesuffix("/")
+    scope = getattr(request, "scope", None)
+    drain = None if scope is not None else _drain
+    proxies.settle_request(request)  # under Django's own handlers nothing has
+    observation = observing.begin(request.META if scope is None else scope)
     body = body_of(request)
     try:
         response = answer(request.method or "GET", partial(request_of_django, request, body, mount), observation, drain)
@@ -73,6 +79,7 @@ def answer(
     try:
         request = read_request()
         observation.bucket, observation.key = request.bucket, request.key
+        refuse_other_hosts(request)
         response = (
             responses.empty(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request, observation)
         )

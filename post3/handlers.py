@@ -6,9 +6,8 @@ both are fatal for an object store, and it serves 1,730 requests per second and 
  - a small body is read before a thread is taken, so that slow senders of small bodies hold none;
  - a large body is a blocking, file-like object fed from `receive()` through a bounded buffer (`streams.py`);
  - views run on plain threads that keep their own database connection;
- - a streaming response is pulled piece by piece on those threads and sent from the event loop, so that a slow reader holds none.
-
-S3 requests go around the middleware, whose sessions, CSRF and host checks are the console's.
+ - a streaming response is pulled piece by piece on those threads and sent from the event loop, so that a slow reader holds none;
+ - S3 requests go around the middleware, whose sessions, CSRF and host checks are the console's.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
-from . import observing, outages
+from . import observing, outages, proxies
 from .conf import conf
 from .counting import counts
 from .observing import Observation
@@ -55,6 +54,7 @@ class AroundMiddleware:
     """Sends S3 requests straight to `dispatch`, all others through the project's middleware."""
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        proxies.settle_request(request)
         try:
             match = resolve(request.path_info)
         except Resolver404:
@@ -141,6 +141,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             await asyncio.sleep(0.02)
 
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        proxies.settle_scope(scope, receive)
         if not self._is_s3(scope):
             await self._exchange(scope, receive, send, None)
             return
@@ -217,7 +218,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         database = connections[DEFAULT_DB_ALIAS]
         outages.begin(database)
         try:
-            mount = root + self._mount.prefix.removesuffix("/")
+            mount = (root if scope["path"].startswith(root) else "") + self._mount.prefix.removesuffix("/")
             return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount), observation))
         finally:
             outages.end(database)

@@ -2,7 +2,7 @@
 
 A request that is whole in memory, and whose answer is too, needs no task, no coroutines and no messages: it goes to a worker
 thread, and what comes back is written in one piece. Everything else takes ASGI's way: longer bodies and answers, clients that
-wait for `100 Continue`, that do not take what they were sent, or come through a proxy, and pipelined requests. GET of 4 KiB at 8
+wait for `100 Continue` or do not take what they were sent, and pipelined requests. GET of 4 KiB at 8
 connections 1.12, PUT 1.28 of ASGI's way alone (docs/performance.md).
 
     gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
@@ -17,6 +17,7 @@ from typing import Any
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from . import proxies
 from .bounds import BoundedProtocol
 from .handlers import Answer, Post3ASGIHandler, announced_body
 from .observing import Observation
@@ -24,16 +25,15 @@ from .streams import MemoryBody, tells_of_closed
 
 Application = Callable[..., Awaitable[None]]
 
-#: Headers of proxies, which uvicorn's middleware reads.
-FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
-
 
 class Protocol(BoundedProtocol):
     """One connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        app = self.app.app if isinstance(self.app, ProxyHeadersMiddleware) else self.app
+        if isinstance(self.app, ProxyHeadersMiddleware):
+            self.app = self.app.app  # whose forwarding headers count, POST3_TRUSTED_PROXIES says (`proxies.py`)
+        app = self.app
         #: None: another application, or one with middleware around, which nothing may go past.
         self._handler = app if isinstance(app, Post3ASGIHandler) else None
         #: Whether bytes are being parsed, and the request that began in them.
@@ -62,11 +62,12 @@ class Protocol(BoundedProtocol):
     def _take(self, cycle: RequestResponseCycle) -> bool:
         """Begin to answer a request; return False where it must take ASGI's way."""
         headers = cycle.scope["headers"]
-        if cycle.more_body or cycle.waiting_for_100_continue or any(name in FORWARDED for name, _ in headers):
+        if cycle.more_body or cycle.waiting_for_100_continue:
             return False
         body = bytes(cycle.body)
         if announced_body(headers)[0] != len(body):
             return False
+        proxies.settle_scope(cycle.scope)
         taken = self._handler.take(cycle.scope, MemoryBody(body, True)) if self._handler else None
         if taken is None:
             return False

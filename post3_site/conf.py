@@ -68,7 +68,8 @@ class SiteSettings:
     SECRET_KEY_FALLBACKS: list[str] = Setting([], help="earlier secrets, comma separated, while rotating", secret=True)
     ALLOWED_HOSTS: list[str] = Setting(
         ["localhost", "127.0.0.1", "[::1]"],
-        help="host names of the console (S3 answers to any), comma separated; `.example.com` is all names below it",
+        help="host names of the console, and of S3 beside IP addresses, names without dots and `localhost`, comma separated; "
+        "`.example.com` is the name and all below it, `*` is any",
         accepts=is_host_pattern,
         write="host names without scheme, port and path, comma separated: s3.example.com, .example.com, 10.0.0.1, [::1]",
         check_id="post3.E017",
@@ -81,4 +82,12 @@ class SiteSettings:
         write="origins with their scheme and without a path, comma separated, like https://s3.example.com",
         check_id="post3.E008",
     )
+    TLS_REDIRECT: bool = Setting(
+        False, help="whether the console redirects to https, and sends its cookies over TLS only; S3 never redirects"
+    )
+    HSTS_SECONDS: int = Setting(
+        0, maximum=10 * 366 * 24 * 3600, help="seconds that browsers reach the console by https alone; 0: they are not told so"
+    )
+    HSTS_INCLUDE_SUBDOMAINS: bool = Setting(False, help="whether that holds for all names below the console's, too")
+    HSTS_PRELOAD: bool = Setting(False, help="whether browsers' lists of such hosts may hold the console's")
     DEBUG: bool = Setting(False, help="whether the console shows Django's debug pages")

@@ -23,6 +23,8 @@ from post3.declaring import Problem, Setting, declared, misspelt
 OTHERS = {"POST3_ENDPOINT", "POST3_IMAGE", "POST3_PUBLISH", "POST3_NGINX_PUBLISH"}
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 DATABASE_SCHEMES = {"postgres", "postgresql", "pgsql", "sqlite"}
+#: Django's own, with the catalogue's file kept private.
+SQLITE_ENGINE = "post3_site.sqlite3"
 
 #: What libpq does with a PostgreSQL host that swallows packets: seconds until a connection is given up that cannot be made, and
 #: about 25 until one that was made. Without, threads would wait for minutes and hours. A DATABASE_URL may name others.
@@ -98,7 +100,7 @@ class Environment:
         name, url = setting.name, self.text(setting.name)
         common = {"CONN_MAX_AGE": None}
         if not url:
-            return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default_path), **common, "OPTIONS": sqlite_options({})}
+            return {"ENGINE": SQLITE_ENGINE, "NAME": str(default_path), **common, "OPTIONS": sqlite_options({})}
         hint = (
             f"Write {name}=postgresql://user:password@host:5432/name, with special characters percent-encoded, "
             f"or leave {name} out for SQLite."
@@ -113,7 +115,7 @@ class Environment:
             return UNUSABLE
         options = database.get("OPTIONS", {})
         if database["ENGINE"].endswith("sqlite3"):
-            return {**database, **common, "OPTIONS": sqlite_options(options)}
+            return {**database, **common, "ENGINE": SQLITE_ENGINE, "OPTIONS": sqlite_options(options)}
         # No `prepare_threshold`: behind a pooler, psycopg's names for statements would mean those of others. Ours do not (D58).
         return {**database, **common, "OPTIONS": {**PATIENCE, **options}}
 

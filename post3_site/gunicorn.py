@@ -47,7 +47,10 @@ limit_request_field_size = 16384
 header_map = "dangerous"
 # With that, a client behind a trusted proxy could set WSGI's own path by these headers' names.
 forwarder_headers = ""
-forwarded_allow_ips = "127.0.0.1,::1"
+# Nobody's forwarding headers count for gunicorn, or for uvicorn's middleware under its worker: POST3_TRUSTED_PROXIES decides
+# (post3/proxies.py).
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
 
 errorlog = "-"
 # A line for every request costs more than many a request; a proxy in front can write them.

@@ -61,7 +61,7 @@ SECRET_KEY_FALLBACKS = _environment.read(SiteSettings.SECRET_KEY_FALLBACKS)
 # --- The console -------------------------------------------------------------------------------------------------------
 
 DEBUG = _environment.read(SiteSettings.DEBUG)
-# S3 requests are authenticated by their signature, which covers the Host header; this list is the console's.
+# For the console, and for S3 beside addresses, single labels and localhost (post3/s3/hosts.py).
 ALLOWED_HOSTS = _environment.read(SiteSettings.ALLOWED_HOSTS)
 CSRF_TRUSTED_ORIGINS = _environment.read(SiteSettings.CSRF_TRUSTED_ORIGINS)
 _environment.check_names(Settings, SiteSettings)
@@ -126,6 +126,17 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "post3_session", "post3_csrf"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+
+# TLS ends at a proxy, which POST3_TRUSTED_PROXIES must name for `request.is_secure()` to be true. S3, health and metrics go
+# around the middleware and are never redirected: a redirected upload would have been sent in clear already.
+SECURE_SSL_REDIRECT = _environment.read(SiteSettings.TLS_REDIRECT)
+# A browser would not send a cookie back over plain HTTP, so a console without the redirect could not be logged in to.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+SECURE_HSTS_SECONDS = _environment.read(SiteSettings.HSTS_SECONDS)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _environment.read(SiteSettings.HSTS_INCLUDE_SUBDOMAINS)
+SECURE_HSTS_PRELOAD = _environment.read(SiteSettings.HSTS_PRELOAD)
+# Browsers' lists of preloaded hosts take whole registered domains, which a store seldom has to itself.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"

@@ -30,7 +30,10 @@ RUNNERS = {
 
 
 class Server:
-    """A server process. `environment` holds what differs from no configuration at all: DATABASE_URL, POST3_… ."""
+    """A server process. `environment` holds what differs from no configuration at all: DATABASE_URL, POST3_… .
+
+    `runner` is a name of RUNNERS, or a command of that form.
+    """
 
     def __init__(self, data_dir: Path, environment: dict[str, str] | None = None, *, runner: str = "uvicorn") -> None:
         self.data_dir, self.runner, self.host, self.port = data_dir, runner, "127.0.0.1", free_port()
@@ -76,7 +79,7 @@ class Server:
 
     def run(self) -> None:
         """Start the process only (again, after `stop` or `kill`) and wait until it is ready."""
-        command = RUNNERS[self.runner].format(host=self.host, port=self.port).split()
+        command = RUNNERS.get(self.runner, self.runner).format(host=self.host, port=self.port).split()
         with open(self.log_path, "ab") as log:
             # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
             # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.

@@ -4,6 +4,7 @@ Signatures cover the path and query *as sent*; Django and WSGI show decoded ones
 server's raw values: `raw_path` and `query_string` of the ASGI scope, `RAW_URI` (gunicorn) or `REQUEST_URI` of WSGI.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from django.http import HttpRequest
 
 from ..errors import InvalidURI
 from .body import Body
+
+#: A request's target in absolute form, up to its path.
+ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
 @dataclass(slots=True)
@@ -33,6 +37,10 @@ class S3Request:
     #: The body as it comes over the wire, aws-chunked framing and all.
     body: Body
     secure: bool = False
+    #: The host that the client addressed where Host does not say it: by a trusted proxy (`proxies.py`), and by a target in
+    #: absolute form (RFC 9112, 3.2.2). "": not said.
+    forwarded_host: str = ""
+    target_host: str = ""
     #: Set by dispatch: who asks (`services.access.Identity`), and what verifying a signed body needs (`sigv4.SigningContext`).
     identity: Any = None
     signing: Any = None
@@ -45,14 +53,19 @@ class S3Request:
 def request_of_django(request: HttpRequest, body: Body, mount: str) -> S3Request:
     """Read Django's request. `body` is what `body_of` gave; `mount` is the path prefix of post3, without a trailing slash.
 
-    Raises InvalidURI where path or query are not percent-encoded UTF-8, or hold a NUL.
+    Raises InvalidURI where path or query are not percent-encoded UTF-8, hold a NUL, or do not begin with `mount`.
     """
     scope = getattr(request, "scope", None)
     if scope is not None:  # Django's own ASGI handler
         return request_of_scope(scope, body, mount)
-    raw_path, raw_query = _target_of_environ(request.META)
-    headers = _headers_of_environ(request.META)
-    return _request(request.method or "GET", raw_path, raw_query, headers, body, mount, request.is_secure())
+    environ = request.META
+    target_host, raw_path, raw_query = _target_of_environ(environ)
+    headers = _headers_of_environ(environ)
+    made = _request(request.method or "GET", raw_path, raw_query, headers, body, mount, request.is_secure())
+    made.target_host = target_host
+    if "post3.host_as_sent" in environ:
+        made.forwarded_host = environ.get("HTTP_HOST", "")
+    return made
 
 
 def request_of_scope(scope: dict[str, Any], body: Body, mount: str) -> S3Request:
@@ -60,7 +73,9 @@ def request_of_scope(scope: dict[str, Any], body: Body, mount: str) -> S3Request
     raw_path, raw_query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     headers = _headers_of_scope(scope["headers"])
     secure = _is_secure(scope.get("scheme", "http"), headers)
-    return _request(scope["method"], raw_path, raw_query, headers, body, mount, secure)
+    made = _request(scope["method"], raw_path, raw_query, headers, body, mount, secure)
+    made.target_host, made.forwarded_host = scope.get("post3.authority", ""), scope.get("post3.host") or ""
+    return made
 
 
 def _is_secure(scheme: str, headers: dict[str, str]) -> bool:
@@ -76,7 +91,7 @@ def _is_secure(scheme: str, headers: dict[str, str]) -> bool:
 def _request(
     method: str, raw_path: str, raw_query: str, headers: dict[str, str], body: Body, mount: str, secure: bool
 ) -> S3Request:
-    bucket, _, key = raw_path[len(mount) + 1 :].partition("/")
+    bucket, _, key = path_below(raw_path, mount).partition("/")
     return S3Request(
         method=method,
         raw_path=raw_path,
@@ -88,6 +103,23 @@ def _request(
         body=body,
         secure=secure,
     )
+
+
+def path_below(raw_path: str, mount: str) -> str:
+    """Return what follows the mount in a path as sent, still encoded and without its leading slash.
+
+    The mount is decoded, the path is not, so their lengths say nothing of each other. They are compared segment by segment, and a
+    slash that is percent-encoded ends no segment. Raises InvalidURI where the path does not begin with the mount.
+    """
+    rest = raw_path
+    for wanted in mount.split("/")[1:]:
+        segment, slash, below = rest[1:].partition("/")
+        if not rest.startswith("/") or (segment != wanted and percent_decode(segment) != wanted):
+            raise InvalidURI(URI=raw_path)
+        rest = slash + below
+    if rest and not rest.startswith("/"):
+        raise InvalidURI(URI=raw_path)
+    return rest[1:]
 
 
 def percent_decode(text: str) -> str:
@@ -132,14 +164,23 @@ def _headers_of_scope(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _target_of_environ(environ: dict[str, Any]) -> tuple[str, str]:
+def split_target(target: str) -> tuple[str, str]:
+    """Split a request's target into the host and port that it names in absolute form, "" of any other form, and the rest."""
+    match = ABSOLUTE_FORM.match(target)
+    if match is None:
+        return "", target
+    rest = target[match.end() :]
+    return match[1], rest if rest.startswith("/") else f"/{rest}"
+
+
+def _target_of_environ(environ: dict[str, Any]) -> tuple[str, str, str]:
+    """Return the authority that the target names, its path and its query."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
         raise InvalidURI("This WSGI server does not tell the path as sent (RAW_URI or REQUEST_URI), which signatures need.")
-    if not target.startswith("/"):  # absolute form, sent through a proxy
-        target = "/" + target.split("://", 1)[-1].partition("/")[2]
-    path, _, query = target.partition("?")
-    return path, query
+    authority, rest = split_target(target)
+    path, _, query = rest.partition("?")
+    return authority, path, query
 
 
 def _headers_of_environ(environ: dict[str, Any]) -> dict[str, str]:
@@ -148,6 +189,8 @@ def _headers_of_environ(environ: dict[str, Any]) -> dict[str, str]:
     for name, value in environ.items():
         if name.startswith("HTTP_"):
             headers[name[5:].lower().replace("_", "-")] = _decode_header(value.encode("latin-1"))
+    if "post3.host_as_sent" in environ:  # what the signature covers, whatever a proxy says
+        headers["host"] = environ["post3.host_as_sent"]
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
             headers[name.lower().replace("_", "-")] = environ[name]

@@ -16,18 +16,28 @@ OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class DirectoryTree(Storage):
-    """A storage below the directory `location`, which is made where it is missing."""
+    """A storage below the directory `location`, which is made where it is missing.
 
-    def __init__(self, storage_class: str, location: str | os.PathLike[str]) -> None:
+    Files and directories are made with these permissions, less the umask; by default nobody else can read them.
+    """
+
+    def __init__(
+        self,
+        storage_class: str,
+        location: str | os.PathLike[str],
+        file_permissions_mode: int = 0o600,
+        directory_permissions_mode: int = 0o700,
+    ) -> None:
         super().__init__(storage_class)
         self.location = os.path.abspath(location)
+        self._file_mode, self._directory_mode = file_permissions_mode, directory_permissions_mode
         #: Directories whose entry in the one above this process has synced.
         self._durable: set[str] = set()
         #: Open directories right below the location, by name.
         self._handles: dict[str, Handle] = {}
         with self._telling("make", ""):
             if not os.path.isdir(self.location):
-                os.makedirs(self.location, mode=0o750, exist_ok=True)
+                os.makedirs(self.location, mode=directory_permissions_mode, exist_ok=True)
                 _sync_path(os.path.dirname(self.location))
 
     def _open_directory(self, first: str, *steps: str, make: bool = False) -> int:
@@ -60,14 +70,14 @@ class DirectoryTree(Storage):
 
     def _open_step(self, above: int, step: str, path: str, make: bool) -> int:
         if make and path not in self._durable:
-            _make_directory(above, step)
+            _make_directory(above, step, self._directory_mode)
             self._durable.add(path)
         try:
             return os.open(step, OPEN_DIRECTORY, dir_fd=above)
         except FileNotFoundError:
             if not make:
                 raise
-            _make_directory(above, step)  # somebody removed it behind our back
+            _make_directory(above, step, self._directory_mode)  # somebody removed it behind our back
             return os.open(step, OPEN_DIRECTORY, dir_fd=above)
 
     def _list(self, *steps: str) -> list[str]:
@@ -104,9 +114,9 @@ class Handle:
         os.close(self.directory)
 
 
-def _make_directory(above: int, step: str) -> None:
+def _make_directory(above: int, step: str, mode: int) -> None:
     with suppress(FileExistsError):
-        os.mkdir(step, 0o750, dir_fd=above)
+        os.mkdir(step, mode, dir_fd=above)
     # Even where it was there: who made it may not have come to its own fsync yet.
     os.fsync(above)
 

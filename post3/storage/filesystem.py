@@ -135,7 +135,7 @@ class FilesystemStorage(DirectoryTree):
         with self._telling("write to", TEMPORARY):
             name, directory = uuid.uuid4().hex, self._open_directory(TEMPORARY, make=True)
             try:
-                file = os.open(name, OPEN_TO_WRITE, 0o640, dir_fd=directory)
+                file = os.open(name, OPEN_TO_WRITE, self._file_mode, dir_fd=directory)
                 try:
                     write_all(file, b"post3")
                 finally:
@@ -170,7 +170,7 @@ class FilesystemStorage(DirectoryTree):
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
-                file = os.open(temporary, OPEN_TO_WRITE, 0o640, dir_fd=aside)
+                file = os.open(temporary, OPEN_TO_WRITE, self._file_mode, dir_fd=aside)
             except BaseException:
                 os.close(aside)
                 raise

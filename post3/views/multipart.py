@@ -62,7 +62,7 @@ def complete_multipart_upload(request: S3Request) -> S3Response:
         ),
         headers.conditions_of(request),
     )
-    host = request.header("host")
+    host = request.forwarded_host or request.header("host")
     location = f"{'https' if request.secure else 'http'}://{host}/{request.bucket}/{quote(request.key, safe='')}"
     nodes: list[Node] = [
         ("Location", location),

@@ -112,6 +112,14 @@ WRONG = [
     ("POST3_ALLOWED_HOSTS", "bücher.example", "post3.E017"),
     ("POST3_CSRF_TRUSTED_ORIGINS", "store.example", "post3.E008"),
     ("POST3_CSRF_TRUSTED_ORIGINS", "https://store.example/path", "post3.E008"),
+    ("POST3_TLS_REDIRECT", "maybe", "post3.E001"),
+    ("POST3_HSTS_SECONDS", "1 year", "post3.E003"),
+    ("POST3_HSTS_SECONDS", "99999999999", "post3.E010"),
+    ("POST3_HSTS_INCLUDE_SUBDOMAINS", "all", "post3.E001"),
+    ("POST3_HSTS_PRELOAD", "2", "post3.E001"),
+    ("POST3_TRUSTED_PROXIES", "*", "post3.E018"),
+    ("POST3_TRUSTED_PROXIES", "10.0.0.1/8", "post3.E018"),
+    ("POST3_TRUSTED_PROXIES", "::1,proxy.example", "post3.E018"),
     ("POST3_DEBUG", "perhaps", "post3.E001"),
     ("POST3_REGION", "US EAST", "post3.E011"),
     ("POST3_PUBLIC_ORIGIN", "s3.example.com", "post3.E060"),
@@ -279,3 +287,32 @@ def test_a_projects_misspelt_setting_is_told(name: str) -> None:
     with override_settings(**{name: 8}):
         assert [(error.id, name in error.msg) for error in check_names()] == [("post3.E009", True)]
     assert check_names() == []
+
+
+#: docs/operations.md, "Behind a proxy".
+PRODUCTION = {
+    "POST3_ALLOWED_HOSTS": "s3.example.com,console.example.com",
+    "POST3_TRUSTED_PROXIES": "10.0.0.0/8",
+    "POST3_TLS_REDIRECT": "1",
+    "POST3_HSTS_SECONDS": "31536000",
+    "POST3_HSTS_INCLUDE_SUBDOMAINS": "1",
+}
+
+
+def check_deploy(directory: Path, **values: str) -> set[str]:
+    """The ids of what `check --deploy` reports."""
+    done = start("manage.py check --deploy", directory, **values)
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"\((\w+\.\w+)\)", done.stderr))
+
+
+def test_documented_production_configuration_passes_the_deployment_checks(tmp_path: Path) -> None:
+    assert check_deploy(tmp_path, **PRODUCTION) == set()
+    documented = (ROOT / "docs" / "operations.md").read_text()
+    assert all(f"    {name}={value}\n" in documented for name, value in PRODUCTION.items())
+
+
+def test_deployment_checks_name_what_plain_http_lacks(tmp_path: Path) -> None:
+    assert check_deploy(tmp_path) == {f"security.{name}" for name in ("W004", "W008", "W012", "W016")}
+    assert "security.W018" in check_deploy(tmp_path, POST3_DEBUG="1")
+    assert check_deploy(tmp_path, **{**PRODUCTION, "POST3_HSTS_INCLUDE_SUBDOMAINS": "0"}) == {"security.W005"}

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import RequestFactory, override_settings
+
+from post3 import dispatch  # noqa: F401  (declares what is counted)
+from post3.views.metrics import metrics
 
 from ..helpers import query, refusal_of
 from ..raw import RawClient
-from ..servers import Server
+from ..servers import RUNNERS, Server
 from .scraping import get, grown, scrape, wait_for
 from .test_servers import workers_of
 
@@ -182,3 +186,57 @@ def test_metrics_want_their_token(make_server: Callable[..., Server]) -> None:
         assert (status, answered["www-authenticate"]) == (401, "Bearer")
         assert "post3_" not in text
     assert scrape(server, {"Authorization": "Bearer let-me-in"})["post3_server_processes",] == 1
+
+
+@pytest.fixture(scope="module", params=[*RUNNERS])
+def without_token(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
+    """A server that trusts the proxies of this machine: whoever they name, their requests are not local."""
+    return make_server("sqlite-files", runner=request.param, environment={"POST3_TRUSTED_PROXIES": "127.0.0.0/8,::1"})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "X-Forwarded-For: 203.0.113.9",
+            "X-Forwarded-For: 127.0.0.1",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: localhost",
+        ),
+        *("X-Forwarded-Server: proxy", "Forwarded: for=127.0.0.1", "X-Real-IP: 127.0.0.1", "Via: 1.1 proxy", "X-Client-IP: ::1"),
+    ],
+)
+def test_metrics_without_a_token_are_not_told_through_a_proxy(without_token: Server, header: str) -> None:
+    name, _, value = header.partition(": ")
+    status, headers, text = get(without_token, {name: value})
+    assert status == 403 and "POST3_METRICS_TOKEN" in text and "post3_requests_total" not in text
+    assert headers["content-type"] == "text/plain"
+    assert get(without_token)[0] == 200, "of this machine, and no proxy"
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        *(("127.0.0.1", 200), ("127.9.9.9", 200), ("::1", 200), ("::ffff:127.0.0.1", 200)),
+        *(
+            ("10.0.0.5", 403),
+            ("172.18.0.1", 403),
+            ("203.0.113.9", 403),
+            ("fe80::1", 403),
+            ("::", 403),
+            ("", 403),
+            ("localhost", 403),
+        ),
+    ],
+)
+def test_metrics_without_a_token_are_told_on_the_loopback(catalogue: Any, address: str, status: int) -> None:
+    assert metrics(RequestFactory().get("/_/metrics", REMOTE_ADDR=address)).status_code == status
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.5"])
+def test_metrics_with_a_token_want_it_from_everybody(catalogue: Any, address: str) -> None:
+    for token, status in (("", 401), ("Bearer let-me-i", 401), ("Bearer let-me-in", 200)):
+        with override_settings(POST3_METRICS_TOKEN="let-me-in"):
+            headers = {"authorization": token, "x-forwarded-for": "203.0.113.9"}
+            request = RequestFactory().get("/_/metrics", REMOTE_ADDR=address, headers=headers)
+            assert metrics(request).status_code == status
