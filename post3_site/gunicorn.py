@@ -16,10 +16,10 @@ from post3 import shared as _shared
 from post3.conf import conf as _conf
 from post3.counting import counts as _counts
 
-from .checks import stop_on_problems
+from .checks import check_before_fork
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
-stop_on_problems()
+check_before_fork()
 
 _host, _port = _settings.POST3_ADDRESS
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "s3": {"conf", "errors", "values"},
     "storage": {"conf", "errors", "values", "models", "parking", "outages"},
     "models": {"conf", "errors", "values"},
-    "services": {"conf", "errors", "values", "models", "storage", "s3.checksums", "outages"},
+    "services": {"conf", "errors", "values", "models", "migrations", "storage", "s3.checksums", "outages"},
     "views": {"conf", "errors", "values", "s3", "services", "models.rows", "exposition"},
     "operations": {"conf", "errors", "values", "s3", "views", "services"},
     "dispatch": {"conf", "errors", "values", "s3", "operations", "services", "storage", "observing", "counting", "outages"},

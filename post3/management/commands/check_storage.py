@@ -6,12 +6,13 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from ...conf import conf
 from ...services.checking import Check, Finding
 from ...storage.base import StorageError
+from ..base import StoreCommand
 
 #: Seconds between two lines of progress.
 EVERY = 5.0
@@ -21,7 +22,7 @@ LEAST_AGE_OF_A_REPAIR = 300.0
 REMAINS, REPAIRED = 2, 3
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Check the catalogue against the stored bytes, both ways, while the server runs. Exit status: 0 nothing is wrong, "
         "1 it could not run, 2 something is wrong and remains, 3 something was wrong and all of it is repaired."

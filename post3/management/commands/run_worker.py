@@ -9,11 +9,12 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from ...services import buckets, figures, garbage, scrubbing
 from ...storage.base import StorageError
+from ..base import StoreCommand
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "Collect released bytes and abandoned uploads, again and again, until stopped by SIGTERM or Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
