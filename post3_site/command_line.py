@@ -27,6 +27,11 @@ def _run() -> None:
 
         sys.stdout.write(f"post3 {__version__}\n")
         return
+    if sys.argv[1:] in ([], ["help"], ["-h"], ["--help"], ["help", "--all"]):
+        from .help import write_help
+
+        write_help(sys.stdout, with_djangos="--all" in sys.argv)
+        return
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
@@ -42,7 +47,7 @@ def _run() -> None:
 
 
 def _asks_for_help() -> bool:
-    return sys.argv[1:2] in ([], ["help"]) or bool({"-h", "--help"} & set(sys.argv))
+    return sys.argv[1] == "help" or bool({"-h", "--help"} & set(sys.argv))
 
 
 def _stop_early(command: str) -> None:
@@ -50,12 +55,13 @@ def _stop_early(command: str) -> None:
     from .checks import stop_on_problems
 
     stop_on_problems(status=1)
-    if command in MAKERS:
-        return
     import django
+    from django.core.management import get_commands
     from django.db import connection
 
     django.setup()
+    if command in MAKERS or command not in get_commands():
+        return
     from post3.services.catalogue import CatalogueFault, require_file
 
     try:

@@ -13,8 +13,10 @@ class Command(StoreCommand):
     help = "Make an API key and print it with its secret, which is never shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--user", metavar="NAME", help="whose key it shall be; the only superuser's by default")
-        parser.add_argument("--create-user", action="store_true", help="make that user where there is none; it cannot log in")
+        parser.add_argument("--user", metavar="NAME", help="the user whose key it is; by default the only superuser")
+        parser.add_argument(
+            "--create-user", action="store_true", help="make that user if there is none; it cannot log in to the console"
+        )
         parser.add_argument("--name", default="", help="what the key is for")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

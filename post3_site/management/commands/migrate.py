@@ -9,6 +9,8 @@ from ...store import make_store
 
 
 class Command(migrate.Command):
+    help = "Make the store and its tables, or bring the tables up to date with this release."
+
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
             make_store()
