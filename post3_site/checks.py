@@ -16,6 +16,11 @@ logger = logging.getLogger(__name__)
 
 #: What uvicorn and gunicorn both take for "do not try again".
 STARTUP_FAILURE = 3
+#: Not an error: whoever has lost the secret goes on with new keys.
+WRONG_SECRET = (
+    "POST3_SECRET_KEY does not open API key {key}: requests signed with it are refused. "
+    "Set the secret it was made under, add that to POST3_SECRET_KEY_FALLBACKS, or make a new key."
+)
 
 
 @checks.register("post3")
@@ -61,6 +66,7 @@ _checked_before_fork = False
 
 
 def _check_all() -> None:
+    from post3.services.access import find_unreadable_key
     from post3.services.catalogue import CatalogueFault, CatalogueIsNewer, require_file, require_tables
 
     try:
@@ -69,6 +75,8 @@ def _check_all() -> None:
         if errors:
             _stop([(str(error.id), str(error.msg), error.hint or "") for error in errors])
         require_tables()
+        if key := find_unreadable_key():
+            logger.warning("%s", WRONG_SECRET.format(key=key))
     except CatalogueIsNewer as fault:
         logger.warning("%s", fault)  # while a newer release takes over, this one goes on
     except CatalogueFault as fault:

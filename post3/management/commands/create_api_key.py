@@ -23,6 +23,9 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["create_user"] and not options["user"]:
             raise CommandError("--create-user needs --user NAME.")
+        if unreadable := access.find_unreadable_key():
+            line = f"The secret does not open API key {unreadable}. A server with the right secret would refuse the new key."
+            self.stderr.write(line)
         try:
             user = access.find_user(options["user"], create=options["create_user"])
             key, secret = access.create_api_key(user, options["name"])
