@@ -10,6 +10,8 @@ STORELESS = {"check", "collectstatic", "compilemessages", "diffsettings", "finds
 STORELESS |= {"optimizemigration", "sqlmigrate", "squashmigrations", "startapp", "startproject", "test", "testserver"}
 #: What a shell says of a program that Ctrl-C ended.
 INTERRUPTED = 130
+#: And of one whose reader has gone.
+CUT_OFF = 141
 
 
 def main() -> None:
@@ -17,8 +19,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
     try:
         _run()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `post3 list_api_keys | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at the end would fail again
+        sys.exit(CUT_OFF)
 
 
 def _run() -> None:

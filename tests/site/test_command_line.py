@@ -48,6 +48,16 @@ def test_help_works_where_a_setting_is_wrong(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "") and "serve" in done.stdout
 
 
+def test_a_reader_that_goes_is_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "post3_site", "help"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_an_unknown_command_is_told_before_anything_else(tmp_path: Path) -> None:
     done = post3(tmp_path, "srve")
     assert done.returncode == 1 and "Did you mean serve?" in done.stderr and "Traceback" not in done.stderr

@@ -29,7 +29,9 @@ class Command(StoreCommand):
         try:
             user = access.find_user(options["user"], create=options["create_user"])
             key, secret = access.create_api_key(user, options["name"])
-        except (access.NoSuchUser, access.InactiveUser) as error:
+        except access.NoSuchUser as error:
+            raise CommandError(f"{error} --create-user makes one." if options["user"] else str(error)) from None
+        except access.InactiveUser as error:
             raise CommandError(str(error)) from None
         values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
         if options["json"]:
