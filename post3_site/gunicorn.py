@@ -16,10 +16,10 @@ from post3 import shared as _shared
 from post3.conf import conf as _conf
 from post3.counting import counts as _counts
 
-from .checks import check_before_fork
+from .checks import check_before_fork, stop_on_problems
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
-check_before_fork()
+stop_on_problems()
 
 _host, _port = _settings.POST3_ADDRESS
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
@@ -58,6 +58,11 @@ control_socket_disable = True
 # that what a killed server left is gone on with; two servers have two addresses.
 _together = os.path.join(tempfile.gettempdir(), f"post3-metrics-{os.geteuid()}-{_host.replace(':', '.')}-{_port}")
 _counts.share(_together)
+
+
+def on_starting(server: Any) -> None:
+    """Check all that a server checks once, for all processes."""
+    check_before_fork()
 
 
 def post_worker_init(worker: Any) -> None:
