@@ -3,26 +3,76 @@
 import os
 import sys
 
+#: Commands that make a store where there is none.
+MAKERS = {"serve", "serve_for_tests", "migrate"}
+#: Commands of Django that need none.
+STORELESS = {"check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "makemessages", "makemigrations"}
+STORELESS |= {"optimizemigration", "sqlmigrate", "squashmigrations", "startapp", "startproject", "test", "testserver"}
+#: What a shell says of a program that Ctrl-C ended.
+INTERRUPTED = 130
+#: And of one whose reader has gone.
+CUT_OFF = 141
+
 
 def main() -> None:
-    """Run the command that the arguments name; exit with one line where the database refuses."""
+    """Run the command that the arguments name; exit with one line where it cannot begin or the database refuses."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
+    try:
+        _run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `post3 list_api_keys | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at the end would fail again
+        sys.exit(CUT_OFF)
+
+
+def _run() -> None:
     if sys.argv[1:] in (["--version"], ["version"]):
         from post3 import __version__
 
         sys.stdout.write(f"post3 {__version__}\n")
         return
+    if sys.argv[1:] in ([], ["help"], ["-h"], ["--help"], ["help", "--all"]):
+        from .help import write_help
+
+        write_help(sys.stdout, with_djangos="--all" in sys.argv)
+        return
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
-    from .checks import stop_on_problems
-
-    if sys.argv[1:2] not in ([], ["help"]) and "--help" not in sys.argv and "-h" not in sys.argv:
-        stop_on_problems(status=1)
     try:
+        if not _asks_for_help():
+            _stop_early(sys.argv[1])
         execute_from_command_line(sys.argv)
     except DatabaseError as error:
         if "--traceback" in sys.argv:
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         sys.exit(f"The database refuses: {reason}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
+
+
+def _asks_for_help() -> bool:
+    return sys.argv[1] == "help" or bool({"-h", "--help"} & set(sys.argv))
+
+
+def _stop_early(command: str) -> None:
+    """Exit where the environment is wrong, or there is no store for a command that needs one."""
+    from .checks import stop_on_problems
+
+    stop_on_problems(status=1)
+    import django
+    from django.core.management import get_commands
+    from django.db import connection
+
+    django.setup()
+    if command in MAKERS or command not in get_commands():
+        return
+    from post3.services.catalogue import CatalogueFault, require_file
+
+    try:
+        require_file()
+    except CatalogueFault as fault:
+        if command not in STORELESS:
+            sys.exit(str(fault))
+        connection.settings_dict["NAME"] = ":memory:"  # or SQLite would make the file

@@ -119,26 +119,43 @@ class Environment:
         # No `prepare_threshold`: behind a pooler, psycopg's names for statements would mean those of others. Ours do not (D58).
         return {**database, **common, "OPTIONS": {**PATIENCE, **options}}
 
-    def secret(self, setting: Setting, kept_in: Path | None) -> str:
-        """Return the site's secret; where there is none, the one kept in that file, made at first use.
+    def check_directory(self, setting: Setting, path: Path) -> None:
+        """Note where a directory cannot be made or written to. It is not made: only a command that makes a store does that."""
+        existing = path
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        hint = f"Write {setting.name}=<a directory that this user may write to>."
+        if not existing.is_dir():
+            self.problem("post3.E007", f"The data directory {path} cannot be made: {existing} is not a directory.", hint)
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            self.problem("post3.E007", f"The data directory {path} cannot be used: {existing} is not writable.", hint)
 
-        Where something is wrong, one for the moment: the problem ends the process before anything is signed or encrypted.
+    def secret(self, setting: Setting, kept_in: Path | None, database: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the site's secret and, where it is the one kept in that file or is yet to be kept there, the file's path.
+
+        Where there is none, or something is wrong, the secret is one for the moment: a problem, or that there is no store, ends
+        the process before anything is signed or encrypted.
         """
-        if value := self.read(setting):
-            return value
-        follows = any(problem.check_id in ("post3.E005", "post3.E007") for problem in self.problems)
-        if not self.text(setting.name) and not follows:
-            if kept_in is not None:
-                try:
-                    return kept_secret(kept_in)
-                except OSError as error:
-                    reason = f"none can be kept in {kept_in}: {error.strerror}"
-            else:
-                reason = "this database is not the embedded one"
-            self.problem(
-                setting.check_id, f"{setting.name} is not set, and {reason}.", f"Write {setting.name}=<{setting.write}>."
-            )
-        return secrets.token_urlsafe(48)
+        given = self.read(setting)
+        if given or self.text(setting.name):
+            return given or secrets.token_urlsafe(48), ""
+        if kept_in is None:
+            if database != UNUSABLE:
+                message = f"{setting.name} is not set, and this database is not the embedded one."
+                self.problem(setting.check_id, message, f"Write {setting.name}=<{setting.write}>.")
+            return secrets.token_urlsafe(48), ""
+        try:
+            return _read_secret(kept_in), str(kept_in)
+        except FileNotFoundError:
+            if Path(str(database["NAME"])).is_file():
+                # A secret made anew would silently orphan every API key.
+                message = f"{setting.name} is not set, and {kept_in} is missing beside a catalogue that exists."
+                self.problem(setting.check_id, message, f"Restore the file, or write {setting.name}=<the secret that was in it>.")
+        except OSError as error:
+            if not any(problem.check_id == "post3.E007" for problem in self.problems):
+                message = f"{setting.name} is not set, and {kept_in} cannot be read: {error.strerror}."
+                self.problem(setting.check_id, message, f"Restore the file, or write {setting.name}=<the secret that was in it>.")
+        return secrets.token_urlsafe(48), str(kept_in)
 
 
 def _unreadable(setting: Setting, text: str) -> Problem:

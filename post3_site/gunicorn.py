@@ -16,7 +16,7 @@ from post3 import shared as _shared
 from post3.conf import conf as _conf
 from post3.counting import counts as _counts
 
-from .checks import stop_on_problems
+from .checks import check_before_fork, stop_on_problems
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
 stop_on_problems()
@@ -61,6 +61,11 @@ control_socket_disable = True
 # that what a killed server left is gone on with; two servers have two addresses.
 _together = os.path.join(tempfile.gettempdir(), f"post3-metrics-{os.geteuid()}-{_host.replace(':', '.')}-{_port}")
 _counts.share(_together)
+
+
+def on_starting(server: Any) -> None:
+    """Check all that a server checks once, for all processes."""
+    check_before_fork()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -44,18 +44,13 @@ _environment.check_order(_given, Settings)
 globals().update(_given)
 
 if _on_sqlite:
-    try:
-        _data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as _error:
-        _environment.problem(
-            "post3.E007",
-            f"The data directory {_data_dir} cannot be made: {_error.strerror}.",
-            "Write POST3_DATA_DIR=<a directory that this user may write to>.",
-        )
+    _environment.check_directory(SiteSettings.DATA_DIR, _data_dir)
 
-# Signs sessions and opens the API keys' secrets. Kept beside the embedded catalogue; a site with a database server may
-# have several machines, which must all be given the same one.
-SECRET_KEY = _environment.secret(SiteSettings.SECRET_KEY, _data_dir / "secret_key" if _on_sqlite else None)
+# Signs sessions and opens the API keys' secrets. Kept beside the embedded catalogue, where `migrate` makes it (`store.py`); a
+# site with a database server may have several machines, which must all be given the same one.
+SECRET_KEY, POST3_SECRET_FILE = _environment.secret(
+    SiteSettings.SECRET_KEY, _data_dir / "secret_key" if _on_sqlite else None, DATABASES["default"]
+)
 SECRET_KEY_FALLBACKS = _environment.read(SiteSettings.SECRET_KEY_FALLBACKS)
 
 # --- The console -------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "s3": {"conf", "errors", "values", "header_fields"},
     "storage": {"conf", "errors", "values", "models", "parking", "outages"},
     "models": {"conf", "errors", "values"},
-    "services": {"conf", "errors", "values", "header_fields", "models", "storage", "s3.checksums", "outages"},
+    "services": {"conf", "errors", "values", "header_fields", "models", "migrations", "storage", "s3.checksums", "outages"},
     "views": {"conf", "errors", "values", "s3", "services", "models.rows", "exposition", "proxies"},
     "operations": {"conf", "errors", "values", "s3", "views", "services"},
     "dispatch": {

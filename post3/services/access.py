@@ -156,6 +156,18 @@ def revoke_api_key(access_key: str) -> ApiKey:
         raise ApiKey.DoesNotExist(f"There is no API key {access_key!r}.") from None
 
 
+def find_unreadable_key() -> str | None:
+    """Return the newest active access key, where its secret was encrypted under another SECRET_KEY than the site's."""
+    key = ApiKey.objects.filter(revoked_at=None).order_by("-created_at", "-pk").first()
+    if key is None:
+        return None
+    try:
+        _cipher().decrypt(bytes(key.secret_encrypted))
+    except InvalidToken:
+        return key.access_key
+    return None
+
+
 def look_up(access_key: str) -> tuple[str, Identity]:
     """Return the secret and the identity of an active key.
 

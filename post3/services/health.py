@@ -1,5 +1,6 @@
 """Readiness: whether the catalogue and every storage answer now."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +10,7 @@ from django.db import connections, router
 from ..models import Object
 from ..outages import log_burst
 from ..storage.handler import storages
+from .catalogue import CatalogueFault, CatalogueIsNewer, require_tables
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ def _check_database() -> None:
     with connections[router.db_for_read(Object)].cursor() as cursor:
         cursor.execute("SELECT 1")
         cursor.fetchone()
+    with contextlib.suppress(CatalogueIsNewer):
+        require_tables()
 
 
 def _check_storage(storage_class: str) -> None:
@@ -43,6 +47,9 @@ def _check_storage(storage_class: str) -> None:
 def _outcome(name: str, check: Callable[[], None]) -> str:
     try:
         check()
+    except CatalogueFault as fault:
+        log_burst(logger, f"ready {name}", "Not ready: %s", fault)
+        return f"failed: {fault}"
     except Exception as error:  # whatever it is, it is the answer
         return _failure(name, error)
     return "ok"

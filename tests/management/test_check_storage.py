@@ -1,6 +1,7 @@
 """`manage.py check_storage`: what it prints, and its exit status."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -57,8 +58,23 @@ def test_json_is_a_line_each(run: Any) -> None:
 
 def test_progress_tells_what_is_left(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_storage, "EVERY", 0.0)
-    _, _, lines = run([REPAIRED] * 4)
-    assert lines[-1].startswith("blobs: 3 of 4, ") and lines[-1].endswith(" s left")
+    _, _, lines = run([REPAIRED] * 4, "-v", "2")
+    assert re.fullmatch(r"Checked 3 of 4 blobs \([\d,]+ blobs a second, \d+ s left\)", lines[-1])
+    assert run([REPAIRED] * 4)[2] == [], "no progress where nobody looks"
+
+
+@pytest.mark.parametrize(
+    ("doing", "done", "total", "rate", "line"),
+    [
+        ("blobs", 300, 4000, 125514.2, "Checked 300 of 4,000 blobs (125,514 blobs a second, 0 s left)"),
+        ("objects", 5, 10, 1.0, "Checked 5 of 10 objects (1 objects a second, 5 s left)"),
+        ("names in storage", 2000, 0, 100.0, "Checked 2,000 names in storage (100 names a second)"),
+        ("bytes", 5 << 30, 10 << 30, 256 << 20, "Read 5,120 of 10,240 MiB (256.0 MiB a second, 20 s left)"),
+        ("bytes", 1 << 20, 0, 0.0, "Read 1 MiB (0.0 MiB a second)"),
+    ],
+)
+def test_a_line_of_progress_says_what_is_counted(doing: str, done: int, total: int, rate: float, line: str) -> None:
+    assert check_storage.progress_line(doing, done, total, rate) == line
 
 
 def test_what_cannot_run_is_a_command_error(run: Any) -> None:

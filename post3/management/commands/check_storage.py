@@ -6,12 +6,13 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from ...conf import conf
 from ...services.checking import Check, Finding
-from ...storage.base import StorageError
+from ...storage.base import MIB, StorageError
+from ..base import StoreCommand
 
 #: Seconds between two lines of progress.
 EVERY = 5.0
@@ -21,7 +22,7 @@ LEAST_AGE_OF_A_REPAIR = 300.0
 REMAINS, REPAIRED = 2, 3
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Check the catalogue against the stored bytes, both ways, while the server runs. Exit status: 0 nothing is wrong, "
         "1 it could not run, 2 something is wrong and remains, 3 something was wrong and all of it is repaired."
@@ -48,6 +49,7 @@ class Command(BaseCommand):
             raise CommandError("--min-age must be at least 0 seconds.")
         if options["repair"] and min_age < LEAST_AGE_OF_A_REPAIR:
             raise CommandError(f"With --repair, --min-age must be at least {LEAST_AGE_OF_A_REPAIR:g} seconds.")
+        self.shows_progress = options["verbosity"] > 1 or self.stderr.isatty()
         self.progress: tuple[str, float, int, float] = ("", 0.0, 0, 0.0)
         check = Check(verify=options["verify"], repair=options["repair"], min_age=min_age, tell=self._tell)
         kinds: dict[str, int] = {}
@@ -71,16 +73,26 @@ class Command(BaseCommand):
             sys.exit(REMAINS if remaining else REPAIRED)
 
     def _tell(self, doing: str, done: int, total: int) -> None:
-        """Write a line of progress every few seconds."""
+        """Write a line of progress every few seconds: to a terminal, or where `-v 2` asks for it."""
+        if not self.shows_progress:
+            return
         before, started, first, last = self.progress
         now = time.monotonic()
         if doing != before:
             self.progress = (doing, now, done, now)
         elif now - last >= EVERY:
             self.progress = (doing, started, first, now)
-            rate = (done - first) / (now - started)
-            left = f", {max(total - done, 0) / rate:.0f} s left" if total and rate else ""
-            self.stderr.write(f"{doing}: {done}{f' of {total}' if total else ''}, {rate:.0f}/s{left}")
+            self.stderr.write(progress_line(doing, done, total, (done - first) / (now - started)), style_func=str)
+
+
+def progress_line(doing: str, done: int, total: int, rate: float) -> str:
+    """Return a line like "Checked 300 of 4,000 blobs (120 blobs a second, 31 s left)"; bytes are told in MiB."""
+    left = f", {max(total - done, 0) / rate:.0f} s left" if total and rate else ""
+    if doing == "bytes":
+        amount = f"{done / MIB:,.0f}{f' of {total / MIB:,.0f}' if total else ''} MiB"
+        return f"Read {amount} ({rate / MIB:,.1f} MiB a second{left})"
+    amount = f"{done:,}{f' of {total:,}' if total else ''} {doing}"
+    return f"Checked {amount} ({rate:,.0f} {doing.split()[0]} a second{left})"
 
 
 def _line(finding: Finding) -> str:

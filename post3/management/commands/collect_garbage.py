@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from ...services import garbage
+from ..base import StoreCommand
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "Collect released bytes and abandoned uploads once, and print how many things were done."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -3,27 +3,35 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ...services import access
+from ..base import StoreCommand
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "Make an API key and print it with its secret, which is never shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--user", metavar="NAME", help="whose key it shall be; the only superuser's by default")
-        parser.add_argument("--create-user", action="store_true", help="make that user where there is none; it cannot log in")
+        parser.add_argument("--user", metavar="NAME", help="the user whose key it is; by default the only superuser")
+        parser.add_argument(
+            "--create-user", action="store_true", help="make that user if there is none; it cannot log in to the console"
+        )
         parser.add_argument("--name", default="", help="what the key is for")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["create_user"] and not options["user"]:
             raise CommandError("--create-user needs --user NAME.")
+        if unreadable := access.find_unreadable_key():
+            line = f"The secret does not open API key {unreadable}. A server with the right secret would refuse the new key."
+            self.stderr.write(line)
         try:
             user = access.find_user(options["user"], create=options["create_user"])
             key, secret = access.create_api_key(user, options["name"])
-        except (access.NoSuchUser, access.InactiveUser) as error:
+        except access.NoSuchUser as error:
+            raise CommandError(f"{error} --create-user makes one." if options["user"] else str(error)) from None
+        except access.InactiveUser as error:
             raise CommandError(str(error)) from None
         values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
         if options["json"]:

@@ -3,15 +3,16 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from ...models import ApiKey
 from ...services import access
+from ..base import StoreCommand
 
 COLUMNS = ("access_key", "user", "name", "created_at", "revoked_at")
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "List the API keys, the newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -4,13 +4,14 @@ import json
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
 from ...services.rebuilding import Fault, Rebuild, RebuildRefused, rebuild_catalog
 from ...services.rebuilding_owners import OwnerMismatch
 from ...services.rebuilding_rows import Counts
 from ...storage.base import MIB, StorageError
+from ..base import StoreCommand
 
 #: Exit status where something did not come back; 1 is: the rebuild could not be done.
 LOST = 2
@@ -20,7 +21,7 @@ INTERVAL = 5.0
 NAMED = 1000
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Rebuild the catalogue from a file storage's tree: buckets, objects, their metadata and owners. Begin with an empty, "
         "migrated catalogue, and no server running. Run again after an interruption, it goes on. Exit status: 0 all came back; "

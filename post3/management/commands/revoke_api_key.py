@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ...models import ApiKey
 from ...services import access
+from ..base import StoreCommand
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "Revoke an API key for good. Revoking it again changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:

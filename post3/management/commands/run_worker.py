@@ -9,11 +9,12 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from ...services import buckets, figures, garbage, scrubbing
 from ...storage.base import StorageError
+from ..base import StoreCommand
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +22,11 @@ logger = logging.getLogger(__name__)
 BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 
-class Command(BaseCommand):
-    help = "Collect released bytes and abandoned uploads, again and again, until stopped by SIGTERM or Ctrl-C."
+class Command(StoreCommand):
+    help = (
+        "Collect released bytes and abandoned uploads, and look for damage, until stopped by SIGTERM or Ctrl-C. "
+        "Each pass that did something is logged."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (10)")
@@ -33,8 +37,9 @@ class Command(BaseCommand):
             raise CommandError("--interval must be more than 0 seconds.")
         if options["once"]:
             buckets.describe_buckets()
-            garbage.collect_garbage()
+            count = garbage.collect_garbage()
             figures.measure_storage()
+            self.stdout.write(f"One pass is done: {count} things were removed.")
             return
         stopped = threading.Event()
 
@@ -45,12 +50,20 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        work(stopped, options["interval"])
+        self._say(f"The worker runs, with a pass every {options['interval']:g} s where there is little to do. Ctrl-C stops it.")
+        self._say(f"The worker has ended: {work(stopped, options['interval'])} things were removed.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
 
 
-def work(stopped: threading.Event, interval: float) -> None:
-    """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed."""
-    back_off, described = BACK_OFF, False
+def work(stopped: threading.Event, interval: float) -> int:
+    """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed.
+
+    What each pass did is logged. Returns how many blobs, uploads and leftovers all of them removed.
+    """
+    back_off, described, removed = BACK_OFF, False, 0
     while not stopped.is_set():
         try:
             if not described:
@@ -66,5 +79,7 @@ def work(stopped: threading.Event, interval: float) -> None:
             back_off = min(back_off * 2, MAX_BACK_OFF)
             continue
         back_off = BACK_OFF
+        removed += done
         if not done:
             stopped.wait(interval)
+    return removed

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connection, connections
+from django.db import OperationalError, connections
 from django.urls import NoReverseMatch, reverse
 
 from ...services import access
@@ -47,13 +47,15 @@ class Command(BaseCommand):
         place = reserve(host, port)
         try:
             prepare_database()
+            if stopped.is_set():
+                return  # before a key is made that nobody would see
             self.announce(host, port)
         finally:
             connections.close_all()
             place.close()
         commands = {"server": server_command(host, port)}
         if not options["no_worker"]:
-            commands["worker"] = [sys.executable, sys.argv[0], "run_worker"]
+            commands["worker"] = [sys.executable, sys.argv[0], "run_worker", "--skip-checks"]
         run_together(commands, stopped, lambda: self.tell_when_serving(host, port))
 
     def announce(self, host: str, port: int) -> None:
@@ -94,11 +96,10 @@ def reserve(host: str, port: int) -> socket.socket:
 def prepare_database() -> None:
     """Make the catalogue's tables, or bring them up to date. Raises CommandError where there is no database."""
     try:
-        connection.ensure_connection()
-    except DatabaseError as error:
+        call_command("migrate", interactive=False, verbosity=0)
+    except OperationalError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise CommandError(f"The database cannot be reached: {reason}. Start it, or correct DATABASE_URL.") from None
-    call_command("migrate", interactive=False, verbosity=0)
 
 
 def make_first_key() -> list[str]:
@@ -145,7 +146,8 @@ def run_together(commands: dict[str, list[str]], stopped: threading.Event, tell:
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
-            children[name] = subprocess.Popen(command)
+            # Ctrl-C reaches the whole group; a child that still imports would show a traceback, so it waits to be terminated.
+            children[name] = subprocess.Popen(command, preexec_fn=_ignore_interrupts)
         told = False
         while not stopped.wait(0.2):
             told = told or tell()
@@ -154,6 +156,10 @@ def run_together(commands: dict[str, list[str]], stopped: threading.Event, tell:
                     raise CommandError(f"The {name} has ended by itself (status {child.returncode}), so everything stops.")
     finally:
         stop_all(list(children.values()))
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def stop_all(children: list[subprocess.Popen[bytes]]) -> None:

@@ -22,6 +22,8 @@ BACKLOG = 2048
 
 
 class Command(BaseCommand):
+    #: Not listed by `post3 help`: the pytest plugin's alone.
+    is_internal = True
     help = (
         "For tests: migrate, print the endpoint and a new API key as one line of JSON, and serve S3 on a free port of 127.0.0.1 "
         "until standard input ends. Use a database that is made for it and thrown away."

@@ -1,0 +1,19 @@
+"""`manage.py migrate`: Django's own, which also makes the data directory and the kept secret where there are none."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+
+from ...store import make_store
+
+
+class Command(migrate.Command):
+    help = "Make the store and its tables, or bring the tables up to date with this release."
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            make_store()
+        except OSError as error:
+            raise CommandError(f"The store cannot be made: {error.strerror}: {error.filename}. Set POST3_DATA_DIR.") from None
+        return super().execute(*args, **options)
