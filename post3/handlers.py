@@ -32,6 +32,7 @@ from .observing import Observation
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .s3.responses import S3Response
+from .starting import set_up
 from .storage.base import PIECE, Pieces, StorageError
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone, send_while_open
 from .threads import ParkingThreads, Threads
@@ -314,17 +315,11 @@ def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool
 
 def get_asgi_application() -> Post3ASGIHandler:
     """Set Django up and return the ASGI application."""
-    _set_up()
+    set_up()
     return Post3ASGIHandler()
 
 
 def get_wsgi_application() -> Post3WSGIHandler:
     """Set Django up and return the WSGI application."""
-    _set_up()
+    set_up()
     return Post3WSGIHandler()
-
-
-def _set_up() -> None:
-    import django
-
-    django.setup(set_prefix=False)

@@ -4,18 +4,18 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import django
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connections
 
+from post3.declaring import Problem
+from post3.starting import STARTUP_FAILURE, find_errors, stop
+
 logger = logging.getLogger(__name__)
 
-#: What uvicorn and gunicorn both take for "do not try again".
-STARTUP_FAILURE = 3
 #: Not an error: whoever has lost the secret goes on with new keys.
 WRONG_SECRET = (
     "POST3_SECRET_KEY does not open API key {key}: requests signed with it are refused. "
@@ -71,18 +71,18 @@ def _check_all() -> None:
 
     try:
         require_file()
-        errors = [message for message in checks.run_checks() if message.is_serious() and not message.is_silenced()]
-        if errors:
-            _stop([(str(error.id), str(error.msg), error.hint or "") for error in errors])
+        if errors := find_errors():
+            stop(errors)
         require_tables()
         if key := find_unreadable_key():
             logger.warning("%s", WRONG_SECRET.format(key=key))
     except CatalogueIsNewer as fault:
         logger.warning("%s", fault)  # while a newer release takes over, this one goes on
     except CatalogueFault as fault:
-        _stop([("post3.E040", str(fault), "")])
-    except DatabaseError:
-        logger.warning("The database cannot be reached now; requests are refused until it can.")
+        stop([Problem("post3.E040", str(fault), "")])
+    except DatabaseError as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        logger.warning("The database cannot be reached now, and requests are refused until it can: %s", reason)
     finally:
         connections.close_all()
 
@@ -90,10 +90,4 @@ def _check_all() -> None:
 def stop_on_problems(status: int = STARTUP_FAILURE) -> None:
     """Exit where the environment is wrong, before anything follows from it. Needs the settings only."""
     if settings.POST3_PROBLEMS:
-        _stop(settings.POST3_PROBLEMS, status)
-
-
-def _stop(problems: Sequence[tuple[str, str, str]], status: int = STARTUP_FAILURE) -> NoReturn:
-    lines = "".join(f"  {check_id}: {f'{message} {hint}'.strip()}\n" for check_id, message, hint in problems)
-    sys.stderr.write(f"post3 does not start:\n{lines}")
-    sys.exit(status)
+        stop(settings.POST3_PROBLEMS, status)

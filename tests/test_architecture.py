@@ -62,7 +62,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "threads": {"parking"},
     "routing": set(),
     "protocol": {"bounds", "handlers", "streams", "observing", "proxies"},
+    "starting": {"declaring"},
     "handlers": {
+        "starting",
         "conf",
         "errors",
         "values",

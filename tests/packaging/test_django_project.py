@@ -164,3 +164,28 @@ def test_runserver_serves_the_pages_and_says_what_s3_needs(tmp_path: Path) -> No
     finally:
         running.process.terminate()
         running.process.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("line", "check_id"),
+    [
+        ("POST3_TREADS = 8", "post3.E009"),
+        ("POST3_THREADS = '8'", "post3.E010"),
+        ("POST3_BODY_TIMEOUT = float('nan')", "post3.E010"),
+        ("POST3_MIN_PART_SIZE = 10**13", "post3.E015"),
+    ],
+)
+def test_a_wrong_setting_of_a_project_stops_servers_and_commands_with_a_sentence(
+    line: str, check_id: str, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(PROJECT, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "var"))
+    with open(copy / "project" / "settings.py", "a") as settings:
+        settings.write(f"\n{line}\n")
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path)}
+    for way in ("uvicorn --port 1 project.asgi:application", "gunicorn -b 127.0.0.1:1 project.wsgi", "django check"):
+        done = subprocess.run(
+            [sys.executable, "-m", *way.split()], cwd=copy, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode != 0
+        assert re.findall(r"post3\.E\d+", done.stdout + done.stderr) == [check_id], way
+        assert "Traceback" not in done.stderr
