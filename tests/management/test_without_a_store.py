@@ -83,8 +83,7 @@ def empty_database(kind: str, directory: Path) -> dict[str, str]:
     if kind == "postgresql":
         return {"DATABASE_URL": create_database(POSTGRESQL_URL), "POST3_SECRET_KEY": SECRET}
     (directory / "var").mkdir()
-    sqlite3.connect(directory / "var" / "catalogue.sqlite3").close()
-    (directory / "var" / "catalogue.sqlite3").touch()
+    (directory / "var" / "catalogue.sqlite3").touch(mode=0o600)
     return {"POST3_SECRET_KEY": SECRET}
 
 
