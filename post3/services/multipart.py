@@ -119,9 +119,10 @@ def complete_multipart_upload(bucket: str, key: str, upload_id: str, completion:
     """
     try:
         return _complete(bucket, key, upload_id, completion, conditions)
-    except (NoSuchUpload, InvalidPart):  # InvalidPart: it was completed between the looks at the upload and at its parts
+    except (NoSuchUpload, InvalidPart):
         completed = _completed_already(bucket, key, upload_id)
         if completed is None:
+            find_upload(bucket, key, upload_id)  # it may have ended between the looks at it and at its parts
             raise
         return completed
 

@@ -191,7 +191,7 @@ BOMBS: dict[str, Callable[[bytes], bytes]] = {
     "one CDATA": lambda item: b"<Key><![CDATA[" + b"a" * (8 * MIB - 200) + b"]]></Key>",
     "one attribute": lambda item: b'<a a="' + b"a" * (8 * MIB - 200) + b'"/>',
     "a million attributes": lambda item: b"<a " + b"".join(b'%x="" ' % n for n in range(10**6, 10**6 + 700_000)) + b"/>",
-    "namespaces": lambda item: b"<a " + b"".join(b'xmlns:n%x="u" ' % n for n in range(500_000)) + b"/>",
+    "namespaces": lambda item: b"<a " + b"".join(b'xmlns:n%x="u" ' % n for n in range(450_000)) + b"/>",
 }
 
 
