@@ -53,6 +53,7 @@ def test_head_bucket_and_list_buckets_name_the_region_of_a_location(s3: Any, loc
     arguments = {"CreateBucketConfiguration": {"LocationConstraint": location}} if location else {}
     s3.create_bucket(Bucket=name, **arguments)
     assert headers_of(s3.head_bucket(Bucket=name))["x-amz-bucket-region"] == region  # B147
+    assert headers_of(s3.list_objects_v2(Bucket=name))["x-amz-bucket-region"] == region  # B135
     assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == location  # B015
     [listed] = s3.list_buckets(Prefix=name)["Buckets"]
     assert listed["BucketRegion"] == region
