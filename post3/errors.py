@@ -188,6 +188,9 @@ class NoSuchUpload(
 ): ...
 
 
+class NoSuchVersion(S3Error, status=404, message="The specified version does not exist."): ...
+
+
 class NotModified(S3Error, status=304, message="Not Modified"): ...
 
 

@@ -36,8 +36,16 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """One of several keys to be deleted: whatever is there or, with an ETag, only a version that has it."""
+
+    key: str
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CompletedPart:
-    """A part as CompleteMultipartUpload names it; `checksums` by algorithm, base64."""
+    """A part as CompleteMultipartUpload names it; `checksums` by algorithm (any name that the client sent), base64."""
 
     part_number: int
     etag: str
@@ -53,6 +61,8 @@ class Completion:
     checksums: dict[str, str]
     #: Bytes of the whole object; None: not said.
     size: int | None
+    #: COMPOSITE or FULL_OBJECT; empty: not said.
+    checksum_type: str = ""
 
 
 class Payload(Protocol):

@@ -22,6 +22,9 @@ class MultipartUpload(ObjectHeaders):
     #: COMPOSITE or FULL_OBJECT, where the client named an algorithm.
     checksum_type = models.CharField(max_length=16, blank=True)
     initiated_at = models.DateTimeField()
+    #: Sequence of the key's latest version when the upload began, 0 where there was none; -1 once that version, or a later one,
+    #: was deleted. Null in uploads that an older release began: not known.
+    key_sequence = models.BigIntegerField(null=True)
 
     class Meta:
         indexes = [

@@ -236,12 +236,37 @@ def delete_objects(bucket_id: int, keys: Sequence[str]) -> list[tuple[str, str]]
     """Delete the latest versions of these keys; return (key, sidecar) of those that were there."""
     ordered = sorted(keys)  # one order for everybody, so that two bulk deletes rarely wait for each other in a circle
     if connection.vendor == "postgresql":  # one parameter, so that one prepared statement serves every count of keys
-        keys_sql, parameters = "= ANY(%s::text[])", [ordered]
-    else:
-        keys_sql, parameters = f"IN ({', '.join(['%s'] * len(ordered))})", ordered
-    return fetch(
-        f"DELETE FROM post3_object WHERE bucket_id = %s AND is_latest AND key {keys_sql} RETURNING key, sidecar",
-        [bucket_id, *parameters],
+        return fetch(
+            "WITH gone AS (DELETE FROM post3_object WHERE bucket_id = %s AND is_latest AND key = ANY(%s::text[]) "
+            f"RETURNING key, sidecar), {_overtaken('u.bucket_id = %s AND u.key = ANY(%s::text[])')} "
+            "SELECT key, sidecar FROM gone",
+            [bucket_id, ordered, bucket_id, ordered],
+        )
+    with transaction.atomic():
+        listed = ", ".join(["%s"] * len(ordered))
+        gone = fetch(
+            f"DELETE FROM post3_object WHERE bucket_id = %s AND is_latest AND key IN ({listed}) RETURNING key, sidecar",
+            [bucket_id, *ordered],
+        )
+        if gone:
+            listed = ", ".join(["%s"] * len(gone))
+            execute(
+                f"UPDATE post3_multipartupload SET key_sequence = -1 WHERE bucket_id = %s AND key IN ({listed})",
+                [bucket_id, *(key for key, _ in gone)],
+            )
+        return gone
+
+
+def _overtaken(which: str) -> str:
+    """Return the part of a deleting statement that marks the uploads to the deleted keys, so that a condition on their
+    completion fails (B073). `which` picks uploads `u`; `gone` are the deleted rows.
+
+    One that is locked is being completed, which waits for nobody else's deletion, so it is left alone.
+    """
+    return (
+        "overtaken AS (UPDATE post3_multipartupload SET key_sequence = -1 WHERE id IN (SELECT u.id FROM post3_multipartupload u "
+        f"WHERE {which} AND EXISTS (SELECT 1 FROM gone WHERE gone.key = u.key) AND u.key_sequence <> -1 "
+        "FOR NO KEY UPDATE OF u SKIP LOCKED))"
     )
 
 
@@ -251,8 +276,9 @@ def delete_object(bucket: str, key: str) -> tuple[bool, list[str]]:
         row = fetch(
             "WITH bucket AS (SELECT id FROM post3_bucket WHERE name = %s), "
             "gone AS (DELETE FROM post3_object o USING bucket WHERE o.bucket_id = bucket.id AND o.key = %s AND o.is_latest "
-            "RETURNING o.sidecar) SELECT (SELECT id FROM bucket), (SELECT sidecar FROM gone)",
-            (bucket, key),
+            f"RETURNING o.key, o.sidecar), {_overtaken('u.bucket_id = (SELECT id FROM bucket) AND u.key = %s')} "
+            "SELECT (SELECT id FROM bucket), (SELECT sidecar FROM gone)",
+            (bucket, key, key),
         )[0]
         return row[0] is not None, [row[1]] if row[1] is not None else []
     with transaction.atomic():

@@ -19,6 +19,8 @@ from ..errors import InvalidRequest, S3NotImplemented
 from .request import S3Request
 
 COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"
+#: The algorithm of what came without a checksum (B058), and of the parts of an upload that named none (B062).
+DEFAULT_ALGORITHM = "CRC64NVME"
 HEADER_PREFIX = "x-amz-checksum-"
 
 
@@ -110,6 +112,18 @@ def parse_algorithm(value: str, header: str) -> str:
     if algorithm in _NOT_IMPLEMENTED:
         raise S3NotImplemented(f"The checksum algorithm {algorithm} is not implemented.", Header=header)
     raise InvalidRequest(f"Value for {header} header is invalid.")
+
+
+def named_algorithm(request: S3Request) -> str:
+    """Read x-amz-checksum-algorithm, "" where there is none. Raises InvalidRequest (B142), S3NotImplemented."""
+    name = "x-amz-checksum-algorithm"
+    value = request.header(name)
+    if value and value.strip().upper() not in _NOT_IMPLEMENTED | ALGORITHMS.keys():
+        listed = ", ".join(sorted(ALGORITHMS))
+        raise InvalidRequest(
+            f"Checksum algorithm provided is unsupported. Please try again with any of the valid types: [{listed}]"
+        )
+    return parse_algorithm(value, name) if value else ""
 
 
 def parse_type(algorithm: str, value: str | None) -> str:

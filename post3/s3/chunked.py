@@ -54,6 +54,7 @@ class ChunkedBody:
         """`context` None: chunks are unsigned. `announced_trailers`: lower-case names, all of which must come, and no other."""
         self.trailers: dict[str, str] = {}
         self._body, self._context, self._announced = body, context, frozenset(announced_trailers)
+        self._length = decoded_length
         self._missing = decoded_length  # bytes of the decoded body not yet seen in a chunk header
         self._buffer, self._at = b"", 0  # what was read from the body; where the unread rest begins
         self._left = 0  # bytes of the current chunk not yet handed out
@@ -91,7 +92,7 @@ class ChunkedBody:
             raise _malformed()
         self._left = int(match[1], 16)
         if self._left > self._missing:
-            raise IncompleteBody("The request body is longer than x-amz-decoded-content-length.")
+            raise self._wrong_length(self._length - self._missing + self._left)
         self._missing -= self._left
         self._in_chunk = self._left > 0
         if self._context:
@@ -102,10 +103,14 @@ class ChunkedBody:
     def _finish(self) -> None:
         """Verify the last chunk and everything after it."""
         if self._missing:
-            raise IncompleteBody("The request body is shorter than x-amz-decoded-content-length.")
+            raise self._wrong_length(self._length - self._missing)
         self._verify_chunk()
         self._read_trailers(self._rest())
         self._done = True
+
+    def _wrong_length(self, provided: int) -> IncompleteBody:
+        """Say that the chunks hold another number of bytes than announced (B105); of too many, those that were read count."""
+        return IncompleteBody(NumberBytesExpected=self._length, NumberBytesProvided=provided)
 
     def _verify_chunk(self) -> None:
         if self._context is None:
@@ -188,10 +193,10 @@ class ChunkedBody:
         """Read more of the body behind what is left of the buffer. Raises IncompleteBody at its end."""
         data = self._body.read(size)
         if not data:
-            raise IncompleteBody("The request body terminated unexpectedly")
+            raise _malformed()
         self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
         self._at = 0
 
 
 def _malformed() -> IncompleteBody:
-    return IncompleteBody("The request body is not valid aws-chunked data.")
+    return IncompleteBody("The request body terminated unexpectedly")  # B104

@@ -1,4 +1,4 @@
-"""S3's XML: documents are made from nested (name, value) pairs and read with defusedxml.
+"""S3's XML as it is written: documents are made from nested (name, value) pairs. `reading.py` reads those of requests.
 
 A value is text, a number, a truth, a moment, a list of pairs, or `Markup`, which is XML already; None leaves the element out.
 A pair without a name is its value alone.
@@ -6,12 +6,6 @@ A pair without a name is its value alone.
 
 import re
 from datetime import datetime
-from xml.etree.ElementTree import Element, ParseError
-
-import defusedxml.ElementTree
-from defusedxml import DefusedXmlException
-
-from ..errors import MalformedXML
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -63,25 +57,3 @@ def document(root: str, nodes: list[Node] | str, namespace: bool = True) -> byte
     inner = escape(nodes) if isinstance(nodes, str) else "".join([render(name, value) for name, value in nodes])
     attribute = f' xmlns="{NAMESPACE}"' if namespace else ""
     return f"{DECLARATION}<{root}{attribute}>{inner}</{root}>".encode()
-
-
-def parse(data: bytes, root: str) -> Element:
-    """Parse a request's document, whose root must be that element, with S3's namespace or none. Raises MalformedXML."""
-    try:
-        element = defusedxml.ElementTree.fromstring(data, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError):
-        raise MalformedXML() from None
-    for node in element.iter():
-        if isinstance(node.tag, str):
-            node.tag = node.tag.removeprefix("{" + NAMESPACE + "}")
-    if element.tag != root:
-        raise MalformedXML()
-    return element
-
-
-def text_of(element: Element, name: str) -> str | None:
-    """The text of a child, "" for an empty one, None where there is none. Raises MalformedXML where there are several."""
-    children = element.findall(name)
-    if len(children) > 1:
-        raise MalformedXML()
-    return (children[0].text or "") if children else None

@@ -25,7 +25,7 @@ from ..errors import (
     XAmzContentSHA256Mismatch,
 )
 from .body import Body
-from .checksums import Hasher, header_name, is_valid, new_hasher, requested_checksum, trailer_names
+from .checksums import DEFAULT_ALGORITHM, Hasher, header_name, is_valid, new_hasher, requested_checksum, trailer_names
 from .chunked import ChunkedBody
 from .request import S3Request
 from .signature import UNSIGNED_PAYLOAD, payload_hash_of
@@ -37,7 +37,7 @@ UNSIGNED_CHUNKS_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 _CHUNKED = frozenset({SIGNED_CHUNKS, SIGNED_CHUNKS_TRAILER, UNSIGNED_CHUNKS_TRAILER})
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-#: Bytes one read of a body to be held whole asks for.
+#: Bytes one read of a document asks for.
 _READ_SIZE = 64 << 10
 
 
@@ -58,8 +58,12 @@ class Payload:
         expected_checksum: str | None = None,
         expected_md5: bytes | None = None,
         expected_sha256: str | None = None,
+        hex_digest: bool = True,
     ) -> None:
-        """`client_checksum` with `expected_checksum` None: it comes in the source's trailers."""
+        """`client_checksum` with `expected_checksum` None: it comes in the source's trailers.
+
+        `hex_digest`: how an error spells the client's MD5, in hex or in base64 (B031).
+        """
         self.length = length  # decoded bytes announced
         self.md5 = ""
         self.checksum_algorithm = algorithm
@@ -67,6 +71,7 @@ class Payload:
         self.client_checksum = client_checksum  # whether the client named the algorithm
         self._source, self._left, self._verified = source, length, False
         self._expected_checksum, self._expected_md5, self._expected_sha256 = expected_checksum, expected_md5, expected_sha256
+        self._hex_digest = hex_digest
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256() if expected_sha256 else None
         self._hasher: Hasher | None = None
@@ -113,7 +118,7 @@ class Payload:
         if self._expected_md5 is not None and md5 != self._expected_md5:
             raise BadDigest(
                 "The Content-MD5 you specified did not match what we received.",
-                ExpectedDigest=base64.b64encode(self._expected_md5).decode(),
+                ExpectedDigest=self._expected_md5.hex() if self._hex_digest else base64.b64encode(self._expected_md5).decode(),
                 CalculatedDigest=base64.b64encode(md5).decode(),
             )
         if self.client_checksum and checksum != self._client_checksum():
@@ -143,25 +148,26 @@ class _Shared:
 
 
 def open_payload(
-    request: S3Request, context: SigningContext | None, default_algorithm: str = "CRC64NVME", *, verify_checksum: bool = True
+    request: S3Request, context: SigningContext | None, default_algorithm: str = DEFAULT_ALGORITHM, *, hex_digest: bool = True
 ) -> Payload:
     """Open the request's body. Reads nothing yet.
 
     `context` is None for anonymous requests. `default_algorithm` is computed where the client names none; "" for none.
-    `verify_checksum` False: x-amz-checksum-* headers are not of this body (CompleteMultipartUpload's are of the object).
+    `hex_digest`: whether BadDigest spells the client's MD5 in hex (B031).
     Raises MissingContentLength, EntityTooLarge, InvalidDigest, InvalidArgument, InvalidRequest, S3NotImplemented.
     """
     framing = _framing(request)
     length = _announced_length(request, "x-amz-decoded-content-length" if framing else "content-length")
     if length > conf.MAX_BODY_SIZE:
         raise EntityTooLarge(ProposedSize=length, MaxSizeAllowed=conf.MAX_BODY_SIZE)
-    return _open(request, context, framing, request.body, length, default_algorithm, verify_checksum)
+    return _open(request, context, framing, request.body, length, default_algorithm, hex_digest=hex_digest)
 
 
-def read_document(request: S3Request, context: SigningContext | None, limit: int, *, verify_checksum: bool = True) -> bytes:
-    """Read a small body whole, verified like any other. Without any length announced, up to the server's end of the body.
+def open_document(request: S3Request, context: SigningContext | None, limit: int, *, verify_checksum: bool = True) -> Payload:
+    """Open a small body, verified like any other. Without any length announced, it ends where the server's body ends.
 
-    Raises MaxMessageLengthExceeded over `limit` bytes, and what open_payload and Payload raise.
+    `verify_checksum` False: x-amz-checksum-* headers are not of this body (CompleteMultipartUpload's are of the object).
+    Raises MaxMessageLengthExceeded over `limit` bytes, and what open_payload raises.
     """
     framing, body = _framing(request), request.body
     if framing or request.header("content-length"):
@@ -177,7 +183,7 @@ def read_document(request: S3Request, context: SigningContext | None, limit: int
         body = data
     if length > limit:
         raise MaxMessageLengthExceeded(MaxMessageLengthBytes=limit)
-    return _open(request, context, framing, body, length, "", verify_checksum).read()
+    return _open(request, context, framing, body, length, "", verify_checksum=verify_checksum)
 
 
 def _open(
@@ -187,7 +193,9 @@ def _open(
     body: Body,
     length: int,
     default_algorithm: str,
-    verify_checksum: bool,
+    *,
+    verify_checksum: bool = True,
+    hex_digest: bool = True,
 ) -> Payload:
     requested = requested_checksum(request) if verify_checksum or request.header("x-amz-trailer") else None
     if framing:
@@ -208,6 +216,7 @@ def _open(
         expected_checksum=requested[1] if requested else None,
         expected_md5=_content_md5(request),
         expected_sha256=payload_hash.lower() if _SHA256.fullmatch(payload_hash) else None,
+        hex_digest=hex_digest,
     )
 
 
@@ -241,6 +250,8 @@ def _announced_length(request: S3Request, name: str) -> int:
             raise S3NotImplemented(Header="Transfer-Encoding")  # B033
         raise MissingContentLength()
     if not re.fullmatch(r"[0-9]{1,18}", text):  # not str.isdigit, which takes digits of every script
+        if name == "x-amz-decoded-content-length":
+            raise MissingContentLength()  # B105
         raise InvalidArgument(f"Value for {name} header is invalid.", ArgumentName=name, ArgumentValue=text)
     return int(text)
 

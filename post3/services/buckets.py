@@ -21,6 +21,7 @@ from ..models.rows import BucketRow
 from ..models.sql import execute, fetch
 from ..storage.base import BlobMissing
 from .access import user_name
+from .publishing import retried
 from .rollbacks import on_rollback
 from .sidecars import describe_bucket, describing_storages
 
@@ -28,6 +29,8 @@ from .sidecars import describe_bucket, describing_storages
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _REGION = re.compile(r"EU|[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
+#: How often a bucket is made again that was deleted between the attempt and the look at whose it is.
+_ATTEMPTS = 5
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -53,22 +56,31 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
     if not is_valid_name(name):
         raise InvalidBucketName(BucketName=name)
     _check_location(region)
-    try:
-        with transaction.atomic():
-            bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
-            # Within the transaction, as is their removal, so that who makes and who deletes one name wait for each other.
-            document = _describe(bucket)
-            for storage in describing_storages():
-                storage.write_sidecar(storage.bucket_sidecar(name), document)
-            on_rollback(lambda: _undescribe(name, document))
-            return bucket
-    except IntegrityError:
-        bucket = Bucket.objects.filter(name=name).first()
-    if bucket is None or bucket.owner_id != owner_id:
-        raise BucketAlreadyExists(BucketName=name)
-    if conf.REGION != "us-east-1" or region is not None:
-        raise BucketAlreadyOwnedByYou(BucketName=name)
-    return bucket
+    for _ in range(_ATTEMPTS):
+        try:
+            return _create(name, owner_id, region)
+        except IntegrityError:
+            bucket = Bucket.objects.filter(name=name).first()
+        if bucket is None:
+            continue  # deleted since
+        if bucket.owner_id != owner_id:
+            raise BucketAlreadyExists(BucketName=name)
+        if conf.REGION != "us-east-1" or region is not None:
+            raise BucketAlreadyOwnedByYou(BucketName=name)
+        return bucket
+    raise BucketAlreadyExists(BucketName=name)
+
+
+def _create(name: str, owner_id: int, region: str | None) -> Bucket:
+    """Create and describe a bucket. Raises IntegrityError where there is one of that name, StorageError."""
+    with transaction.atomic():
+        bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
+        # Within the transaction, as is their removal, so that who makes and who deletes one name wait for each other.
+        document = _describe(bucket)
+        for storage in describing_storages():
+            storage.write_sidecar(storage.bucket_sidecar(name), document)
+        on_rollback(lambda: _undescribe(name, document))
+        return bucket
 
 
 def _undescribe(name: str, document: bytes) -> None:
@@ -85,11 +97,16 @@ def _check_location(region: str | None) -> None:
     if conf.REGION == "us-east-1":
         if region is not None and (region == "us-east-1" or not _REGION.fullmatch(region)):
             raise InvalidLocationConstraint(LocationConstraint=region)
-    elif region != conf.REGION:
+    elif region is None or region_of(region) != conf.REGION:
         which = f"{region} location constraint" if region else "unspecified location constraint"
         raise IllegalLocationConstraintException(
             f"The {which} is incompatible for the region specific endpoint this request was sent to."
         )
+
+
+def region_of(location: str) -> str:
+    """The region that a location constraint names: itself, but for the old name of eu-west-1 (B147)."""
+    return "eu-west-1" if location == "EU" else location
 
 
 def find_bucket(name: str) -> BucketRow:
@@ -104,7 +121,7 @@ def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, lim
     """Return up to `limit` buckets of that owner in name order, from the first name > `after`; `region` None: of all regions."""
     found = Bucket.objects.filter(owner_id=owner_id, name__gt=after)
     if region:
-        found = found.filter(region=region)
+        found = found.filter(region__in=[region, "EU"] if region == region_of("EU") else [region])
     if prefix:
         # A range, because SQLite's LIKE, which `startswith` would become, takes upper for lower case.
         found = found.filter(name__gte=prefix)
@@ -113,11 +130,13 @@ def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, lim
     return list(found.order_by("name")[:limit])
 
 
+@retried
 def delete_bucket(name: str) -> None:
     """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty, StorageError.
 
     The row is locked first: a PUT in flight holds a share of it through its foreign key, so the bucket is either seen
-    to be not empty, or the PUT finds it gone.
+    to be not empty, or the PUT finds it gone. Whoever completes an upload may hold that upload and wait for the bucket, while
+    this waits for the upload; the database breaks the circle, and this is tried again.
     """
     with transaction.atomic():
         bucket = _lock(name)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from ..errors import NoSuchKey, NotModified, PreconditionFailed, S3NotImplemented
+from ..errors import ConditionalRequestConflict, NoSuchKey, NotModified, PreconditionFailed, S3NotImplemented
 from ..values import Conditions
 
 
@@ -70,3 +70,13 @@ def check_write(conditions: Conditions, key: str, etag: str | None) -> None:
             raise NoSuchKey(Key=key)
         if not names_etag(conditions.if_match, etag):
             raise PreconditionFailed(Condition="If-Match")
+
+
+def check_undisturbed(conditions: Conditions, key: str, begun: int, now: int) -> None:
+    """Raise where a key was written or deleted since an upload to it began (B073).
+
+    `begun`, `now`: the sequence of the key's latest version then and now, 0 where there is none, -1 for one deleted since.
+    """
+    if begun != now:
+        condition = "If-Match" if conditions.if_match is not None else "If-None-Match"
+        raise ConditionalRequestConflict(Condition=condition, Key=key)

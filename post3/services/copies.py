@@ -8,13 +8,13 @@ from ..errors import InvalidRequest
 from ..header_fields import clean_metadata, clean_values
 from ..models.rows import NewObject, ObjectRow
 from ..models.writing import no_blob, shared_blob
+from ..s3 import checksums
 from ..storage.base import Storage
 from ..values import Conditions, Description
 from . import blobs, parts
 from .buckets import find_bucket
 from .conditions import check_copy_source
-from .multipart import DEFAULT_ALGORITHM
-from .objects import check_key, head_object, open_object
+from .objects import check_key, head_object, open_object, open_span
 from .part_copies import CopiedPayload
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, publish, retried
 from .verifying import refuse_damaged
@@ -40,10 +40,12 @@ def copy_object(
     description: Description | None,
     storage_class: str | None,
     conditions: Conditions,
+    algorithm: str = "",
 ) -> CopyResult:
     """Copy an object: by reference, or by reading it where it goes to another storage.
 
     `description` None: the source's headers and metadata are kept. `storage_class` None: STANDARD (B077).
+    `algorithm`: of the copy's checksum, for which the source is read where it has no such checksum; "": the source's (B143).
     By reference, the ETag and checksum of an object of several parts stay as they are; S3 makes new ones (D21).
     Raises NoSuchBucket, NoSuchKey, PreconditionFailed, InvalidStorageClass, InvalidRequest (onto itself unchanged; over 5 GiB).
     """
@@ -79,23 +81,36 @@ def copy_object(
             sidecar=storage.new_name(*target) if storage.describes else "",
         )
         if row.size and row.storage_class != storage.storage_class:
-            return _copy_bytes(source, row, target[0], new, storage, conditions)
+            return _copy_bytes(source, row, target[0], new, storage, conditions, algorithm)
         chosen = parts.find_parts(row) if row.parts_count else []
         if row.parts_count and not chosen:
             continue  # overwritten since its row was read
         refuse_damaged(row.blob_state, *(part.state for part in chosen))
+        if algorithm and (row.checksum_algorithm, row.checksum_type) != (algorithm, checksums.FULL_OBJECT):
+            pieces = open_span(row, 0, row.size)
+            if pieces is None:
+                continue
+            checksum = CopiedPayload(pieces, row.size, algorithm).drain()
+            new = replace(new, checksum_algorithm=algorithm, checksum_type=checksums.FULL_OBJECT, checksum=checksum)
         step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
         publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, crc64nvme=row.crc64nvme, parts=chosen)
         return _result(new)
 
 
 def _copy_bytes(
-    source: tuple[str, str], row: ObjectRow, bucket: str, like: NewObject, storage: Storage, conditions: Conditions
+    source: tuple[str, str],
+    row: ObjectRow,
+    bucket: str,
+    like: NewObject,
+    storage: Storage,
+    conditions: Conditions,
+    algorithm: str,
 ) -> CopyResult:
     """Copy to another storage: one blob, whatever parts the source has."""
     find_bucket(bucket)
     opened = open_object(*source, Conditions(if_match=row.etag))
-    payload = CopiedPayload(opened, row.checksum_algorithm or DEFAULT_ALGORITHM)
+    algorithm = algorithm or row.checksum_algorithm or checksums.DEFAULT_ALGORITHM
+    payload = CopiedPayload(opened.body, opened.span.length, algorithm)
     saved = blobs.save(storage, bucket, like.key, payload, described=True, ahead=False)
     new = replace(
         like,

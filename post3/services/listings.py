@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..models.listing import list_objects as list_rows
 from ..models.listing import successor
 from ..models.rows import CommonPrefix, ListedObject
-from .buckets import find_bucket
+from .buckets import find_bucket, region_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ def list_objects(bucket: str, prefix: str, delimiter: str, after: str, limit: in
     found = find_bucket(bucket)
     start = _start(prefix, delimiter, after, skip_marker_prefix)
     if limit == 0 or start is None:
-        return Listing(found.region, [], False, "")
+        return Listing(region_of(found.region), [], False, "")
     entries = list_rows(found.id, prefix, delimiter, start, limit + 1)
     page = entries[:limit]
-    return Listing(found.region, page, len(entries) > limit, name_of(page[-1]) if page else "")
+    return Listing(region_of(found.region), page, len(entries) > limit, name_of(page[-1]) if page else "")
 
 
 def name_of(entry: ListedObject | CommonPrefix) -> str:

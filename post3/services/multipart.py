@@ -1,48 +1,23 @@
 """Multipart uploads: begin, take parts, complete by reference, abort."""
 
-import secrets
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import md5
-from itertools import pairwise
 
 from django.db import IntegrityError, connection, transaction
 
-from ..conf import conf
-from ..errors import (
-    BadDigest,
-    EntityTooLarge,
-    EntityTooSmall,
-    InvalidPart,
-    InvalidPartOrder,
-    InvalidRequest,
-    MalformedXML,
-    NoSuchUpload,
-)
+from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
 from ..models import MultipartUpload, MultipartUploadMetadata, Object, UploadPart
 from ..models.rows import HEADER_COLUMNS, NewObject
 from ..models.sql import execute
 from ..models.writing import BlobStep, make_blob, no_blob
 from ..s3 import checksums
-from ..values import CompletedPart, Completion, Conditions, Description, Payload
-from . import blobs
+from ..values import Completion, Conditions, Description, Payload
+from . import blobs, completing, upload_ids
 from .buckets import find_bucket
+from .completing import Completed
 from .objects import check_key
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
 from .sidecars import PartBlob
-
-#: The algorithm of parts whose upload named none; S3 does so too (B062).
-DEFAULT_ALGORITHM = "CRC64NVME"
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    etag: str
-    checksum_algorithm: str
-    checksum_type: str
-    checksum: str
 
 
 def create_multipart_upload(
@@ -52,22 +27,28 @@ def create_multipart_upload(
     check_key(key)
     blobs.storage_for(description.storage_class)
     bucket_id = find_bucket(bucket).id
-    with transaction.atomic():
-        upload = MultipartUpload.objects.create(
-            # Sorts by the time of its making, as a listing of one key's uploads does.
-            upload_id=f"{time.time_ns():016x}{secrets.token_hex(24)}",
-            bucket_id=bucket_id,
-            key=key,
-            owner_id=owner_id,
-            storage_class=description.storage_class,
-            checksum_algorithm=checksum_algorithm,
-            checksum_type=checksum_type,
-            initiated_at=datetime.now(UTC),
-            **dict(zip(HEADER_COLUMNS, description.headers, strict=True)),
-        )
-        MultipartUploadMetadata.objects.bulk_create(
-            MultipartUploadMetadata(upload=upload, name=name, value=value) for name, value in description.metadata.items()
-        )
+    try:
+        with transaction.atomic():
+            latest = (
+                Object.objects.filter(bucket_id=bucket_id, key=key, is_latest=True).values_list("sequence", flat=True).first()
+            )
+            upload = MultipartUpload.objects.create(
+                upload_id=upload_ids.make(bucket_id, key),
+                bucket_id=bucket_id,
+                key=key,
+                owner_id=owner_id,
+                storage_class=description.storage_class,
+                checksum_algorithm=checksum_algorithm,
+                checksum_type=checksum_type,
+                initiated_at=datetime.now(UTC),
+                key_sequence=latest or 0,
+                **dict(zip(HEADER_COLUMNS, description.headers, strict=True)),
+            )
+            MultipartUploadMetadata.objects.bulk_create(
+                MultipartUploadMetadata(upload=upload, name=name, value=value) for name, value in description.metadata.items()
+            )
+    except IntegrityError:  # the bucket was deleted since it was found
+        raise NoSuchBucket(BucketName=bucket) from None
     return upload
 
 
@@ -86,8 +67,8 @@ def find_upload(bucket: str, key: str, upload_id: str, lock: bool = False) -> Mu
 def upload_part(upload: MultipartUpload, bucket: str, part_number: int, payload: Payload) -> UploadPart:
     """Store a part, in place of an earlier one of that number. Raises NoSuchUpload, InvalidRequest, what the payload raises."""
     storage = blobs.storage_for(upload.storage_class)
-    if not upload.checksum_algorithm and payload.checksum_algorithm != DEFAULT_ALGORITHM:
-        payload = blobs.Rehashed(payload, DEFAULT_ALGORITHM)
+    if not upload.checksum_algorithm and payload.checksum_algorithm != checksums.DEFAULT_ALGORITHM:
+        payload = blobs.Rehashed(payload, checksums.DEFAULT_ALGORITHM)
     elif upload.checksum_algorithm and payload.checksum_algorithm != upload.checksum_algorithm:
         raise InvalidRequest(
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
@@ -119,11 +100,13 @@ def publish_part(part: UploadPart, bucket: str, step: BlobStep) -> UploadPart:
             if part.blob_id is None and part.size:
                 if MultipartUpload.objects.filter(pk=part.upload.pk).exists():
                     raise lost_bytes()
+                find_bucket(bucket)
                 raise NoSuchUpload(UploadId=part.upload.upload_id)
             UploadPart.objects.bulk_create(
                 [part], update_conflicts=True, unique_fields=["upload", "part_number"], update_fields=fields
             )
-    except IntegrityError:  # the upload's row is gone
+    except IntegrityError:  # the upload's row is gone, with its bucket or without
+        find_bucket(bucket)
         raise NoSuchUpload(UploadId=part.upload.upload_id) from None
     return part
 
@@ -132,13 +115,14 @@ def complete_multipart_upload(bucket: str, key: str, upload_id: str, completion:
     """Make the listed parts one object, by reference: no byte is copied.
 
     Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, MalformedXML (no parts),
-    InvalidRequest, BadDigest, PreconditionFailed.
+    InvalidRequest, BadDigest, PreconditionFailed, ConditionalRequestConflict.
     """
     try:
         return _complete(bucket, key, upload_id, completion, conditions)
-    except (NoSuchUpload, InvalidPart):  # InvalidPart: it was completed between the looks at the upload and at its parts
+    except (NoSuchUpload, InvalidPart):
         completed = _completed_already(bucket, key, upload_id)
         if completed is None:
+            find_upload(bucket, key, upload_id)  # it may have ended between the looks at it and at its parts
             raise
         return completed
 
@@ -146,14 +130,15 @@ def complete_multipart_upload(bucket: str, key: str, upload_id: str, completion:
 def _complete(bucket: str, key: str, upload_id: str, completion: Completion, conditions: Conditions) -> Completed:
     upload = find_upload(bucket, key, upload_id)
     storage = blobs.storage_for(upload.storage_class)
-    parts = _chosen_parts(upload, completion.parts)
+    completing.check_type(upload, completion.checksum_type)
+    parts = completing.chosen_parts(upload, completion.parts)
     chosen = _as_blobs(parts)
     size = sum(part.size for part in parts)
     if completion.size is not None and completion.size != size:
         raise InvalidRequest(
             f"The provided 'x-amz-mp-object-size' header value {completion.size} does not match what was computed: {size}"
         )
-    completed = _summary(upload, parts, completion.checksums)
+    completed = completing.summary(upload, parts, completion.checksums)
     new = NewObject(
         key=key,
         owner_id=upload.owner_id,
@@ -171,13 +156,14 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
         sidecar=storage.new_name(bucket, key) if storage.describes else "",
     )
 
-    def end_upload() -> None:
+    def end_upload() -> int | None:
         """Take the upload away, unless a part changed or the upload ended since it was read."""
-        find_upload(bucket, key, upload_id, lock=True)
+        locked = find_upload(bucket, key, upload_id, lock=True)
         now = {part.pk: part.blob_id for part in UploadPart.objects.filter(upload=upload)}
         if any(now.get(part.pk, -1) != part.blob_id for part in parts):
             raise InvalidPart(UploadId=upload_id)
         _delete_upload(upload)
+        return locked.key_sequence
 
     publish(bucket, new, no_blob(), storage, conditions, parts=chosen, within=end_upload)
     return completed
@@ -190,49 +176,6 @@ def _completed_already(bucket: str, key: str, upload_id: str) -> Completed | Non
     return Completed(*values) if values else None
 
 
-def _chosen_parts(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> list[UploadPart]:
-    if not listed:
-        raise MalformedXML()
-    numbers = [part.part_number for part in listed]
-    if any(later <= earlier for earlier, later in pairwise(numbers)):
-        raise InvalidPartOrder(UploadId=upload.upload_id)
-    if upload.checksum_type == checksums.COMPOSITE:
-        _check_all_have_checksums(upload, listed)
-    there = {part.part_number: part for part in upload.parts.select_related("blob")}
-    chosen = []
-    for part in listed:
-        found = there.get(part.part_number)
-        wrong = found is None or found.etag != part.etag
-        if not wrong and found is not None:
-            sent = part.checksums.get(found.checksum_algorithm)
-            wrong = sent is not None and sent != found.checksum
-        if wrong:
-            raise InvalidPart(UploadId=upload.upload_id, PartNumber=part.part_number, ETag=part.etag)
-        chosen.append(found)
-    _check_sizes(chosen)
-    return chosen
-
-
-def _check_all_have_checksums(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> None:
-    for part in listed:
-        if upload.checksum_algorithm not in part.checksums:
-            raise InvalidRequest(
-                f"The upload was created using a {upload.checksum_algorithm.lower()} checksum. The complete request must include "
-                f"the checksum for each part. It was missing for part {part.part_number} in the request."
-            )
-
-
-def _check_sizes(parts: Sequence[UploadPart]) -> None:
-    for part in parts[:-1]:
-        if part.size < conf.MIN_PART_SIZE:
-            raise EntityTooSmall(
-                ProposedSize=part.size, MinSizeAllowed=conf.MIN_PART_SIZE, PartNumber=part.part_number, ETag=part.etag
-            )
-    size = sum(part.size for part in parts)
-    if size > conf.MAX_OBJECT_SIZE:
-        raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
-
-
 def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
     chosen, offset = [], 0
     for part in parts:
@@ -240,23 +183,6 @@ def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
         chosen.append(PartBlob(part.part_number, offset, part.size, part.checksum, part.blob_id, *blob))
         offset += part.size
     return chosen
-
-
-def _summary(upload: MultipartUpload, parts: Sequence[UploadPart], expected: dict[str, str]) -> Completed:
-    """ETag and checksum of the whole: MD5 of the parts' MD5s, and the parts' checksums combined."""
-    etag = f"{md5(b''.join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
-    algorithm = upload.checksum_algorithm or DEFAULT_ALGORITHM
-    checksum_type = upload.checksum_type or "FULL_OBJECT"
-    if any(part.checksum_algorithm != algorithm for part in parts):
-        return Completed(etag, "", "", "")
-    if checksum_type == "COMPOSITE":
-        checksum = checksums.composite(algorithm, [part.checksum for part in parts])
-    else:
-        checksum = checksums.full_object(algorithm, [(part.checksum, part.size) for part in parts])
-    sent = expected.get(algorithm)
-    if sent is not None and sent.partition("-")[0] != checksum.partition("-")[0]:
-        raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
-    return Completed(etag, algorithm, checksum_type, checksum)
 
 
 def abort_multipart_upload(bucket: str, key: str, upload_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey
+from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
 from ..models import Blob
 from ..models.reading import find_object
 from ..models.rows import NewObject, ObjectRow
@@ -16,7 +16,7 @@ from ..models.writing import delete_objects as delete_rows
 from ..s3.checksums import COMPOSITE
 from ..storage.base import BlobRef, Storage
 from ..storage.handler import storages
-from ..values import ByteRange, Conditions, Description, Payload
+from ..values import ByteRange, Conditions, Deletion, Description, Payload
 from . import blobs, parts
 from .buckets import find_bucket
 from .conditions import check_read, check_write
@@ -134,7 +134,7 @@ def open_object(
     while True:
         row = _found(bucket, key, conditions, inline, inline_size)
         span = span_of(row, byte_range, part_number)
-        body = _open_span(row, span.start, span.length)
+        body = open_span(row, span.start, span.length)
         if body is not None:
             return OpenObject(row, span, row.parts_count, body)
         # The key was overwritten between the row and its parts: look again.
@@ -194,7 +194,8 @@ def _part_span(row: ObjectRow, part_number: int) -> Span:
     return Span(found.offset, found.size, True, found.checksum if row.checksum_type == COMPOSITE else whole)
 
 
-def _open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes] | None:
+def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes] | None:
+    """Return these bytes of an object, at once or in pieces; None where it was overwritten since its row was read."""
     if length == 0:
         return b""
     if row.blob_id is None:
@@ -213,7 +214,8 @@ def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
     """Delete the latest version of a key; a key that is not there is deleted too. Raises NoSuchBucket, PreconditionFailed."""
     if conditions.if_match is not None:
         with transaction.atomic():
-            check_write(conditions, key, lock_latest(bucket, key))
+            latest = lock_latest(bucket, key)
+            check_write(conditions, key, latest.etag if latest else None)
             found, sidecars = delete_row(bucket, key)
     else:
         found, sidecars = delete_row(bucket, key)
@@ -228,3 +230,16 @@ def delete_objects(bucket: str, keys: Sequence[str]) -> None:
     bucket_id = find_bucket(bucket).id
     if keys:
         forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
+
+
+def delete_each(bucket: str, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:
+    """Delete up to 1,000 keys, some perhaps under a condition; return each with the error that kept it. Raises NoSuchBucket."""
+    answers: dict[Deletion, S3Error | None] = dict.fromkeys(deletions)
+    delete_objects(bucket, list(dict.fromkeys(deletion.key for deletion in deletions if deletion.etag is None)))
+    for deletion in answers:
+        if deletion.etag is not None:
+            try:
+                delete_object(bucket, deletion.key, Conditions(if_match=deletion.etag))
+            except (NoSuchKey, PreconditionFailed) as error:
+                answers[deletion] = error
+    return [(deletion.key, error) for deletion, error in answers.items()]

@@ -13,7 +13,7 @@ from ..s3 import checksums
 from ..values import ByteRange, Conditions
 from . import multipart
 from .conditions import check_copy_source
-from .objects import OpenObject, head_object, open_object
+from .objects import head_object, open_object
 
 
 def upload_part_copy(
@@ -47,15 +47,16 @@ def upload_part_copy(
         raise InvalidRequest(
             f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
         )
-    algorithm = upload.checksum_algorithm or multipart.DEFAULT_ALGORITHM
-    return multipart.upload_part(upload, bucket, part_number, CopiedPayload(opened, algorithm))
+    algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
+    payload = CopiedPayload(opened.body, opened.span.length, algorithm)
+    return multipart.upload_part(upload, bucket, part_number, payload)
 
 
 def _by_reference(
     upload: MultipartUpload, bucket: str, part_number: int, row: ObjectRow, byte_range: ByteRange | None
 ) -> UploadPart | None:
     """Share the source's blob, where it is one, wholly wanted, in the upload's storage, and its checksum is of the right kind."""
-    algorithm = upload.checksum_algorithm or multipart.DEFAULT_ALGORITHM
+    algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     wanted = byte_range is None or (byte_range.first == 0 and byte_range.last == row.size - 1)
     if not wanted or row.blob_id is None or row.storage_class != upload.storage_class or row.size > conf.MAX_BODY_SIZE:
         return None
@@ -78,10 +79,10 @@ def _by_reference(
 class CopiedPayload:
     """An opened object as a payload: hashed on the way, like a body that came over the wire."""
 
-    def __init__(self, opened: OpenObject, algorithm: str) -> None:
-        self.length = opened.span.length
+    def __init__(self, body: bytes | Iterator[bytes], length: int, algorithm: str) -> None:
+        self.length = length
         self.md5, self.checksum_algorithm, self.checksum = "", algorithm, ""
-        self._pieces: Iterator[bytes] = iter((opened.body,) if isinstance(opened.body, bytes) else opened.body)
+        self._pieces: Iterator[bytes] = iter((body,) if isinstance(body, bytes) else body)
         self._piece, self._position = b"", 0
         self._md5, self._hasher = md5(usedforsecurity=False), checksums.new_hasher(algorithm)
 
@@ -97,3 +98,9 @@ class CopiedPayload:
         self._md5.update(data)
         self._hasher.update(data)
         return data
+
+    def drain(self) -> str:
+        """Read to the end and return the checksum."""
+        while self.read():
+            pass
+        return self.checksum

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
@@ -18,7 +18,7 @@ from ..models.rows import NewObject
 from ..models.writing import BlobStep, Written, lock_blobs, write_object
 from ..storage.base import Storage, StorageError, is_full
 from ..values import Conditions
-from .conditions import check_write, is_write_condition
+from .conditions import check_undisturbed, check_write, is_write_condition
 from .sidecars import PartBlob, describe, describing_storages
 
 logger = logging.getLogger(__name__)
@@ -83,15 +83,16 @@ def publish(
     blob_name: str = "",
     crc64nvme: str = "",
     parts: Sequence[PartBlob] = (),
-    within: Callable[[], None] | None = None,
+    within: Callable[[], int | None] | None = None,
 ) -> None:
     """Make `new` the latest version of its key.
 
     `blob_name`, `crc64nvme`: the storage's name of its bytes and their checksum, for the description.
     `parts`: the blobs of an object that has several.
     `within`: run in the same transaction, first, so that of several who complete one upload all but one wait there,
-    before they hold any blob.
-    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing).
+    before they hold any blob. It returns the sequence that the key's latest version must still have where there are
+    conditions (`check_undisturbed`), None for any.
+    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing), ConditionalRequestConflict.
     """
     conditional = is_write_condition(conditions)
     if new.sidecar:  # what cannot be described is not published, and StorageError says so surely
@@ -100,9 +101,8 @@ def publish(
         with telling_if_full():
             if conditional or parts or within:
                 with transaction.atomic():
-                    if within:
-                        within()
-                    written = _publish_with_care(bucket, new, step, conditions if conditional else None, parts)
+                    begun = within() if within else None
+                    written = _publish_with_care(bucket, new, step, conditions if conditional else None, begun, parts)
             else:
                 written = _checked(write_object(bucket, new, step), bucket, step)
     except SURELY_NOT_WRITTEN:
@@ -113,11 +113,19 @@ def publish(
 
 
 def _publish_with_care(
-    bucket: str, new: NewObject, step: BlobStep, conditions: Conditions | None, parts: Sequence[PartBlob]
+    bucket: str,
+    new: NewObject,
+    step: BlobStep,
+    conditions: Conditions | None,
+    begun: int | None,
+    parts: Sequence[PartBlob],
 ) -> Written:
     only_new = False
     if conditions is not None:
-        check_write(conditions, new.key, lock_latest(bucket, new.key))
+        latest = lock_latest(bucket, new.key)
+        check_write(conditions, new.key, latest.etag if latest else None)
+        if begun is not None:
+            check_undisturbed(conditions, new.key, begun, latest.sequence if latest else 0)
         only_new = conditions.if_none_match is not None
     if not lock_blobs([part.blob_id for part in parts if part.blob_id is not None]):
         raise NoSuchKey("The source was deleted while it was copied.")
@@ -140,15 +148,25 @@ def lost_bytes() -> ServiceUnavailable:
     return ServiceUnavailable("The upload's bytes were collected, or lost when the database crashed. Please try again.")
 
 
-def lock_latest(bucket: str, key: str) -> str | None:
-    """Lock the latest version of a key until the transaction ends; return its ETag, None where there is none."""
-    found = Object.objects.filter(bucket__name=bucket, key=key, is_latest=True, is_delete_marker=False)
+class Latest(NamedTuple):
+    """The latest version of a key. `etag` is None of a delete marker."""
+
+    etag: str | None
+    sequence: int
+
+
+def lock_latest(bucket: str, key: str) -> Latest | None:
+    """Lock the latest version of a key until the transaction ends. Raises NoSuchBucket."""
+    found = Object.objects.filter(bucket__name=bucket, key=key, is_latest=True)
     if connection.features.has_select_for_update:
         found = found.select_for_update(of=("self",))
-    etag = found.values_list("etag", flat=True).first()
-    if etag is None and not Bucket.objects.filter(name=bucket).exists():
-        raise NoSuchBucket(BucketName=bucket)
-    return etag
+    row = found.values_list("etag", "sequence", "is_delete_marker").first()
+    if row is None:
+        if not Bucket.objects.filter(name=bucket).exists():
+            raise NoSuchBucket(BucketName=bucket)
+        return None
+    etag, sequence, is_delete_marker = row
+    return Latest(None if is_delete_marker else etag, sequence)
 
 
 def forget_sidecars(names: Iterable[str | None], durable: bool = True) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..errors import InvalidArgument
 from ..models import MultipartUpload
 from ..models.listing import successor
+from . import upload_ids
 from .buckets import find_bucket
 
 _BATCH = 1000
@@ -24,7 +25,7 @@ class UploadListing:
 def list_uploads(bucket: str, prefix: str, delimiter: str, key_marker: str, id_marker: str, limit: int) -> UploadListing:
     """Return up to `limit` uploads and common prefixes after those markers. Raises NoSuchBucket, InvalidArgument (B091)."""
     bucket_id = find_bucket(bucket).id
-    if id_marker and MultipartUpload.objects.filter(upload_id=id_marker).exclude(bucket_id=bucket_id, key=key_marker).exists():
+    if id_marker and not _names_upload(id_marker, bucket_id, key_marker):
         raise InvalidArgument("Invalid uploadId marker", ArgumentName="upload-id-marker", ArgumentValue=id_marker)
     uploads: list[MultipartUpload] = []
     prefixes: list[str] = []
@@ -46,6 +47,12 @@ def list_uploads(bucket: str, prefix: str, delimiter: str, key_marker: str, id_m
         if len(batch) < _BATCH:
             return UploadListing(uploads, prefixes, False, next_key, next_id)
         key_marker, id_marker = (next_key, "") if next_id == "" else (batch[-1].key, batch[-1].upload_id)
+
+
+def _names_upload(upload_id: str, bucket_id: int, key: str) -> bool:
+    """Whether there is, or was, an upload of that id to that key: whoever aborts the uploads of a page goes on after the last."""
+    there = MultipartUpload.objects.filter(upload_id=upload_id, bucket_id=bucket_id, key=key).exists()
+    return there or upload_ids.is_of(upload_id, bucket_id, key)
 
 
 def _common_prefix(prefix: str, delimiter: str, key: str) -> str:

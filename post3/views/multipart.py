@@ -1,28 +1,23 @@
 """Multipart uploads: create, upload a part, complete, abort, list."""
 
 from urllib.parse import quote
-from xml.etree.ElementTree import Element
 
 from ..errors import InvalidRequest, MalformedXML
 from ..s3 import checksums, headers, parameters, responses
-from ..s3.documents import Node, parse, text_of
-from ..s3.payload import open_payload, read_document
+from ..s3.documents import Node
+from ..s3.payload import open_payload
 from ..s3.request import S3Request
 from ..s3.responses import S3Response
 from ..services import multipart, upload_listings
 from ..services.access import canonical_id
 from ..services.multipart import MultipartUpload, UploadPart
-from ..values import CompletedPart, Completion
+from .completion import completion_of
 from .describing import description_of
-
-#: Ten thousand parts with number, ETag and checksum.
-_MAX_DOCUMENT = 8 * 1024 * 1024
 
 
 def create_multipart_upload(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html (B061)"""
-    named = request.header("x-amz-checksum-algorithm")
-    algorithm = checksums.parse_algorithm(named, "x-amz-checksum-algorithm") if named else ""
+    algorithm = checksums.named_algorithm(request)
     asked = request.header("x-amz-checksum-type")
     if asked and not algorithm:
         raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
@@ -39,7 +34,8 @@ def upload_part(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html (B006, B063, B082)"""
     part_number = parameters.part_number_of(request)
     upload = multipart.find_upload(request.bucket, request.key, request.query["uploadId"])
-    payload = open_payload(request, request.signing, upload.checksum_algorithm or multipart.DEFAULT_ALGORITHM)
+    algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
+    payload = open_payload(request, request.signing, algorithm, hex_digest=False)  # B031
     part = multipart.upload_part(upload, request.bucket, part_number, payload)
     found = {"ETag": f'"{part.etag}"'}
     if upload.checksum_algorithm or payload.client_checksum:
@@ -48,19 +44,15 @@ def upload_part(request: S3Request) -> S3Response:
 
 
 def complete_multipart_upload(request: S3Request) -> S3Response:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (B083 to B088)"""
-    document = parse(read_document(request, request.signing, _MAX_DOCUMENT, verify_checksum=False), "CompleteMultipartUpload")
-    size = request.header("x-amz-mp-object-size")
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (B083 to B088, B140 to B142)"""
+    upload_id = request.query["uploadId"]
+    try:
+        completion = completion_of(request)
+    except MalformedXML:
+        multipart.find_upload(request.bucket, request.key, upload_id)  # NoSuchUpload comes first (B140)
+        raise
     completed = multipart.complete_multipart_upload(
-        request.bucket,
-        request.key,
-        request.query["uploadId"],
-        Completion(
-            [_completed_part(element) for element in document.findall("Part")],
-            _object_checksums(request),
-            headers.offset_of(size) if size.isascii() and size.isdigit() else None,
-        ),
-        headers.conditions_of(request),
+        request.bucket, request.key, upload_id, completion, headers.conditions_of(request)
     )
     host = request.forwarded_host or request.header("host")
     location = f"{'https' if request.secure else 'http'}://{host}/{request.bucket}/{quote(request.key, safe='')}"
@@ -76,22 +68,6 @@ def complete_multipart_upload(request: S3Request) -> S3Response:
             ("ChecksumType", completed.checksum_type),
         ]
     return responses.xml("CompleteMultipartUploadResult", nodes)
-
-
-def _object_checksums(request: S3Request) -> dict[str, str]:
-    """The client's checksums of the whole object, by algorithm."""
-    sent = {algorithm: request.header(checksums.header_name(algorithm)) for algorithm in checksums.ALGORITHMS}
-    return {algorithm: value for algorithm, value in sent.items() if value}
-
-
-def _completed_part(element: Element) -> CompletedPart:
-    number, etag = text_of(element, "PartNumber"), text_of(element, "ETag")
-    if not number or not etag or not (number.strip().isascii() and number.strip().isdigit()) or len(number.strip()) > 9:
-        raise MalformedXML()
-    sent = {name: text_of(element, f"Checksum{name}") for name in checksums.ALGORITHMS}
-    return CompletedPart(
-        int(number), etag.strip().strip('"'), {name: value.strip() for name, value in sent.items() if value is not None}
-    )
 
 
 def abort_multipart_upload(request: S3Request) -> S3Response:
@@ -158,7 +134,7 @@ def list_multipart_uploads(request: S3Request) -> S3Response:
         ("NextKeyMarker", encode(page.next_key)),
         ("NextUploadIdMarker", page.next_upload_id),
         ("Delimiter", encode(delimiter) if delimiter else None),
-        ("Prefix", encode(prefix)),
+        ("Prefix", encode(prefix) if prefix else None),
         ("MaxUploads", limit),
         ("EncodingType", "url" if encoded else None),
         ("IsTruncated", page.is_truncated),

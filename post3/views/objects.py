@@ -1,17 +1,20 @@
 """PutObject, GetObject, HeadObject, DeleteObject, DeleteObjects."""
 
-from ..errors import InvalidArgument, InvalidRequest, MalformedXML
+from ..errors import InvalidRequest, MalformedXML, NoSuchVersion, S3Error, S3NotImplemented
 from ..s3 import headers, parameters, responses
-from ..s3.documents import Node, parse, text_of
-from ..s3.payload import open_payload, read_document
+from ..s3.documents import Node
+from ..s3.payload import open_document, open_payload
+from ..s3.reading import Element, Items, parse
 from ..s3.request import S3Request
 from ..s3.responses import S3Response
 from ..services import objects
+from ..values import Deletion
 from .describing import check_span, checksum_headers, description_of, object_headers
 
 _MAX_KEYS = 1000
 #: A thousand keys of a thousand characters, each of which may be written as a reference of several.
-_MAX_DOCUMENT = 8 * 1024 * 1024
+_MAX_DOCUMENT = 8 << 20
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def put_object(request: S3Request) -> S3Response:
@@ -65,20 +68,29 @@ def delete_object(request: S3Request) -> S3Response:
 
 
 def delete_objects(request: S3Request) -> S3Response:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (B066 to B070)"""
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (B066 to B070, B145, B146)"""
     headers.refuse_bypass(request)
     if not _is_checked(request):
         raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
-    document = parse(read_document(request, request.signing, _MAX_DOCUMENT), "Delete")
-    quiet = (text_of(document, "Quiet") or "").strip().lower() == "true"
-    wanted = [(text_of(item, "Key"), text_of(item, "VersionId")) for item in document.findall("Object")]
-    if not 1 <= len(wanted) <= _MAX_KEYS or not all(key for key, _ in wanted):
+    wanted: list[Deletion] = []
+    refused: list[Node] = []
+
+    def take(item: Element) -> None:
+        deletion, version_id = _deletion_of(item)
+        refusal = _refusal_of(item, version_id)
+        if refusal:
+            refused.append(_error(deletion.key, version_id, refusal))
+        else:
+            wanted.append(deletion)
+
+    document = parse(open_document(request, request.signing, _MAX_DOCUMENT), "Delete", Items("Object", _MAX_KEYS, take))
+    quiet = ((document and document.text_of("Quiet")) or "false").strip().lower()
+    if not (wanted or refused) or quiet not in _TRUTHS:
         raise MalformedXML()
-    refused = [_refusal(key or "", version) for key, version in wanted if version not in (None, "", "null")]
-    keys = dict.fromkeys(key for key, version in wanted if key and version in (None, "", "null"))
-    objects.delete_objects(request.bucket, list(keys))
-    deleted: list[Node] = [] if quiet else [("Deleted", [("Key", key)]) for key in keys]
-    return responses.xml("DeleteResult", deleted + refused)
+    answers = objects.delete_each(request.bucket, wanted)
+    deleted: list[Node] = [("Deleted", [("Key", key)]) for key, error in answers if error is None and not _TRUTHS[quiet]]
+    failed = [_error(key, None, error) for key, error in answers if error is not None]
+    return responses.xml("DeleteResult", deleted + refused + failed)
 
 
 def _is_checked(request: S3Request) -> bool:
@@ -89,6 +101,22 @@ def _is_checked(request: S3Request) -> bool:
     )
 
 
-def _refusal(key: str, version_id: str | None) -> Node:
-    error = InvalidArgument("Invalid version id specified")
+def _deletion_of(item: Element) -> tuple[Deletion, str | None]:
+    """Read an Object: what to delete, and the version id. Raises MalformedXML where it has no key."""
+    key, etag = item.text_of("Key"), item.text_of("ETag")
+    if not key:
+        raise MalformedXML()
+    return Deletion(key, etag.strip() if etag else None), item.text_of("VersionId")
+
+
+def _refusal_of(item: Element, version_id: str | None) -> S3Error | None:
+    """The error of an Object that cannot be deleted as it is asked; None where it can."""
+    if version_id not in (None, "", "null"):
+        return NoSuchVersion()
+    if item.child("LastModifiedTime") or item.child("Size"):  # of directory buckets; refused of DeleteObject too (B065)
+        return S3NotImplemented("Conditions on LastModifiedTime and Size are not implemented.")
+    return None
+
+
+def _error(key: str, version_id: str | None, error: S3Error) -> Node:
     return ("Error", [("Key", key), ("VersionId", version_id), ("Code", error.code), ("Message", error.text)])

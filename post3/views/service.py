@@ -26,7 +26,7 @@ def list_buckets(request: S3Request) -> S3Response:
             [
                 ("Name", bucket.name),
                 ("CreationDate", bucket.created_at),
-                ("BucketRegion", bucket.region if paged else None),
+                ("BucketRegion", buckets.region_of(bucket.region) if paged else None),
                 ("BucketArn", f"arn:aws:s3:::{bucket.name}"),
             ],
         )

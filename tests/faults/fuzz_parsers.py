@@ -15,10 +15,10 @@ from post3.errors import S3Error
 from post3.s3 import checksums, headers, parameters, responses, sigv4
 from post3.s3.body import WsgiBody
 from post3.s3.chunked import ChunkedBody
-from post3.s3.documents import parse
-from post3.s3.payload import open_payload, read_document
+from post3.s3.payload import open_document, open_payload
+from post3.s3.reading import Items, parse
 from post3.s3.request import S3Request, request_of_django, request_of_scope
-from post3.views import describing, multipart
+from post3.views import completion, describing, objects
 from tests.s3.signing import SCOPE, SECRET, TIMESTAMP, SlowBody, authorization, example_context, frame
 
 from .mutations import Mutator
@@ -28,7 +28,11 @@ NOW = datetime(2013, 5, 24, 0, 1, tzinfo=UTC)
 #: Seconds that one input may take; the slowest is a document of some kilobytes.
 LIMIT = 2.0
 DOCUMENT = 1 << 20
-ROOTS = ("CompleteMultipartUpload", "CreateBucketConfiguration", "Delete")
+DOCUMENTS = {
+    "CompleteMultipartUpload": Items("Part", 10_000, completion.completed_part),
+    "CreateBucketConfiguration": None,
+    "Delete": Items("Object", 1000, objects._deletion_of),
+}
 
 
 @dataclass(slots=True)
@@ -73,14 +77,9 @@ def _request(mutator: Mutator, outcome: Outcome) -> None:
     request.body = SlowBody(sample.body, mutator.one_of((1, 7, 1 << 20)))
     _allow(lambda given: open_payload(given, None).read(), request, outcome)
     request.body = SlowBody(sample.body, 1 << 20)
-    _allow(lambda given: read_document(given, None, DOCUMENT), request, outcome)
-    for root in ROOTS:
-        try:
-            document = parse(sample.body, root)
-        except S3Error:
-            continue
-        for element in document.iter():
-            _allow(lambda _, element=element: multipart._completed_part(element), request, outcome)
+    _allow(lambda given: open_document(given, None, DOCUMENT).read(), request, outcome)
+    for root, items in DOCUMENTS.items():
+        _allow(lambda _, root=root, items=items: parse(io.BytesIO(sample.body), root, items), request, outcome)
 
 
 def _allow(parser: Callable[[S3Request], Any], request: S3Request, outcome: Outcome) -> None:
@@ -126,8 +125,9 @@ PARSERS: tuple[Callable[[S3Request], Any], ...] = (
     parameters.url_encoding,
     lambda request: parameters.read_token(request) if "continuation-token" in request.query else None,
     checksums.requested_checksum,
-    multipart._object_checksums,
-    lambda request: checksums.parse_algorithm(request.header("x-amz-checksum-algorithm"), "x-amz-checksum-algorithm"),
+    completion._object_checksums,
+    completion._object_size,
+    checksums.named_algorithm,
     lambda request: headers.adopt_parameters(request, ()),
 )
 

@@ -30,12 +30,15 @@ def begin(s3: Any, bucket: str, key: str, **arguments: Any) -> str:
 
 
 def send(s3: Any, bucket: str, key: str, upload_id: str, parts: dict[int, bytes], **arguments: Any) -> list[dict[str, Any]]:
-    """Upload parts by number; return what CompleteMultipartUpload wants of them."""
+    """Upload parts by number; return what CompleteMultipartUpload wants of them.
+
+    Checksums are listed where `ChecksumAlgorithm` names one, as the upload must have done: else S3 refuses them (B142).
+    """
     sent = []
+    name = f"Checksum{arguments['ChecksumAlgorithm']}" if "ChecksumAlgorithm" in arguments else ""
     for number, data in parts.items():
         answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=data, **arguments)
-        sums = {name: value for name, value in answer.items() if name.startswith("Checksum") and name != "ChecksumType"}
-        sent.append({"PartNumber": number, "ETag": answer["ETag"], **sums})
+        sent.append({"PartNumber": number, "ETag": answer["ETag"]} | ({name: answer[name]} if name else {}))
     return sent
 
 
@@ -46,7 +49,8 @@ def complete(s3: Any, bucket: str, key: str, upload_id: str, parts: list[dict[st
 def upload(s3: Any, bucket: str, key: str, parts: dict[int, bytes], **arguments: Any) -> dict[str, Any]:
     """Upload an object in parts; return the answer to CompleteMultipartUpload."""
     upload_id = begin(s3, bucket, key, **arguments)
-    return complete(s3, bucket, key, upload_id, send(s3, bucket, key, upload_id, parts))
+    named = {"ChecksumAlgorithm": arguments["ChecksumAlgorithm"]} if "ChecksumAlgorithm" in arguments else {}
+    return complete(s3, bucket, key, upload_id, send(s3, bucket, key, upload_id, parts, **named))
 
 
 def etag_of(*parts: bytes) -> str:

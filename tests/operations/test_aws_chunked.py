@@ -31,7 +31,7 @@ def put_chunked(
     kind: str,
     *,
     checksum: str | None = None,
-    decoded_length: int | None = None,
+    decoded_length: int | str | None = None,
     change: Callable[[bytes], bytes] = bytes,
     over_http_chunks: bool = False,
 ) -> RawResponse:
@@ -158,6 +158,47 @@ def test_aws_chunked_with_another_decoded_length_is_refused(
 ) -> None:
     refused = refusal_of(put_chunked(raw, f"/{bucket}/a", b"x" * length, kind, decoded_length=decoded_length))
     assert (refused.status, refused.code) == (400, "IncompleteBody")
+    assert refused.message == "You did not provide the number of bytes specified by the Content-Length HTTP header"  # B105
+    assert refused.fields == {"NumberBytesExpected": str(decoded_length), "NumberBytesProvided": str(length)}
+    assert keys_of(s3, bucket) == []
+
+
+@KINDS
+@pytest.mark.parametrize("decoded_length", ["", "x", "-1", "1.5", "+1", "0x10", "1_000", "9" * 30])
+def test_aws_chunked_with_an_unreadable_decoded_length_is_refused(
+    s3: Any, raw: RawClient, bucket: str, kind: str, decoded_length: str
+) -> None:
+    refused = refusal_of(put_chunked(raw, f"/{bucket}/a", b"x", kind, decoded_length=decoded_length))
+    assert (refused.status, refused.code) == (411, "MissingContentLength")  # B105
+    assert refused.message == "You must provide the Content-Length HTTP header."
+    assert keys_of(s3, bucket) == []
+
+
+def test_put_object_that_is_not_framed_ignores_the_decoded_length(s3: Any, raw: RawClient, bucket: str) -> None:
+    for decoded_length in ("x", "-1", "5", ""):
+        headers = [("x-amz-decoded-content-length", decoded_length)]
+        assert raw.send("PUT", f"/{bucket}/a", headers=headers, body=b"body").status == 200  # B105
+    assert read(s3, bucket, "a") == b"body"
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda framed: framed.replace(b"\r\n", b"\n", 1),
+        lambda framed: b"x" + framed,
+        lambda framed: framed.replace(b"xxxx\r\n", b"xxxx", 1),
+        lambda framed: framed[: framed.index(b"\r\n") + 3],
+        lambda framed: b"",
+    ],
+    ids=["a bare LF", "no size", "no end of a chunk", "half a chunk", "nothing"],
+)
+def test_aws_chunked_with_bad_framing_is_refused(
+    s3: Any, raw: RawClient, bucket: str, kind: str, change: Callable[[bytes], bytes]
+) -> None:
+    refused = refusal_of(put_chunked(raw, f"/{bucket}/a", b"x" * 1000, kind, change=change))
+    assert (refused.status, refused.code) == (400, "IncompleteBody")
+    assert refused.message == "The request body terminated unexpectedly"  # B104
     assert keys_of(s3, bucket) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.raw import RawClient
 from tests.servers import Server
 
+from ..helpers import refusal_of
 from .listed import refused
 from .multipart import FIRST, LEAST, NAMESPACE, SECOND, begin, complete, document, etag_of, made_bytes, md5_of, read, send, upload
 
@@ -263,3 +264,43 @@ def test_complete_multipart_upload_while_a_reader_reads_the_old_object(s3: Any, 
     upload(s3, bucket, "k", {1: b"new"})
     assert beginning + body.read() == old
     assert read(s3, bucket, "k") == b"new"
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"<CompleteMultipartUpload/>", b"<Other/>"])
+def test_complete_multipart_upload_of_no_upload_with_a_malformed_document(
+    raw: RawClient, s3: Any, bucket: str, body: bytes
+) -> None:
+    ended = begin(s3, bucket, "k")
+    s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=ended)
+    for upload_id in ("nonsense", ended):
+        answer = raw.send("POST", f"/{bucket}/k", f"uploadId={upload_id}", body=body)
+        assert answer.status == 404 and b"<Code>NoSuchUpload</Code>" in answer.body  # B140
+        answer = raw.send("POST", "/missing-bucket/k", f"uploadId={upload_id}", body=body)
+        assert answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        *((text, f"Value for x-amz-mp-object-size header is less than zero: '{text}'") for text in ("-1", "-0", "-99999999999")),
+        *(
+            (text, f"Value for x-amz-mp-object-size header is invalid: '{text}'")
+            for text in ("size", "4.0", "0x4", "4 4", "+4", "")
+        ),
+        *((text, f"Value for x-amz-mp-object-size header is invalid: '{text}'") for text in ("\u0664", "-", "--1", "1_000")),
+        *(
+            (text, f"The provided 'x-amz-mp-object-size' header value {text} does not match what was computed: 4")
+            for text in ("5", "0", "3", "4000000000000")
+        ),
+    ],
+)
+def test_complete_multipart_upload_with_impossible_object_size_is_refused(
+    s3: Any, bucket: str, raw: RawClient, size: str, message: str
+) -> None:
+    upload_id = begin(s3, bucket, "k")
+    (part,) = send(s3, bucket, "k", upload_id, {1: b"1234"})
+    body = document((1, part["ETag"].strip('"')))
+    answer = raw.send("POST", f"/{bucket}/k", f"uploadId={upload_id}", [("x-amz-mp-object-size", size)], body)
+    refusal = refusal_of(answer)
+    assert (refusal.status, refusal.code, refusal.message) == (400, "InvalidRequest", message)  # B064, B141
+    assert len(s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)["Parts"]) == 1

@@ -119,3 +119,54 @@ def test_create_bucket_with_a_malformed_document_is_refused(raw: RawClient, name
     assert (refused.status, refused.code) == (400, "MalformedXML")
     assert refused.message == "The XML you provided was not well-formed or did not validate against our published schema"
     assert raw.send("HEAD", f"/{name}").status == 404
+
+
+CONFIGURATION = "<CreateBucketConfiguration>{}</CreateBucketConfiguration>"
+TAGS = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"
+
+
+@pytest.mark.parametrize(
+    ("element", "inner"),
+    [
+        ("Tags", TAGS),
+        ("Tags", f"<LocationConstraint>eu-west-1</LocationConstraint>{TAGS}"),
+        ("Tags", "<Tags>" + "<Tag><Key>a</Key><Value>b</Value></Tag>" * 50 + "</Tags>"),
+        ("Location", "<Location><Type>AvailabilityZone</Type><Name>use1-az4</Name></Location>"),
+        ("Bucket", "<Bucket><DataRedundancy>SingleAvailabilityZone</DataRedundancy><Type>Directory</Type></Bucket>"),
+    ],
+)
+def test_create_bucket_with_what_is_not_implemented_makes_none(raw: RawClient, name: str, element: str, inner: str) -> None:
+    refused = refusal_of(raw.send("PUT", f"/{name}", body=CONFIGURATION.format(inner).encode()))
+    assert (refused.status, refused.code) == (501, "NotImplemented")
+    assert element in refused.message and refused.fields == {"Element": element}
+    assert raw.send("HEAD", f"/{name}").status == 404
+
+
+@pytest.mark.parametrize("tags", ["<Tags/>", "<Tags></Tags>", "<Tags>\n</Tags>"])
+def test_create_bucket_with_no_tags_is_as_without(s3: Any, raw: RawClient, name: str, tags: str) -> None:
+    assert raw.send("PUT", f"/{name}", body=CONFIGURATION.format(tags).encode()).status == 200  # B148
+    assert status_of(s3.create_bucket(Bucket=name)) == 200
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<Nonsense/>",
+        "<locationConstraint>eu-west-1</locationConstraint>",
+        "<LocationConstraint>eu-west-1</LocationConstraint><LocationConstraint>eu-west-2</LocationConstraint>",
+        '<LocationConstraint xmlns="http://example.com/">eu-west-1</LocationConstraint>',
+    ],
+)
+def test_create_bucket_with_elements_that_s3_does_not_have_is_refused(raw: RawClient, name: str, inner: str) -> None:
+    refused = refusal_of(raw.send("PUT", f"/{name}", body=CONFIGURATION.format(inner).encode()))
+    assert (refused.status, refused.code) == (400, "MalformedXML")
+    assert raw.send("HEAD", f"/{name}").status == 404
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "EU", "us-west-2", "ap-southeast-1"])
+def test_create_bucket_with_a_location_constraint_answers_a_url(
+    s3: Any, raw: RawClient, server: Server, name: str, region: str
+) -> None:
+    answer = s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    assert headers_of(answer)["location"] == f"{server.url}/{name}/"  # B017, D72
+    assert raw.send("HEAD", f"/{name}/").status == 200

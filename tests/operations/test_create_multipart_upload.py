@@ -77,12 +77,17 @@ def test_create_multipart_upload_with_checksum_type_alone_is_refused(bucket: str
     assert answer.status == 400 and b"<Code>InvalidRequest</Code>" in answer.body  # B061
 
 
-@pytest.mark.parametrize(("algorithm", "status"), [("CRC16", 400), ("SHA512", 501)])
+@pytest.mark.parametrize(("algorithm", "status"), [("CRC16", 400), ("TEST", 400), ("crc-32", 400), ("SHA512", 501)])
 def test_create_multipart_upload_with_unknown_checksum_algorithm_is_refused(
     bucket: str, raw: RawClient, algorithm: str, status: int
 ) -> None:
     answer = raw.send("POST", f"/{bucket}/k", "uploads=", [("x-amz-checksum-algorithm", algorithm)])
     assert answer.status == status
+    message = (
+        b"Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+        b"[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]"  # B142
+    )
+    assert (message in answer.body) == (status == 400)
 
 
 def test_create_multipart_upload_in_missing_bucket(s3: Any) -> None:

@@ -110,12 +110,63 @@ def test_delete_objects_with_a_wrong_md5_deletes_nothing(s3: Any, raw: RawClient
 def test_delete_objects_with_a_version_that_is_none_names_the_error(s3: Any, bucket: str) -> None:
     for key in "ab":
         s3.put_object(Bucket=bucket, Key=key, Body=b"a")
-    wanted = [{"Key": "a", "VersionId": "nonsense"}, {"Key": "b", "VersionId": "null"}]
+    recorded = "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD"
+    wanted = [{"Key": "a", "VersionId": "nonsense"}, {"Key": "b", "VersionId": "null"}, {"Key": "missing", "VersionId": recorded}]
     answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted})
     assert [deleted["Key"] for deleted in answer["Deleted"]] == ["b"]
-    [error] = answer["Errors"]
-    assert (error["Key"], error["VersionId"], error["Code"]) == ("a", "nonsense", "InvalidArgument")
-    assert error["Message"] == "Invalid version id specified"
+    message = {"Code": "NoSuchVersion", "Message": "The specified version does not exist."}  # B145
+    assert answer["Errors"] == [
+        {"Key": "a", "VersionId": "nonsense", **message},
+        {"Key": "missing", "VersionId": recorded, **message},
+    ]
+    assert keys_of(s3, bucket) == ["a"]
+
+
+def test_delete_objects_only_of_versions_that_are_none_names_each_quietly_too(s3: Any, bucket: str) -> None:
+    wanted = [{"Key": key, "VersionId": "1"} for key in "ab"]
+    for quiet in (True, False):
+        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": quiet})
+        assert [(error["Key"], error["Code"]) for error in answer["Errors"]] == [("a", "NoSuchVersion"), ("b", "NoSuchVersion")]
+        assert "Deleted" not in answer
+    refused = refusal(s3.delete_objects, Bucket="missing-bucket", Delete={"Objects": wanted})
+    assert (refused.status, refused.code) == (404, "NoSuchBucket")
+
+
+def test_delete_objects_under_conditions_answers_each(s3: Any, bucket: str) -> None:
+    etags = {key: s3.put_object(Bucket=bucket, Key=key, Body=key.encode())["ETag"] for key in "abcd"}
+    wanted = [
+        {"Key": "a", "ETag": etags["a"]},
+        {"Key": "b", "ETag": etags["a"]},
+        {"Key": "c", "ETag": etags["c"].strip('"')},
+        {"Key": "missing", "ETag": etags["a"]},
+        {"Key": "d"},
+    ]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted})  # B146
+    assert {deleted["Key"] for deleted in answer["Deleted"]} == {"a", "c", "d"}
+    assert {error["Key"]: error["Code"] for error in answer["Errors"]} == {"b": "PreconditionFailed", "missing": "NoSuchKey"}
+    assert keys_of(s3, bucket) == ["b"]
+
+
+@pytest.mark.parametrize("condition", ["<Size>1</Size>", "<LastModifiedTime>Wed, 21 Oct 2026 07:28:00 GMT</LastModifiedTime>"])
+def test_delete_objects_under_a_condition_of_directory_buckets_deletes_nothing(
+    s3: Any, raw: RawClient, bucket: str, condition: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    answer = post(raw, bucket, f"<Delete><Object><Key>a</Key>{condition}</Object></Delete>")
+    assert answer.status == 200 and b"<Key>a</Key><Code>NotImplemented</Code>" in answer.body  # B065
+    assert keys_of(s3, bucket) == ["a"]
+
+
+@pytest.mark.parametrize(("quiet", "deleted"), [("true", 0), ("1", 0), (" TRUE ", 0), ("false", 1), ("0", 1), ("", 1)])
+def test_delete_objects_with_every_spelling_of_quiet(raw: RawClient, bucket: str, quiet: str, deleted: int) -> None:
+    answer = post(raw, bucket, f"<Delete>{objects('a')}<Quiet>{quiet}</Quiet></Delete>")
+    assert (answer.status, answer.body.count(b"<Deleted>")) == (200, deleted)
+
+
+def test_delete_objects_with_quiet_that_is_no_truth_deletes_nothing(s3: Any, raw: RawClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    for quiet in ("<Quiet>maybe</Quiet>", "<Quiet>true</Quiet><Quiet>false</Quiet>"):
+        assert refusal_of(post(raw, bucket, f"<Delete>{objects('a')}{quiet}</Delete>")).code == "MalformedXML"
     assert keys_of(s3, bucket) == ["a"]
 
 

@@ -1,5 +1,6 @@
 """HeadBucket: HEAD /bucket."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -41,3 +42,21 @@ def test_head_bucket_owned_by_another_than_expected_is_refused(s3: Any, bucket: 
     owner = s3.list_buckets()["Owner"]["ID"]
     assert status_of(s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)) == 200
     assert refusal(s3.head_bucket, Bucket=bucket, ExpectedBucketOwner="0" * 12).status == 403
+
+
+@pytest.mark.parametrize(
+    ("location", "region"),
+    [("EU", "eu-west-1"), ("eu-west-1", "eu-west-1"), ("eu-central-1", "eu-central-1"), (None, "us-east-1")],
+)
+def test_head_bucket_and_list_buckets_name_the_region_of_a_location(s3: Any, location: str | None, region: str) -> None:
+    name = f"placed-{uuid.uuid4().hex[:16]}"
+    arguments = {"CreateBucketConfiguration": {"LocationConstraint": location}} if location else {}
+    s3.create_bucket(Bucket=name, **arguments)
+    assert headers_of(s3.head_bucket(Bucket=name))["x-amz-bucket-region"] == region  # B147
+    assert headers_of(s3.list_objects_v2(Bucket=name))["x-amz-bucket-region"] == region  # B135
+    assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == location  # B015
+    [listed] = s3.list_buckets(Prefix=name)["Buckets"]
+    assert listed["BucketRegion"] == region
+    assert [found["Name"] for found in s3.list_buckets(Prefix=name, BucketRegion=region)["Buckets"]] == [name]
+    assert s3.list_buckets(Prefix=name, BucketRegion="ca-west-1")["Buckets"] == []
+    s3.delete_bucket(Bucket=name)

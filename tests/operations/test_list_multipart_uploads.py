@@ -9,7 +9,7 @@ import pytest
 from tests.raw import RawClient
 
 from .listed import expected, refused
-from .multipart import NAMESPACE, begin
+from .multipart import NAMESPACE, begin, complete, send
 
 BUCKET = "list-uploads"
 KEYS = ("a", "a", "a", "a/", "a/b", "a/b", "a/c/d", "a::b", "b", "b/1", "b/2", "b/2", "é", "\uff5e", "😀", "😀/x", "\U0010ffff/1")
@@ -137,7 +137,6 @@ def test_list_multipart_uploads_of_an_empty_bucket(bucket: str, raw: RawClient) 
         ("UploadIdMarker", None),
         ("NextKeyMarker", None),
         ("NextUploadIdMarker", None),
-        ("Prefix", None),
         ("MaxUploads", "1000"),
         ("IsTruncated", "false"),
     ]
@@ -161,3 +160,54 @@ def test_list_multipart_uploads_tells_algorithm_and_type(s3: Any, bucket: str) -
 
 def test_list_multipart_uploads_in_missing_bucket(s3: Any) -> None:
     assert refused(404, "NoSuchBucket", s3.list_multipart_uploads, Bucket="missing-bucket")["BucketName"] == "missing-bucket"
+
+
+def test_list_multipart_uploads_after_a_marker_that_names_no_upload_is_refused(s3: Any, bucket: str, uploads: Uploads) -> None:
+    upload_id = begin(s3, bucket, "k")
+    other = begin(s3, bucket, "other")
+    s3.abort_multipart_upload(Bucket=bucket, Key="other", UploadId=other)
+    altered = upload_id[:-1] + ("0" if upload_id[-1] != "0" else "1")
+    for marker in (
+        "nonsense",
+        "0",
+        "ü",
+        "0" * 64,
+        "f" * 64,
+        altered,
+        upload_id[:-1],
+        upload_id.upper(),
+        uploads[0][1],
+        other,
+        "a" * 5000,
+    ):
+        error = refused(400, "InvalidArgument", s3.list_multipart_uploads, Bucket=bucket, KeyMarker="k", UploadIdMarker=marker)
+        assert (error["Message"], error["ArgumentName"]) == ("Invalid uploadId marker", "upload-id-marker")  # B091, B144
+        assert error["ArgumentValue"] == marker
+
+
+def test_list_multipart_uploads_goes_on_after_one_that_was_aborted_or_completed(s3: Any, bucket: str) -> None:
+    """As whoever aborts all uploads, page by page, needs it."""
+    begun = [begin(s3, bucket, "k") for _ in range(5)]
+    s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=begun[1])
+    assert (
+        shown(s3.list_multipart_uploads(Bucket=bucket, KeyMarker="k", UploadIdMarker=begun[1]))
+        == [  # B144
+            ("k", upload_id) for upload_id in begun[2:]
+        ]
+    )
+    complete(s3, bucket, "k", begun[2], send(s3, bucket, "k", begun[2], {1: b"x"}))
+    assert shown(s3.list_multipart_uploads(Bucket=bucket, KeyMarker="k", UploadIdMarker=begun[2])) == [
+        ("k", upload_id) for upload_id in begun[3:]
+    ]
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, PaginationConfig={"PageSize": 1}):
+        for upload in page.get("Uploads", []):
+            s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload["UploadId"])
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
+@pytest.mark.parametrize(("query", "shown"), [("", None), ("&prefix=", None), ("&prefix=a", b"<Prefix>a</Prefix>")])
+def test_list_multipart_uploads_names_only_a_prefix_that_was_asked(
+    raw: RawClient, bucket: str, query: str, shown: bytes | None
+) -> None:
+    body = raw.send("GET", f"/{bucket}", f"uploads={query}").body
+    assert shown in body if shown else b"Prefix" not in body  # B149

@@ -73,6 +73,7 @@ def test_put_object_with_wrong_md5_is_refused(s3: Any, raw: RawClient, bucket: s
     assert refused.message == "The Content-MD5 you specified did not match what we received."
     assert set(refused.fields) == {"ExpectedDigest", "CalculatedDigest"}
     assert refused.fields["CalculatedDigest"] == md5_of(body)
+    assert refused.fields["ExpectedDigest"] == base64.b64decode(wrong).hex()  # B031
     assert read(s3, bucket, "a") == b"old"
 
 

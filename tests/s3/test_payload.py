@@ -23,7 +23,7 @@ from post3.errors import (
     XAmzContentSHA256Mismatch,
 )
 from post3.s3.checksums import new_hasher
-from post3.s3.payload import open_payload, read_document
+from post3.s3.payload import open_document, open_payload
 from post3.s3.request import S3Request
 
 from .signing import SlowBody, example_context, frame, make_request
@@ -108,7 +108,7 @@ def test_checksum_of_client_is_verified(algorithm: str, content_sha256: str) -> 
 
 def test_wrong_content_md5_is_refused() -> None:
     error = refuse(BadDigest, put({"content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}), "The Content-MD5 you specified did not match")
-    assert error.fields == {"ExpectedDigest": "1B2M2Y8AsgTpgAmY7PhCfg==", "CalculatedDigest": MD5}
+    assert error.fields == {"ExpectedDigest": "d41d8cd98f00b204e9800998ecf8427e", "CalculatedDigest": MD5}  # B031
 
 
 @pytest.mark.parametrize("value", ["", "x", MD5[:-4], MD5 + "AAAA", hashlib.md5(DATA).hexdigest()])
@@ -152,7 +152,7 @@ def test_invalid_content_length_is_refused(value: str) -> None:
     with pytest.raises(InvalidArgument):
         open_payload(put({"content-length": value}), CONTEXT)
     headers = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": value}
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(MissingContentLength):  # B105
         open_payload(put(headers), CONTEXT)
 
 
@@ -223,25 +223,25 @@ def test_presigned_payload_is_unsigned_unless_the_query_says_otherwise() -> None
 
 
 def test_document_is_read_and_verified() -> None:
-    assert read_document(put({"content-md5": MD5}), CONTEXT, 1000) == DATA
-    assert read_document(put(length=None), CONTEXT, 1000) == DATA
-    assert read_document(put(body=b"", length=None), CONTEXT, 1000) == b""
-    assert read_document(put(body=b"", length=0), CONTEXT, 1000) == b""
+    assert open_document(put({"content-md5": MD5}), CONTEXT, 1000).read() == DATA
+    assert open_document(put(length=None), CONTEXT, 1000).read() == DATA
+    assert open_document(put(body=b"", length=None), CONTEXT, 1000).read() == b""
+    assert open_document(put(body=b"", length=0), CONTEXT, 1000).read() == b""
     for length in (len(DATA), None):
         with pytest.raises(BadDigest):
-            read_document(put({"x-amz-checksum-crc32": WRONG_CRC32}, length=length), CONTEXT, 1000)
+            open_document(put({"x-amz-checksum-crc32": WRONG_CRC32}, length=length), CONTEXT, 1000).read()
         with pytest.raises(XAmzContentSHA256Mismatch):
-            read_document(put({"x-amz-content-sha256": "0" * 64}, length=length), CONTEXT, 1000)
-        assert read_document(put(length=length), CONTEXT, len(DATA)) == DATA
+            open_document(put({"x-amz-content-sha256": "0" * 64}, length=length), CONTEXT, 1000).read()
+        assert open_document(put(length=length), CONTEXT, len(DATA)).read() == DATA
         with pytest.raises(MaxMessageLengthExceeded):
-            read_document(put(length=length), CONTEXT, len(DATA) - 1)
+            open_document(put(length=length), CONTEXT, len(DATA) - 1).read()
     wire = frame([DATA])
-    assert read_document(put_chunked("STREAMING-UNSIGNED-PAYLOAD-TRAILER", wire), CONTEXT, 1000) == DATA
+    assert open_document(put_chunked("STREAMING-UNSIGNED-PAYLOAD-TRAILER", wire), CONTEXT, 1000).read() == DATA
 
 
 def test_document_whose_checksum_header_is_of_the_object_is_read() -> None:
     request = put({"x-amz-checksum-crc32": WRONG_CRC32})
-    assert read_document(request, CONTEXT, 1000, verify_checksum=False) == DATA
+    assert open_document(request, CONTEXT, 1000, verify_checksum=False).read() == DATA
 
 
 @pytest.mark.parametrize("size", [0, 1, 43, 3 << 20])
@@ -258,5 +258,5 @@ def test_body_framed_by_botocore_is_decoded(size: int) -> None:
 def test_document_without_length_is_read_only_up_to_the_limit() -> None:
     body = io.BytesIO(bytes(1 << 20))
     with pytest.raises(MaxMessageLengthExceeded):
-        read_document(put(body=body, length=None), CONTEXT, 1000)
+        open_document(put(body=body, length=None), CONTEXT, 1000).read()
     assert body.tell() < 1 << 20

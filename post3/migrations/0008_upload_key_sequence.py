@@ -1,0 +1,15 @@
+"""What was at an upload's key when it began, so that a condition on its completion sees later writes and deletions."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("post3", "0007_prefixes_by_the_index_alone")]
+
+    operations = [
+        migrations.AddField(
+            model_name="multipartupload",
+            name="key_sequence",
+            field=models.BigIntegerField(null=True),
+        ),
+    ]

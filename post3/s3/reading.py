@@ -1,0 +1,169 @@
+"""XML that clients send, read as a stream by expat, within bounds.
+
+A document is one root with a few elements, and perhaps up to 10,000 items of one name (`Object`, `Part`). Each item is handed
+over when it ends and then forgotten, so memory does not grow with the document. A document beyond a bound is MalformedXML as
+soon as the bound is reached; no bound is near what a client has a reason to send.
+
+DTDs are refused, and with them entities. expat itself decodes UTF-8, UTF-16, ISO-8859-1 and US-ASCII; every other encoding
+would be looked up among Python's codecs, some of which (rot13, hex) are not encodings of text, and is refused before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+from xml.parsers import expat
+
+from ..errors import MalformedXML
+from .documents import NAMESPACE
+
+#: Elements inside each other, the root included.
+MAX_DEPTH = 8
+#: Elements below one item, and elements of the whole document that are in no item. A bucket may have 50 tags of three elements.
+MAX_IN_ITEM, MAX_OUTSIDE = 32, 256
+#: Characters of one element's text. A key has at most 1,024.
+MAX_TEXT = 8 << 10
+#: Bytes of one tag, comment or processing instruction: expat holds them whole.
+MAX_TOKEN = 32 << 10
+MAX_ATTRIBUTES = 16
+#: Namespaces declared in the whole document, and characters of each.
+MAX_NAMESPACES, MAX_NAMESPACE = 32, 256
+
+_ENCODINGS = frozenset(("utf-8", "utf-16", "iso-8859-1", "us-ascii"))
+#: Bytes parsed at once. After an error expat goes on to the end of them.
+_PIECE = 16 << 10
+
+
+class Source(Protocol):
+    """A stream of bytes. `read` gives at most n of them, `b""` at the end."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Element:
+    """An element of a request's document. Names in S3's namespace are without it."""
+
+    name: str
+    text: str = ""
+    children: list["Element"] = field(default_factory=list)
+
+    def child(self, name: str) -> "Element | None":
+        """Return the child of that name. Raises MalformedXML where there are several."""
+        found = [child for child in self.children if child.name == name]
+        if len(found) > 1:
+            raise MalformedXML()
+        return found[0] if found else None
+
+    def text_of(self, name: str) -> str | None:
+        """Return the text of a child, "" of an empty one, None where there is none. Raises MalformedXML for several."""
+        found = self.child(name)
+        return found.text if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The children of the root that may be many: their name, how many there may be, and what takes each one."""
+
+    name: str
+    most: int
+    take: Callable[[Element], None]
+
+
+def parse(source: Source, root: str, items: Items | None = None) -> Element | None:
+    """Read a document to the end of its source, and return its root without the items; None where the source is empty.
+
+    The root must have that name, in S3's namespace or none. Raises MalformedXML, and what the source and `items.take` raise.
+    """
+    data = source.read(_PIECE)
+    if not data:
+        return None
+    reader = _Reader(root, items)
+    parser = _parser_of(reader)
+    fed = token_start = 0
+    try:
+        while data:
+            parser.Parse(data, False)
+            fed += len(data)
+            # The index of the token that has begun and not ended; -1 where expat waits for more before it looks.
+            token_start = max(token_start, parser.CurrentByteIndex)
+            if fed - token_start > MAX_TOKEN:
+                raise MalformedXML()
+            data = source.read(_PIECE)
+        parser.Parse(b"", True)
+    except expat.ExpatError:
+        raise MalformedXML() from None
+    return reader.root
+
+
+def _parser_of(reader: "_Reader") -> expat.XMLParserType:
+    """Make a parser with that reader's handlers. The reader does not refer to it, so both are freed at once."""
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = parser.ordered_attributes = True
+    parser.XmlDeclHandler = reader.declaration
+    parser.StartDoctypeDeclHandler = reader.doctype
+    parser.StartNamespaceDeclHandler = reader.namespace
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    return parser
+
+
+class _Reader:
+    """Builds elements from expat's events."""
+
+    def __init__(self, root: str, items: Items | None) -> None:
+        self._root_name, self._items = root, items
+        self.root = Element(root)
+        self._open: list[Element] = []
+        self._items_left = items.most if items else 0
+        self._outside_left, self._in_item_left = MAX_OUTSIDE, 0
+        self._in_item = False
+        self._namespaces_left = MAX_NAMESPACES
+
+    def declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in _ENCODINGS:
+            raise MalformedXML()
+
+    def doctype(self, name: str, system_id: str | None, public_id: str | None, has_internal_subset: bool) -> None:
+        raise MalformedXML()
+
+    def namespace(self, prefix: str | None, uri: str | None) -> None:
+        self._namespaces_left -= 1
+        if self._namespaces_left < 0 or len(uri or "") > MAX_NAMESPACE:
+            raise MalformedXML()
+
+    def start(self, name: str, attributes: list[str]) -> None:
+        name, depth = name.removeprefix(NAMESPACE + "}"), len(self._open)
+        if depth == MAX_DEPTH or len(attributes) > 2 * MAX_ATTRIBUTES:
+            raise MalformedXML()
+        if depth == 0:
+            if name != self._root_name:
+                raise MalformedXML()
+            self._open.append(self.root)
+            return
+        if depth == 1 and self._items and name == self._items.name:
+            self._in_item, self._in_item_left = True, MAX_IN_ITEM
+            self._items_left -= 1
+        elif self._in_item:
+            self._in_item_left -= 1
+        else:
+            self._outside_left -= 1
+        if min(self._items_left, self._in_item_left, self._outside_left) < 0:
+            raise MalformedXML()
+        self._open.append(Element(name))
+
+    def end(self, name: str) -> None:
+        element = self._open.pop()
+        if len(self._open) == 1 and self._in_item and self._items:
+            self._in_item = False
+            self._items.take(element)
+        elif self._open:
+            self._open[-1].children.append(element)
+
+    def text(self, text: str) -> None:
+        if len(self._open) == 1:  # between the root's children: white space, of any length
+            return
+        element = self._open[-1]
+        element.text += text
+        if len(element.text) > MAX_TEXT:
+            raise MalformedXML()
