@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey
+from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey, NotModified
 from ..models import Blob
 from ..models.reading import find_object
-from ..models.rows import NewObject, ObjectRow
+from ..models.rows import CACHE_HEADERS, NewObject, ObjectRow
 from ..models.writing import delete_object as delete_row
 from ..models.writing import delete_objects as delete_rows
 from ..s3.checksums import COMPOSITE
@@ -19,7 +19,7 @@ from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
 from .buckets import find_bucket
-from .conditions import check_read, check_write
+from .conditions import check_read, check_write, is_for_version
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
 from .rollbacks import on_rollback
 from .verifying import open_blob, verify
@@ -147,7 +147,11 @@ def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_si
     if row is None:
         check_key(key)
         raise NoSuchKey(Key=key)
-    check_read(conditions, row.etag, row.last_modified)
+    try:
+        check_read(conditions, row.etag, row.last_modified)
+    except NotModified as error:  # a cache takes these over (RFC 9110, 15.4.5)
+        error.headers |= {name: value for name, value in zip(CACHE_HEADERS, row.headers[-2:], strict=True) if value}
+        raise
     return row
 
 
@@ -164,7 +168,7 @@ def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | Non
     """Return which bytes are asked: a range, the part of that number, or all. Raises InvalidRange, InvalidPartNumber."""
     if part_number is not None:
         return _part_span(row, part_number)
-    if byte_range is None:
+    if byte_range is None or not _applies(byte_range, row):
         return Span(0, row.size, False, row.checksum)
     if byte_range.first is None:
         start = max(0, row.size - (byte_range.last or 0))
@@ -180,6 +184,11 @@ def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | Non
         )
     length = last - start + 1
     return Span(start, length, True, row.checksum if length == row.size else "")
+
+
+def _applies(byte_range: ByteRange, row: ObjectRow) -> bool:
+    """Whether a range is asked of this version. Of another one its bytes would not fit what the client has."""
+    return byte_range.only_for is None or is_for_version(byte_range.only_for, row.etag, row.last_modified)
 
 
 def _part_span(row: ObjectRow, part_number: int) -> Span:
