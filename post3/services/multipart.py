@@ -32,6 +32,7 @@ from .buckets import find_bucket
 from .objects import check_key
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
 from .sidecars import PartBlob
+from .verifying import refuse_damaged
 
 #: The algorithm of parts whose upload named none; S3 does so too (B062).
 DEFAULT_ALGORITHM = "CRC64NVME"
@@ -147,6 +148,7 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
     upload = find_upload(bucket, key, upload_id)
     storage = blobs.storage_for(upload.storage_class)
     parts = _chosen_parts(upload, completion.parts)
+    refuse_damaged(*(part.blob.state for part in parts if part.blob))
     chosen = _as_blobs(parts)
     size = sum(part.size for part in parts)
     if completion.size is not None and completion.size != size:

@@ -210,7 +210,7 @@ def _open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[byte
         return parts.open_parts(row, start, length)
     ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
     if row.data is not None and len(row.data) == row.size and row.blob_state == Blob.State.STORED:
-        verify(row.data, ref, row.crc64nvme)
+        verify(row.data, row.storage_class, ref, row.crc64nvme)
         return row.data if length == row.size else row.data[start : start + length]
     pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
     pieces.look()
