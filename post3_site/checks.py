@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import django
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +66,14 @@ _checked_before_fork = False
 
 
 def _check_all() -> None:
+    from post3.checks import CATALOGUE
     from post3.services.access import find_unreadable_key
     from post3.services.catalogue import CatalogueFault, CatalogueIsNewer, require_file, require_tables
 
     try:
         require_file()
-        errors = [message for message in checks.run_checks() if message.is_serious() and not message.is_silenced()]
-        if errors:
-            _stop([(str(error.id), str(error.msg), error.hint or "") for error in errors])
+        _run_checks(tags=[CATALOGUE], databases=[DEFAULT_DB_ALIAS])  # first, because other checks may ask the database something
+        _run_checks()
         require_tables()
         if key := find_unreadable_key():
             logger.warning("%s", WRONG_SECRET.format(key=key))
@@ -85,6 +85,12 @@ def _check_all() -> None:
         logger.warning("The database cannot be reached now; requests are refused until it can.")
     finally:
         connections.close_all()
+
+
+def _run_checks(**arguments: Any) -> None:
+    errors = [message for message in checks.run_checks(**arguments) if message.is_serious() and not message.is_silenced()]
+    if errors:
+        _stop([(str(error.id), str(error.msg), error.hint or "") for error in errors])
 
 
 def stop_on_problems(status: int = STARTUP_FAILURE) -> None:
