@@ -67,6 +67,7 @@ _checked_before_fork = False
 
 def _check_all() -> None:
     from post3.checks import CATALOGUE
+    from post3.services import room
     from post3.services.access import find_unreadable_key
     from post3.services.catalogue import CatalogueFault, CatalogueIsNewer, require_file, require_tables
 
@@ -75,6 +76,7 @@ def _check_all() -> None:
         _run_checks(tags=[CATALOGUE], databases=[DEFAULT_DB_ALIAS])  # first, because other checks may ask the database something
         _run_checks()
         require_tables()
+        room.keep()
         if key := find_unreadable_key():
             logger.warning("%s", WRONG_SECRET.format(key=key))
     except CatalogueIsNewer as fault:

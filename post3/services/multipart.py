@@ -31,6 +31,7 @@ from . import blobs
 from .buckets import find_bucket
 from .objects import check_key
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
+from .room import may_use_reserve
 from .sidecars import PartBlob
 from .verifying import refuse_damaged
 
@@ -261,6 +262,7 @@ def _summary(upload: MultipartUpload, parts: Sequence[UploadPart], expected: dic
     return Completed(etag, algorithm, checksum_type, checksum)
 
 
+@may_use_reserve
 def abort_multipart_upload(bucket: str, key: str, upload_id: str) -> None:
     """End an upload and let go of its parts. Raises NoSuchUpload."""
     _delete_upload(find_upload(bucket, key, upload_id))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey, NotModified
 from ..models import Blob
@@ -14,7 +14,7 @@ from ..models.rows import CACHE_HEADERS, NewObject, ObjectRow
 from ..models.writing import delete_object as delete_row
 from ..models.writing import delete_objects as delete_rows
 from ..s3.checksums import COMPOSITE
-from ..storage.base import BlobRef, Storage
+from ..storage.base import BlobRef, Storage, is_full
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
@@ -22,6 +22,7 @@ from .buckets import find_bucket
 from .conditions import check_read, check_write, is_for_version
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
 from .rollbacks import on_rollback
+from .room import may_use_reserve
 from .verifying import open_blob, verify
 
 #: Bytes of a key in UTF-8.
@@ -217,6 +218,7 @@ def _open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[byte
     return pieces
 
 
+@may_use_reserve
 @retried
 def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
     """Delete the latest version of a key; a key that is not there is deleted too. Raises NoSuchBucket, PreconditionFailed."""
@@ -231,9 +233,24 @@ def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
     forget_sidecars(sidecars)
 
 
-@retried
 def delete_objects(bucket: str, keys: Sequence[str]) -> None:
-    """Delete the latest versions of up to 1,000 keys in one statement. Raises NoSuchBucket."""
+    """Delete the latest versions of up to 1,000 keys: in one statement, or fewer at once on a full disk. Raises NoSuchBucket."""
     bucket_id = find_bucket(bucket).id
     if keys:
-        forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
+        _delete_rows(bucket_id, keys)
+
+
+def _delete_rows(bucket_id: int, keys: Sequence[str]) -> None:
+    try:
+        _delete_at_once(bucket_id, keys)
+    except DatabaseError as error:
+        if len(keys) == 1 or not is_full(error) or connection.in_atomic_block:
+            raise
+        for half in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
+            _delete_rows(bucket_id, half)
+
+
+@may_use_reserve
+@retried
+def _delete_at_once(bucket_id: int, keys: Sequence[str]) -> None:
+    forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
