@@ -3,20 +3,25 @@
 import inspect
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 from django.utils.module_loading import import_string
 
 from .conf import Settings, conf, find_disorder
+from .databases import find_faults
 from .declaring import Problem, declared, misspelt
 from .storage.base import Storage
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
 SQLITE_VERSION = (3, 38, 0)
+
+#: The tag of what asks the catalogue's database, for who starts to work with it.
+CATALOGUE = "post3_catalogue"
 
 
 @register("post3")
@@ -98,3 +103,20 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
         hint = "Use django.db.backends.postgresql or django.db.backends.sqlite3 as the default database."
         return [Error(f"post3 cannot keep its catalogue in {engine}.", hint=hint, id="post3.E031")]
     return []
+
+
+@register(Tags.database, CATALOGUE)
+def check_catalogue(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the catalogue's database is fit for it: before migrations, and at a server's start.
+
+    One that cannot be reached now is no fault: a server may start before its database.
+    """
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        faults = find_faults(connections[DEFAULT_DB_ALIAS])
+    except OperationalError:
+        return []
+    except DatabaseError as error:  # unfit, or a release that Django itself refuses
+        return [Error(str(error), id="post3.E032")]
+    return [Error(fault.text, hint=fault.hint or None, id="post3.E032") for fault in faults]

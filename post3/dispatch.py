@@ -22,7 +22,7 @@ from .s3.headers import adopt_parameters
 from .s3.hosts import refuse_other_hosts
 from .s3.request import S3Request, request_of_django
 from .s3.responses import S3Response
-from .services import access, limits, permissions
+from .services import access, limits, permissions, room
 from .storage.base import BlobDamaged, StorageError, is_full
 
 logger = logging.getLogger("post3")
@@ -30,6 +30,9 @@ logger = logging.getLogger("post3")
 #: Bytes of an unread body that are read and dropped before an error is sent under WSGI, whose servers close the connection:
 #: a client still sending would see a reset instead of the answer.
 DRAIN_SIZE = 16 * 1024 * 1024
+
+#: What operations take that need room on the disk.
+GROWS = frozenset(("s3:PutObject", "s3:CreateBucket"))
 
 counts.declare(
     (row.name for table in (operations.SERVICE, operations.BUCKET, operations.OBJECT) for row in table.values() if row.view),
@@ -137,6 +140,8 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     permissions.authorise(identity, operation.permission)
     if "x-amz-expected-bucket-owner" in request.headers and "x-amz-expected-bucket-owner" in operation.headers:
         permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
+    if operation.permission in GROWS:
+        room.refuse_growth()
     if request.method in ("GET", "HEAD"):
         return outages.once_more(lambda: operation.view(request))
     return operation.view(request)

@@ -25,9 +25,11 @@ def set_up() -> None:
         stop(errors)
 
 
-def find_errors(tags: list[str] | None = None) -> list[Problem]:
-    """Run the system checks; return the errors that are not silenced."""
-    serious = [message for message in run_checks(tags=tags) if message.is_serious() and not message.is_silenced()]
+def find_errors(tags: list[str] | None = None, databases: list[str] | None = None) -> list[Problem]:
+    """Run the system checks, those of `databases` too if given; return the errors that are not silenced."""
+    serious = [
+        message for message in run_checks(tags=tags, databases=databases) if message.is_serious() and not message.is_silenced()
+    ]
     return [Problem(str(message.id), str(message.msg), message.hint or "") for message in serious]
 
 

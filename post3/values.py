@@ -23,6 +23,8 @@ class ByteRange:
     last: int | None
     #: As sent, for error messages.
     text: str
+    #: `If-Range`: the range counts only for the version with that ETag (in quotes) or date. None: for any version.
+    only_for: str | datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from post3.declaring import Problem
 from post3.starting import STARTUP_FAILURE, find_errors, stop
@@ -66,14 +66,19 @@ _checked_before_fork = False
 
 
 def _check_all() -> None:
+    from post3.checks import CATALOGUE
+    from post3.services import room
     from post3.services.access import find_unreadable_key
     from post3.services.catalogue import CatalogueFault, CatalogueIsNewer, require_file, require_tables
 
     try:
         require_file()
+        if errors := find_errors([CATALOGUE], [DEFAULT_DB_ALIAS]):  # first, because other checks may ask the database something
+            stop(errors)
         if errors := find_errors():
             stop(errors)
         require_tables()
+        room.keep()
         if key := find_unreadable_key():
             logger.warning("%s", WRONG_SECRET.format(key=key))
     except CatalogueIsNewer as fault:

@@ -41,6 +41,8 @@ def _run() -> None:
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
+    from post3.databases import UnfitDatabase
+
     try:
         if not _asks_for_help():
             _stop_early(sys.argv[1])
@@ -48,6 +50,8 @@ def _run() -> None:
     except DatabaseError as error:
         if "--traceback" in sys.argv:
             raise
+        if isinstance(error, UnfitDatabase):
+            sys.exit(str(error))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         sys.exit(f"The database refuses: {reason}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
 

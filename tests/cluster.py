@@ -137,11 +137,11 @@ def _owner() -> tuple[list[str], str]:
     raise NoPostgreSQL("PostgreSQL does not run as root, and there is no user postgres to run it as.")
 
 
-def create_database(url: str) -> str:
-    """Make a fresh database beside the one `url` names; return its URL."""
+def create_database(url: str, options: str = "") -> str:
+    """Make a fresh database beside the one `url` names, with these options of CREATE DATABASE; return its URL."""
     name = f"post3_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} {options}")
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 

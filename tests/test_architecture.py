@@ -30,7 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # What breaks under all parts, and how often it is told.
     "outages": {"errors"},
     "apps": {"checks", "contrib"},
-    "checks": {"conf", "declaring", "storage"},
+    "checks": {"conf", "databases", "declaring", "storage"},
+    # What every connection to the catalogue must be like.
+    "databases": set(),
     # Whose forwarding headers count; the handlers ask before anything reads a request.
     "proxies": {"conf"},
     # What is counted and noted of requests: below all that count, above nothing.
@@ -82,7 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bounds": {"conf", "errors", "s3"},
     "urls": {"dispatch", "views", "admin"},
     "admin": {"conf", "errors", "values", "models", "services"},
-    "management": {"conf", "errors", "values", "services", "models", "storage", "handlers"},
+    "management": {"conf", "errors", "values", "services", "models", "storage", "handlers", "checks", "databases"},
     "migrations": {"models", "conf"},
     # A client: nothing of the server's, and so nothing of Django.
     "sdk": {"__version__"},

@@ -6,9 +6,9 @@ milliseconds with ten objects and with ten million: see `pages.py`.
 
 from django.contrib import admin
 
-from . import api_keys, blobs, buckets, multipart, objects
+from . import accounts, api_keys, blobs, buckets, multipart, objects
 
-__all__ = ["api_keys", "blobs", "buckets", "multipart", "objects"]
+__all__ = ["accounts", "api_keys", "blobs", "buckets", "multipart", "objects"]
 
 admin.site.site_header = "post3"
 admin.site.site_title = "post3"

@@ -1,6 +1,7 @@
 """The catalogue: tables, constraints, querysets."""
 
 from .access import ApiKey
+from .accounts import Account
 from .blobs import Blob, Block
 from .buckets import Bucket
 from .multipart import MultipartUpload, MultipartUploadMetadata, UploadPart
@@ -8,6 +9,7 @@ from .objects import Object, ObjectMetadata, ObjectPart, ObjectTag
 from .worker import WorkerState
 
 __all__ = [
+    "Account",
     "ApiKey",
     "Blob",
     "Block",

@@ -13,6 +13,8 @@ HEADER_COLUMNS = (
     "cache_control",
     "expires",
 )
+#: The last of them, by their names in HTTP: what an answer without a body tells caches too.
+CACHE_HEADERS = ("Cache-Control", "Expires")
 
 
 @dataclass(frozen=True, slots=True)

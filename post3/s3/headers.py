@@ -139,11 +139,11 @@ def offset_of(digits: str) -> int:
     return min(int(digits), FAR) if len(digits) < 1000 else FAR
 
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
+_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
 
 
 def range_of(request: S3Request) -> ByteRange | None:
-    """Read `Range`; one that is malformed, or names several ranges, is ignored, as S3 does (B050)."""
+    """Read `Range` and `If-Range`; a range that is malformed, or one of several, is ignored, as S3 does (B050)."""
     text = request.header("range")
     found = _RANGE.fullmatch(text) if text else None
     if not found or not (found[1] or found[2]):
@@ -152,7 +152,14 @@ def range_of(request: S3Request) -> ByteRange | None:
     last = offset_of(found[2]) if found[2] else None
     if first is not None and last is not None and last < first:
         return None
-    return ByteRange(first, last, text)
+    return ByteRange(first, last, text, _validator(request.headers.get("if-range")))
+
+
+def _validator(value: str | None) -> str | datetime | None:
+    """Read `If-Range`: a strong ETag in its quotes, or a date. What is neither becomes "", which is no version's."""
+    if value is None or value.startswith('"'):
+        return value
+    return http_date(value) or ""
 
 
 _COPY_RANGE = re.compile(r"bytes=(\d+)-(\d+)", re.ASCII)
@@ -174,21 +181,35 @@ def copy_range_of(request: S3Request) -> ByteRange | None:
     return ByteRange(offset_of(found[1]), offset_of(found[2]), text)
 
 
+#: What a bucket's name can be made of, those made before today's rules included. ARNs and URLs, which hold a colon, are none.
+_SOURCE_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
+
+
 def copy_source_of(request: S3Request) -> tuple[str, str]:
-    """Return bucket and key of `x-amz-copy-source`: `[/]bucket/key[?versionId=…]`, percent-encoded. Raises InvalidArgument."""
+    """Return bucket and key of `x-amz-copy-source`: `[/]bucket/key[?versionId=…]`. Raises InvalidArgument.
+
+    It is form-encoded, so that `+` stands for a space, which it does not in a path (B150).
+    """
     text = request.header("x-amz-copy-source")
     path, _, query = text.partition("?")
-    try:
-        decoded = unquote_to_bytes(path.encode()).decode()
-    except UnicodeError:
-        decoded = ""
+    decoded = _form_decoded(path)
     bucket, _, key = decoded.removeprefix("/").partition("/")
     if not bucket or not key or "\x00" in decoded:
-        raise InvalidArgument(
-            "Invalid copy source object key",
-            ArgumentName="x-amz-copy-source",
-            ArgumentValue=text,
-        )
-    if query and query != "versionId=null":
-        raise InvalidArgument("Invalid version id specified", ArgumentName="x-amz-copy-source", ArgumentValue=text)
+        raise _wrong_source("Invalid copy source object key", text)
+    if not _SOURCE_BUCKET.fullmatch(bucket):
+        raise _wrong_source("Invalid copy source bucket name", text)  # B151
+    if query and _form_decoded(query.removesuffix("&")) != "versionId=null":
+        raise _wrong_source("Invalid version id specified", text)
     return bucket, key
+
+
+def _form_decoded(text: str) -> str:
+    """Decode a text once; return "" where it is not UTF-8."""
+    try:
+        return unquote_to_bytes(text.replace("+", " ").encode()).decode()
+    except UnicodeError:
+        return ""
+
+
+def _wrong_source(message: str, value: str) -> InvalidArgument:
+    return InvalidArgument(message, ArgumentName="x-amz-copy-source", ArgumentValue=value)

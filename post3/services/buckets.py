@@ -23,6 +23,7 @@ from ..storage.base import BlobMissing
 from .access import user_name
 from .publishing import retried
 from .rollbacks import on_rollback
+from .room import may_use_reserve
 from .sidecars import describe_bucket, describing_storages
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -130,6 +131,7 @@ def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, lim
     return list(found.order_by("name")[:limit])
 
 
+@may_use_reserve
 @retried
 def delete_bucket(name: str) -> None:
     """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty, StorageError.
@@ -150,10 +152,10 @@ def delete_bucket(name: str) -> None:
 
 
 def describe_buckets() -> int:
-    """Describe the buckets that are not yet: those of older releases. Return how many. Raises StorageError."""
+    """Describe the buckets that older releases did not, or not wholly. Return how many. Raises StorageError."""
     count = 0
     for storage in describing_storages():
-        described = set(storage.bucket_sidecars())
+        described = {name for name in storage.bucket_sidecars() if b'"account"' in storage.read_sidecar(name)}
         names = Bucket.objects.order_by("pk").values_list("name", flat=True)
         for name in [name for name in names if storage.bucket_sidecar(name) not in described]:
             with transaction.atomic():

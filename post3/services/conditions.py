@@ -1,16 +1,30 @@
 """Preconditions of reads and writes: functions over an ETag and a time."""
 
+import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from ..errors import ConditionalRequestConflict, NoSuchKey, NotModified, PreconditionFailed, S3NotImplemented
 from ..values import Conditions
 
+#: One entity tag of a list: weak or not, quoted or (B055) bare. A comma within the quotes is a part of it.
+_ENTITY_TAG = re.compile(r'(W/)?(?:"([^"]*)"|([^",\s]+))')
 
-def names_etag(header: str, etag: str) -> bool:
-    """Whether an `If-Match` or `If-None-Match` value names that ETag, quoted or not, weak or not; `*` names any."""
-    tokens = [token.strip().removeprefix("W/").strip('"') for token in header.split(",")]
-    return "*" in tokens or etag in tokens
+
+def names_etag(header: str, etag: str, weakly: bool = False) -> bool:
+    """Whether an `If-Match` or (`weakly`) `If-None-Match` value names that ETag, quoted or not; `*` names any.
+
+    Ours are strong, so a weak one is never the same where the comparison is strong (RFC 9110, 8.8.3.2).
+    """
+    if header.strip() == "*":
+        return True
+    found = _ENTITY_TAG.findall(header)
+    return any((quoted or bare) == etag for weak, quoted, bare in found if weakly or not weak)
+
+
+def is_for_version(only_for: str | datetime, etag: str, last_modified: datetime) -> bool:
+    """Whether an `If-Range` validator is the ETag, or the very second, of that version (B152; RFC 9110, 13.1.5)."""
+    return only_for in (f'"{etag}"', last_modified.replace(microsecond=0))
 
 
 def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> None:
@@ -22,7 +36,7 @@ def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> No
     elif conditions.if_unmodified_since is not None and modified > conditions.if_unmodified_since:
         raise PreconditionFailed(Condition="If-Unmodified-Since")
     if conditions.if_none_match is not None:
-        if names_etag(conditions.if_none_match, etag):
+        if names_etag(conditions.if_none_match, etag, weakly=True):
             raise _not_modified(etag, modified)
     elif conditions.if_modified_since is not None and modified <= conditions.if_modified_since <= datetime.now(UTC):  # B055
         raise _not_modified(etag, modified)

@@ -13,6 +13,7 @@ from typing import Any
 from ..header_fields import clean_metadata, clean_values
 from ..models.rows import HEADER_COLUMNS, NewObject
 from ..s3 import checksums
+from .accounts import is_account_id
 from .buckets import is_valid_name
 from .objects import MAX_KEY_SIZE
 from .sidecars import FORMAT
@@ -36,6 +37,8 @@ class DescribedBucket:
     owner_name: str
     region: str
     created_at: datetime
+    #: The id of the owner's account; empty in descriptions of older releases.
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def read_bucket(document: bytes) -> DescribedBucket:
         owner_name=fields.text("owner", 150, ""),
         region=fields.text("region", 64),
         created_at=fields.moment("created_at"),
+        account=fields.account("account"),
     )
 
 
@@ -192,6 +196,11 @@ class _Fields:
         """Return a CRC-64/NVME, empty where it is not told, or is none."""
         value = self.text(name, 12, "")
         return value if value and checksums.is_valid("CRC64NVME", value) else ""
+
+    def account(self, name: str) -> str:
+        """Return the id of an account, empty where it is not told, or is none."""
+        value = self.text(name, 12, "")
+        return value if is_account_id(value) else ""
 
     def texts(self, name: str) -> dict[str, str]:
         values = self._values.get(name)

@@ -24,7 +24,9 @@ from ..models.sql import execute, fetch
 from ..models.worker import add_work
 from ..storage.base import MIB, BlobRef, StorageError
 from ..storage.handler import storages
+from . import room
 from .pacing import Pace
+from .room import may_use_reserve
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +87,15 @@ def collect_garbage(rest: Rest | None = None) -> int:
     except Stopped:
         pass  # what was done is told all the same
     finally:
+        room.keep()  # there may be enough again
         if one.done:
-            add_work(one.done)
+            may_use_reserve(add_work)(one.done)
             told = (f"{count} {name.replace('_', ' ')} ({size} bytes)" for name, (count, size) in sorted(one.done.items()))
             logger.info("Done in this pass: %s", ", ".join(told))
     return one.count
 
 
+@may_use_reserve
 def _collect(one: Pass) -> None:
     _expire_uploads(one)
     for take in (_take_released, _take_abandoned, _take_interrupted):

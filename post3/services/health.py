@@ -9,14 +9,23 @@ from django.db import connections, router
 
 from ..models import Object
 from ..outages import log_burst
+from ..storage.base import is_full
 from ..storage.handler import storages
+from . import room
 from .catalogue import CatalogueFault, CatalogueIsNewer, require_tables
 
 logger = logging.getLogger(__name__)
 
+#: What still reads and deletes, and writes nothing new.
+FULL, READ_ONLY = "full", "read-only"
+
+
+class _Degraded(Exception):
+    """Reading works, and writing does not. Its text says why."""
+
 
 def check_readiness() -> dict[str, str]:
-    """Return for "database" and for each "storage <class>" either "ok" or why not. Never raises.
+    """Return for "database" and for each "storage <class>" "ok", FULL, READ_ONLY, or why it failed. Never raises.
 
     The reason is only the kind of the error: anyone may ask, and the error's text can hold hosts, users and paths. The
     text goes to the log.
@@ -33,11 +42,16 @@ def check_readiness() -> dict[str, str]:
 
 
 def _check_database() -> None:
-    with connections[router.db_for_read(Object)].cursor() as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchone()
+    database = connections[router.db_for_read(Object)]
+    with database.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only" if database.vendor == "postgresql" else "SELECT 1")
+        (answer,) = cursor.fetchone()
     with contextlib.suppress(CatalogueIsNewer):
         require_tables()
+    if answer == "on":
+        raise _Degraded(READ_ONLY)
+    if room.is_given_up():
+        raise _Degraded(FULL)
 
 
 def _check_storage(storage_class: str) -> None:
@@ -50,8 +64,10 @@ def _outcome(name: str, check: Callable[[], None]) -> str:
     except CatalogueFault as fault:
         log_burst(logger, f"ready {name}", "Not ready: %s", fault)
         return f"failed: {fault}"
+    except _Degraded as error:
+        return str(error)
     except Exception as error:  # whatever it is, it is the answer
-        return _failure(name, error)
+        return FULL if is_full(error) else _failure(name, error)
     return "ok"
 
 

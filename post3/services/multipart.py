@@ -17,7 +17,9 @@ from .buckets import find_bucket
 from .completing import Completed
 from .objects import check_key
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
+from .room import may_use_reserve
 from .sidecars import PartBlob
+from .verifying import refuse_damaged
 
 
 def create_multipart_upload(
@@ -132,6 +134,7 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
     storage = blobs.storage_for(upload.storage_class)
     completing.check_type(upload, completion.checksum_type)
     parts = completing.chosen_parts(upload, completion.parts)
+    refuse_damaged(*(part.blob.state for part in parts if part.blob))
     chosen = _as_blobs(parts)
     size = sum(part.size for part in parts)
     if completion.size is not None and completion.size != size:
@@ -185,6 +188,7 @@ def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
     return chosen
 
 
+@may_use_reserve
 def abort_multipart_upload(bucket: str, key: str, upload_id: str) -> None:
     """End an upload and let go of its parts. Raises NoSuchUpload."""
     _delete_upload(find_upload(bucket, key, upload_id))

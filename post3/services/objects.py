@@ -5,23 +5,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
+from ..errors import (
+    InvalidPartNumber,
+    InvalidRange,
+    KeyTooLongError,
+    NoSuchBucket,
+    NoSuchKey,
+    NotModified,
+    PreconditionFailed,
+    S3Error,
+)
 from ..models import Blob
 from ..models.reading import find_object
-from ..models.rows import NewObject, ObjectRow
+from ..models.rows import CACHE_HEADERS, NewObject, ObjectRow
 from ..models.writing import delete_object as delete_row
 from ..models.writing import delete_objects as delete_rows
 from ..s3.checksums import COMPOSITE
-from ..storage.base import BlobRef, Storage
+from ..storage.base import BlobRef, Storage, is_full
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Deletion, Description, Payload
 from . import blobs, parts
 from .buckets import find_bucket
-from .conditions import check_read, check_write
+from .conditions import check_read, check_write, is_for_version
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
 from .rollbacks import on_rollback
+from .room import may_use_reserve
 from .verifying import open_blob, verify
 
 #: Bytes of a key in UTF-8.
@@ -147,7 +157,11 @@ def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_si
     if row is None:
         check_key(key)
         raise NoSuchKey(Key=key)
-    check_read(conditions, row.etag, row.last_modified)
+    try:
+        check_read(conditions, row.etag, row.last_modified)
+    except NotModified as error:  # a cache takes these over (RFC 9110, 15.4.5)
+        error.headers |= {name: value for name, value in zip(CACHE_HEADERS, row.headers[-2:], strict=True) if value}
+        raise
     return row
 
 
@@ -164,7 +178,7 @@ def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | Non
     """Return which bytes are asked: a range, the part of that number, or all. Raises InvalidRange, InvalidPartNumber."""
     if part_number is not None:
         return _part_span(row, part_number)
-    if byte_range is None:
+    if byte_range is None or not _applies(byte_range, row):
         return Span(0, row.size, False, row.checksum)
     if byte_range.first is None:
         start = max(0, row.size - (byte_range.last or 0))
@@ -180,6 +194,11 @@ def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | Non
         )
     length = last - start + 1
     return Span(start, length, True, row.checksum if length == row.size else "")
+
+
+def _applies(byte_range: ByteRange, row: ObjectRow) -> bool:
+    """Whether a range is asked of this version. Of another one its bytes would not fit what the client has."""
+    return byte_range.only_for is None or is_for_version(byte_range.only_for, row.etag, row.last_modified)
 
 
 def _part_span(row: ObjectRow, part_number: int) -> Span:
@@ -202,13 +221,14 @@ def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes
         return parts.open_parts(row, start, length)
     ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
     if row.data is not None and len(row.data) == row.size and row.blob_state == Blob.State.STORED:
-        verify(row.data, ref, row.crc64nvme)
+        verify(row.data, row.storage_class, ref, row.crc64nvme)
         return row.data if length == row.size else row.data[start : start + length]
     pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
     pieces.look()
     return pieces
 
 
+@may_use_reserve
 @retried
 def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
     """Delete the latest version of a key; a key that is not there is deleted too. Raises NoSuchBucket, PreconditionFailed."""
@@ -224,12 +244,27 @@ def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
     forget_sidecars(sidecars)
 
 
-@retried
 def delete_objects(bucket: str, keys: Sequence[str]) -> None:
-    """Delete the latest versions of up to 1,000 keys in one statement. Raises NoSuchBucket."""
+    """Delete the latest versions of up to 1,000 keys: in one statement, or fewer at once on a full disk. Raises NoSuchBucket."""
     bucket_id = find_bucket(bucket).id
     if keys:
-        forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
+        _delete_rows(bucket_id, keys)
+
+
+def _delete_rows(bucket_id: int, keys: Sequence[str]) -> None:
+    try:
+        _delete_at_once(bucket_id, keys)
+    except DatabaseError as error:
+        if len(keys) == 1 or not is_full(error) or connection.in_atomic_block:
+            raise
+        for half in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
+            _delete_rows(bucket_id, half)
+
+
+@may_use_reserve
+@retried
+def _delete_at_once(bucket_id: int, keys: Sequence[str]) -> None:
+    forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
 
 
 def delete_each(bucket: str, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:

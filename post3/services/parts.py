@@ -7,7 +7,7 @@ from ..models.rows import ObjectRow
 from ..models.sql import fetch
 from ..storage.base import PIECE, BlobRef, Pieces
 from .sidecars import PartBlob
-from .verifying import open_blob
+from .verifying import open_blob, refuse_damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,15 @@ def find_part(row: ObjectRow, part_number: int) -> StoredPart | None:
 
 
 def open_parts(row: ObjectRow, start: int, length: int) -> Pieces | None:
-    """Return the bytes of a span that may touch several parts; None where the object was overwritten since its row was read."""
+    """Return the bytes of a span that may touch several parts; None where the object was overwritten since its row was read.
+
+    Raises BlobDamaged where one of these parts is known to be damaged, be it the last.
+    """
     sql = f'{_PARTS} AND p."offset" < %s AND p."offset" + p.size > %s ORDER BY p.part_number'
     found = [StoredPart(*values) for values in fetch(sql, (row.id, row.sequence, start + length, start))]
     if sum(part.size for part in found) < length:
         return None
+    refuse_damaged(*(part.state for part in found))
     pieces = PartsPieces(found, start, length)
     pieces.look()
     return pieces

@@ -4,7 +4,8 @@ from typing import NoReturn
 
 from ..errors import AccessDenied
 from ..outages import once_more
-from .access import Identity, canonical_id
+from .access import Identity
+from .accounts import account_id, check_account_id
 from .buckets import find_bucket
 
 
@@ -27,7 +28,13 @@ def refuse_anonymous(bucket: str, *, making: bool) -> NoReturn:
     raise AccessDenied()
 
 
-def check_expected_owner(bucket: str, owner_id: str) -> None:
-    """Raise AccessDenied where a bucket is not owned by who the client expects (`x-amz-expected-bucket-owner`)."""
-    if canonical_id(find_bucket(bucket).owner_id) != owner_id:
+def check_expected_owner(bucket: str, expected: str) -> None:
+    """Raise AccessDenied where a bucket does not belong to the account that the client expects (B153).
+
+    For `x-amz-expected-bucket-owner` and, of a copy's source, `x-amz-source-expected-bucket-owner`.
+    Raises InvalidBucketOwnerAWSAccountID, NoSuchBucket.
+    """
+    check_account_id(expected)
+    find_bucket(bucket)
+    if account_id() != expected:
         raise AccessDenied()

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from ..conf import conf
 from ..models import Bucket, Object, WorkerState
 from ..storage.base import Storage, StorageError
+from .accounts import restore_account
 from .described import DescribedBucket, DescribedObject, Unreadable, read_bucket, read_object
 from .rebuilding_owners import Owners
 from .rebuilding_rows import BlobRows, Counts, ObjectRows, Put
@@ -99,6 +100,8 @@ class _Run:
         #: Bucket that nothing describes -> the date of its oldest object.
         self._guessed: dict[str, datetime] = {}
         self._analyse_at = BATCH
+        #: The account of the newest bucket that tells one, and when that was made.
+        self._account: tuple[datetime, str] | None = None
 
     def take_buckets(self, storage: Storage) -> None:
         for name in storage.bucket_sidecars():
@@ -112,6 +115,8 @@ class _Run:
             except Unreadable as error:
                 self._rebuild.fault(name, str(error))
                 continue
+            if bucket.account:
+                self._account = max(self._account or (bucket.created_at, bucket.account), (bucket.created_at, bucket.account))
             if bucket.name not in self._buckets:
                 self._make_bucket(bucket)
 
@@ -142,9 +147,11 @@ class _Run:
         self._put(storage, batch)
 
     def finish(self) -> None:
-        """Date the buckets that nothing describes, and name users as their newest description does."""
+        """Date the buckets that nothing describes, bring back the account's id, and name users as they were called last."""
         for name, created_at in self._guessed.items():
             Bucket.objects.filter(pk=self._buckets[name]).update(created_at=created_at)
+        if self._account and not self._rebuild.merge:  # a catalogue from a backup has its own
+            restore_account(self._account[1])
         self._owners.finish()
 
     def _document(self, storage: Storage, name: str) -> bytes | None:

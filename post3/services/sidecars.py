@@ -13,6 +13,7 @@ from ..models.rows import HEADER_COLUMNS, NewObject
 from ..storage.base import Storage
 from ..storage.handler import storages
 from .access import user_name
+from .accounts import account_id
 
 #: 2 also tells the owner's name, the upload an object came by, and the checksums of its blobs.
 FORMAT = 2
@@ -55,6 +56,7 @@ def describe_bucket(name: str, owner_id: int, region: str, created_at: datetime)
         "bucket": name,
         "owner_id": owner_id,
         "owner": user_name(owner_id),
+        "account": account_id(),
         "region": region,
         "created_at": created_at.isoformat(),
     }

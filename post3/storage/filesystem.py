@@ -32,6 +32,10 @@ OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a F
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+#: What `check` writes: an object's file, its description and the catalogue's log grow by less.
+PROBE = bytes(64 << 10)
+
+
 class FilesystemStorage(DirectoryTree):
     """One file per blob below the directory `location`, which is made where it is missing."""
 
@@ -137,7 +141,7 @@ class FilesystemStorage(DirectoryTree):
             try:
                 file = os.open(name, OPEN_TO_WRITE, self._file_mode, dir_fd=directory)
                 try:
-                    write_all(file, b"post3")
+                    write_all(file, PROBE)
                 finally:
                     os.close(file)
                     os.unlink(name, dir_fd=directory)

@@ -7,7 +7,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from ..services.health import check_readiness
+from ..services.health import FULL, READ_ONLY, check_readiness
 
 
 @never_cache
@@ -20,10 +20,15 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 where the database and every storage work, else 503, and which failed. Send it no requests then."""
+    """Answer 200 where the database and every storage work, else 503, and which failed. Send it no requests then.
+
+    "degraded", with 200: reads are served, and nothing new can be written. Deletes must still come here, to make room.
+    """
     checks = check_readiness()
-    failed = [name for name, outcome in checks.items() if outcome != "ok"]
-    answer = {"status": "unavailable" if failed else "ok", "failed": failed, "checks": checks}
+    degraded = [name for name, outcome in checks.items() if outcome in (FULL, READ_ONLY)]
+    failed = [name for name, outcome in checks.items() if outcome != "ok" and name not in degraded]
+    status = "unavailable" if failed else "degraded" if degraded else "ok"
+    answer = {"status": status, "failed": failed, "degraded": degraded, "checks": checks}
     return JsonResponse(answer, status=503 if failed else 200)
 
 

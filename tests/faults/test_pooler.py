@@ -118,3 +118,15 @@ def test_every_statement_is_our_own(served: Server, tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text() and "ERROR" not in log.read_text()
     assert "blobs collected" in log.read_text()
     assert served.manage("check_storage", "--verify")
+
+
+def test_default_that_a_pooler_keeps_from_being_set_is_refused(pooled: str, tmp_path: Path) -> None:
+    with psycopg.connect(pooled, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE strict")
+        connection.execute("ALTER DATABASE strict SET default_transaction_isolation = 'serializable'")
+    server = Server(tmp_path, {"DATABASE_URL": f"{pooled.rpartition('/')[0]}/strict"})
+    command = [sys.executable, "manage.py", "migrate"]
+    done = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "default_transaction_isolation is 'serializable'" in done.stderr and "Behind a pooler" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from ..helpers import files_of, query, read
+from ..helpers import etag_of, files_of, query, read, refusal
 from ..servers import Server
 
 MIB = 1 << 20
@@ -24,30 +24,111 @@ def test_get_object_whose_last_byte_is_another_fails(server: Server, s3: Any, bu
 
 def test_get_object_of_a_damaged_part_fails_and_other_parts_are_read(server: Server, s3: Any, bucket: str) -> None:
     parts = [os.urandom(PART), os.urandom(MIB)]
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
-    done = []
-    for number, part in enumerate(parts, 1):
-        etag = s3.upload_part(Bucket=bucket, Key="a", UploadId=upload, PartNumber=number, Body=part)["ETag"]
-        done.append({"PartNumber": number, "ETag": etag})
-    s3.complete_multipart_upload(Bucket=bucket, Key="a", UploadId=upload, MultipartUpload={"Parts": done})
+    upload_all(s3, bucket, parts)
     flip_last_byte(server, bucket, MIB)
     assert_not_whole(server, bucket)
     first = s3.get_object(Bucket=bucket, Key="a", Range=f"bytes=0-{PART - 1}")
     assert first["Body"].read() == parts[0]
 
 
-def test_get_object_known_to_be_damaged_is_refused(server: Server, s3: Any, bucket: str) -> None:
-    if "DATABASE_URL" not in server.environment:
-        pytest.skip("the mark is the same on SQLite, whose file another process should not write to")
-    s3.put_object(Bucket=bucket, Key="a", Body=b"x" * 2000)
-    query(server, "UPDATE post3_blob SET state = 3 WHERE id = ? RETURNING id", [blob_of(server, bucket, 2000)])
-    with pytest.raises(ClientError) as caught:
-        s3.get_object(Bucket=bucket, Key="a", Range="bytes=0-9")
-    assert caught.value.response["Error"]["Code"] == "InternalError"
-    with pytest.raises(ClientError) as caught:
-        s3.copy_object(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "a"})
-    assert caught.value.response["Error"]["Code"] == "InternalError"
-    assert "damaged" in caught.value.response["Error"]["Message"]
+RANGES = ["bytes=0-9", "bytes=-1", "bytes=1000-", "bytes=0-"]
+
+
+@pytest.mark.parametrize("size", [2000, 300_000, 3 * MIB])
+def test_get_object_known_to_be_damaged_is_refused_in_ranges_too(server: Server, s3: Any, bucket: str, size: int) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x" * size)
+    mark_damaged(server, bucket, size)
+    for arguments in ({}, *({"Range": text} for text in RANGES), {"PartNumber": 1}):
+        assert_refused(s3.get_object, Bucket=bucket, Key="a", **arguments)
+    assert s3.head_object(Bucket=bucket, Key="a")["ContentLength"] == size
+
+
+@pytest.mark.parametrize("size", [100, 300_000, 3 * MIB])
+def test_damage_that_a_whole_read_found_is_known_to_ranges(server: Server, s3: Any, bucket: str, size: int) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=os.urandom(size))
+    flip_last_byte(server, bucket, size)
+    assert_not_whole(server, bucket)
+    for text in ("bytes=0-9", "bytes=-1"):
+        assert_refused(s3.get_object, Bucket=bucket, Key="a", Range=text)
+    assert_refused(s3.copy_object, Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "a"})
+
+
+def test_copies_of_what_is_known_to_be_damaged_are_refused(server: Server, s3: Any, bucket: str) -> None:
+    size = PART + 1
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x" * size)
+    mark_damaged(server, bucket, size)
+    source = {"Bucket": bucket, "Key": "a"}
+    assert_refused(s3.copy_object, Bucket=bucket, Key="b", CopySource=source)
+    whole = {"Bucket": bucket, "Key": "b", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="b")["UploadId"]}
+    assert_refused(s3.upload_part_copy, **whole, PartNumber=1, CopySource=source)
+    assert_refused(s3.upload_part_copy, **whole, PartNumber=1, CopySource=source, CopySourceRange="bytes=0-9")
+    assert "Parts" not in s3.list_parts(**whole)
+
+
+def test_damaged_part_is_refused_before_the_answer_begins_and_other_parts_are_read(server: Server, s3: Any, bucket: str) -> None:
+    parts = [os.urandom(PART), os.urandom(PART + 1), os.urandom(MIB)]
+    upload_all(s3, bucket, parts)
+    mark_damaged(server, bucket, PART + 1)
+    touching = [
+        {},
+        {"PartNumber": 2},
+        {"Range": f"bytes={PART - 10}-{PART}"},  # the first bytes are of a part that is well
+        {"Range": f"bytes={PART + 5}-{PART + 9}"},
+        {"Range": f"bytes={2 * PART}-"},
+        {"Range": f"bytes=-{MIB + 1}"},
+    ]
+    for arguments in touching:
+        assert_refused(s3.get_object, Bucket=bucket, Key="a", **arguments)
+    for arguments, wanted in (
+        ({"PartNumber": 1}, parts[0]),
+        ({"PartNumber": 3}, parts[2]),
+        ({"Range": f"bytes=0-{PART - 1}"}, parts[0]),
+        ({"Range": f"bytes=-{MIB}"}, parts[2]),
+    ):
+        assert s3.get_object(Bucket=bucket, Key="a", **arguments)["Body"].read() == wanted
+    source = {"Bucket": bucket, "Key": "a"}
+    assert_refused(s3.copy_object, Bucket=bucket, Key="b", CopySource=source)
+    whole = {"Bucket": bucket, "Key": "b", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="b")["UploadId"]}
+    copy = {**whole, "PartNumber": 1, "CopySource": source}
+    assert_refused(s3.upload_part_copy, **copy, CopySourceRange=f"bytes={PART - 10}-{PART}")
+    s3.upload_part_copy(**copy, CopySourceRange=f"bytes=0-{PART - 1}")
+    assert s3.list_parts(**whole)["Parts"][0]["ETag"] == etag_of(parts[0])
+
+
+def test_complete_multipart_upload_of_a_damaged_part_is_refused(server: Server, s3: Any, bucket: str) -> None:
+    whole = {"Bucket": bucket, "Key": "a", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]}
+    etag = s3.upload_part(**whole, PartNumber=1, Body=b"x" * 2000)["ETag"]
+    statement = (
+        "UPDATE post3_blob SET state = 3 WHERE id = (SELECT p.blob_id FROM post3_uploadpart p "
+        "JOIN post3_multipartupload u ON u.id = p.upload_id WHERE u.upload_id = ?) RETURNING id"
+    )
+    assert query(server, statement, [whole["UploadId"]])
+    complete = {**whole, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
+    assert_refused(s3.complete_multipart_upload, **complete)
+    s3.upload_part(**whole, PartNumber=1, Body=b"x" * 2000)  # the client still has it
+    s3.complete_multipart_upload(**complete)
+    assert read(s3, bucket, "a") == b"x" * 2000
+
+
+def assert_refused(call: Any, **arguments: Any) -> None:
+    refused = refusal(call, **arguments)
+    assert (refused.status, refused.code) == (500, "InternalError"), arguments
+    assert "damaged" in refused.message
+
+
+def mark_damaged(server: Server, bucket: str, size: int) -> None:
+    """Do what scrubbing does when it finds damage."""
+    assert query(server, "UPDATE post3_blob SET state = 3 WHERE id = ? RETURNING id", [blob_of(server, bucket, size)])
+
+
+def upload_all(s3: Any, bucket: str, parts: list[bytes]) -> None:
+    """Upload the object `a` in these parts."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
+    done = []
+    for number, part in enumerate(parts, 1):
+        etag = s3.upload_part(Bucket=bucket, Key="a", UploadId=upload, PartNumber=number, Body=part)["ETag"]
+        done.append({"PartNumber": number, "ETag": etag})
+    s3.complete_multipart_upload(Bucket=bucket, Key="a", UploadId=upload, MultipartUpload={"Parts": done})
 
 
 def assert_not_whole(server: Server, bucket: str) -> None:

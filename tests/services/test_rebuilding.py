@@ -11,8 +11,9 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from post3.errors import BucketAlreadyExists, BucketNotEmpty
-from post3.models import Blob, Bucket, Object, ObjectMetadata, WorkerState
+from post3.models import Account, Blob, Bucket, Object, ObjectMetadata, WorkerState
 from post3.services import buckets, objects
+from post3.services.accounts import account_id
 from post3.services.garbage import collect_garbage
 from post3.services.rebuilding import RebuildRefused
 from post3.services.rebuilding_owners import OwnerMismatch
@@ -241,3 +242,22 @@ def test_buckets_of_older_releases_are_described(tree: Store) -> None:
     assert buckets.describe_buckets() == 0
     buckets.delete_bucket("bucket")
     assert not path.exists()
+
+
+def test_account_keeps_its_id(tree: Store, lose: Callable[[], None]) -> None:
+    known = account_id()
+    tree.put("k", SMALL)
+    lose()
+    Account.objects.all().delete()  # a new catalogue has a new one
+    assert account_id() != known
+    assert Report() == []
+    assert account_id() == known
+
+
+def test_account_of_a_catalogue_that_is_merged_into_stays(tree: Store, lose: Callable[[], None]) -> None:
+    tree.put("k", SMALL)
+    lose()
+    Account.objects.all().delete()
+    known = account_id()
+    assert Report(merge=True) == []
+    assert account_id() == known

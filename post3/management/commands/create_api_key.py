@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...services import access
+from ...services.accounts import account_id
 from ..base import StoreCommand
 
 
@@ -34,6 +35,7 @@ class Command(StoreCommand):
         except access.InactiveUser as error:
             raise CommandError(str(error)) from None
         values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
+        values["AWS_ACCOUNT_ID"] = account_id()
         if options["json"]:
             self.stdout.write(json.dumps(values))
         else:

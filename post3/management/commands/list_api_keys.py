@@ -7,9 +7,10 @@ from django.core.management.base import CommandParser
 
 from ...models import ApiKey
 from ...services import access
+from ...services.accounts import account_id
 from ..base import StoreCommand
 
-COLUMNS = ("access_key", "user", "name", "created_at", "revoked_at")
+COLUMNS = ("access_key", "user", "account", "name", "created_at", "revoked_at")
 
 
 class Command(StoreCommand):
@@ -19,7 +20,8 @@ class Command(StoreCommand):
         parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = [_row(key) for key in access.find_api_keys()]
+        account = account_id()
+        rows = [_row(key, account) for key in access.find_api_keys()]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2))
             return
@@ -29,10 +31,11 @@ class Command(StoreCommand):
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _row(key: ApiKey) -> dict[str, str | None]:
+def _row(key: ApiKey, account: str) -> dict[str, str | None]:
     return {
         "access_key": key.access_key,
         "user": key.user.get_username(),
+        "account": account,
         "name": key.name,
         "created_at": key.created_at.isoformat(timespec="seconds"),
         "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),

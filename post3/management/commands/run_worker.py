@@ -10,8 +10,9 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, close_old_connections
 
+from ...checks import CATALOGUE
 from ...services import buckets, figures, garbage, scrubbing
 from ...storage.base import StorageError
 from ..base import StoreCommand
@@ -35,6 +36,7 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["interval"] > 0:
             raise CommandError("--interval must be more than 0 seconds.")
+        self.check(tags=[CATALOGUE], databases=[DEFAULT_DB_ALIAS])
         if options["once"]:
             buckets.describe_buckets()
             count = garbage.collect_garbage()

@@ -19,9 +19,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 from django.urls import NoReverseMatch, reverse
 
+from ...databases import UnfitDatabase, find_faults
 from ...services import access
 
 DEFAULT_ADDRESS = ("127.0.0.1", 9000)
@@ -94,9 +95,13 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 def prepare_database() -> None:
-    """Make the catalogue's tables, or bring them up to date. Raises CommandError where there is no database."""
+    """Make the catalogue's tables, or bring them up to date. Raises CommandError where there is no database, or an unfit one."""
     try:
+        if faults := find_faults(connection):
+            raise CommandError(" ".join(map(str, faults)))
         call_command("migrate", interactive=False, verbosity=0)
+    except UnfitDatabase as error:
+        raise CommandError(str(error)) from None
     except OperationalError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise CommandError(f"The database cannot be reached: {reason}. Start it, or correct DATABASE_URL.") from None

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("post3", "0007_prefixes_by_the_index_alone")]
+    dependencies = [("post3", "0008_accounts")]
 
     operations = [
         migrations.AddField(

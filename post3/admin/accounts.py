@@ -1,0 +1,17 @@
+"""Accounts: the ids that clients name buckets' owners by."""
+
+from django.contrib import admin
+
+from ..models import Account
+from .cells import moment
+from .pages import CatalogueAdmin
+
+
+@admin.register(Account)
+class AccountAdmin(CatalogueAdmin):
+    list_display = fields = readonly_fields = ["account_id", "created"]
+    ordering = ["pk"]
+
+    @admin.display(description="Created")
+    def created(self, account: Account) -> str:
+        return moment(account.created_at)
