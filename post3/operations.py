@@ -144,7 +144,7 @@ OBJECT = {
     "PUT +x-amz-copy-source": _done(
         copies.copy_object,
         "s3:PutObject",
-        f"{_SOURCE} {_METADATA} x-amz-metadata-directive {_OWNER}",
+        f"{_SOURCE} {_METADATA} x-amz-checksum-algorithm x-amz-metadata-directive {_OWNER}",
         unsupported.COPY,
     ),
     "DELETE": _done(
@@ -171,7 +171,7 @@ OBJECT = {
     "POST ?uploadId": _done(
         multipart.complete_multipart_upload,
         "s3:PutObject",
-        f"?uploadId {_BODY} x-amz-mp-object-size {_OWNER}",
+        f"?uploadId {_BODY} x-amz-checksum-type x-amz-mp-object-size {_OWNER}",
         unsupported.CUSTOMER_KEY,
     ),
     "DELETE ?uploadId": _done(
