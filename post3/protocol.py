@@ -18,8 +18,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from . import proxies
+from .answers import Answer
 from .bounds import BoundedProtocol
-from .handlers import Answer, Post3ASGIHandler, announced_body
+from .handlers import Post3ASGIHandler, announced_body
 from .observing import Observation
 from .streams import MemoryBody, tells_of_closed
 
@@ -90,6 +91,7 @@ class Protocol(BoundedProtocol):
         answer = coming.result()
         try:
             if not (cycle.disconnected or self.transport.is_closing()):
+                self._handler.date(answer)
                 self._write(cycle, answer)
                 observation.sent, observation.whole = len(answer.body), True
         except RuntimeError as error:
