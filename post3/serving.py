@@ -5,18 +5,21 @@ uvicorn chooses its protocol before it looks at the application, and its own one
 uvicorn post3's protocol when uvicorn announces its start, which is before it listens.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
 from django.utils.module_loading import import_string
 
+logger = logging.getLogger("post3")
+
 #: By name, because it needs the handlers, and those need this.
 PROTOCOL = "post3.protocol.Protocol"
 UNBOUNDED = (
     "post3 does not start: this server keeps none of post3's limits of heads, answers and connections. "
-    "Use `uvicorn post3_site.asgi:application`, without --lifespan off, "
-    "or `gunicorn -c python:post3_site.gunicorn post3_site.asgi:application`."
+    "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`, "
+    "or `uvicorn post3_site.asgi:application` without `--lifespan off`."
 )
 #: What answers say they come from, unless the operator names something else (`uvicorn --header`).
 SERVER = b"post3"
@@ -30,6 +33,7 @@ def take_over(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bool:
     """
     config = getattr(getattr(receive, "__self__", None), "config", None)
     if not isinstance(config, uvicorn.Config):
+        logger.warning("This server keeps none of post3's limits of heads, answers and connections; uvicorn does.")
         return False
     protocol = import_string(PROTOCOL)
     if not issubclass(config.http_protocol_class, protocol):

@@ -93,6 +93,11 @@ def stop_on_problems(status: int = STARTUP_FAILURE) -> None:
         _stop(settings.POST3_PROBLEMS, status)
 
 
+def stop_for(message: str, hint: str, check_id: str) -> NoReturn:
+    """Say why a server does not start, and exit."""
+    _stop([(check_id, message, hint)])
+
+
 def _stop(problems: Sequence[tuple[str, str, str]], status: int = STARTUP_FAILURE) -> NoReturn:
     lines = "".join(f"  {check_id}: {f'{message} {hint}'.strip()}\n" for check_id, message, hint in problems)
     sys.stderr.write(f"post3 does not start:\n{lines}")
