@@ -1,6 +1,8 @@
 """`Expect: 100-continue`: a body is asked for once its request is authenticated, whatever its size."""  # B124
 
+import base64
 import contextlib
+import hashlib
 import io
 import socket
 import time
@@ -74,8 +76,7 @@ def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: 
         (put(stranger, bucket, size), 403),
         (put(forger, bucket, size), 403),
         (put(raw, bucket, size, digest), 400),
-        (put(raw, "no-such-bucket-" + bucket, size), 404),
-        (put(raw, bucket, size, query="partNumber=1&uploadId=none"), 404),
+        (put(forger, bucket, size, query="partNumber=1&uploadId=none"), 403),
     ]
     for request, status in cases:
         with sent(raw, request.head()) as connection:
@@ -87,7 +88,8 @@ def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: 
 
 def test_documents_are_invited_after_authentication(raw: RawClient, bucket: str) -> None:
     body = b"<Delete><Object><Key>a</Key></Object></Delete>"
-    headers = [("Expect", "100-continue"), ("Content-Length", str(len(body)))]
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    headers = [("Expect", "100-continue"), ("Content-Length", str(len(body))), ("Content-MD5", md5)]
     request = raw.sign("POST", f"/{bucket}", "delete=", [], body, unsigned_headers=headers)
     with sent(raw, request.head()) as connection:
         assert first(connection) == CONTINUE
