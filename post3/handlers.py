@@ -180,7 +180,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all."""
         length, expects_continue = announced_body(scope["headers"])
         body: MemoryBody | StreamedBody
-        # To ask for the body is to send `100 Continue`: that is for the view, which has authenticated the request by then.
+        # To ask for the body is to send `100 Continue`: that is for the view, of a request that is authenticated (B124).
         if length is not None and length <= PREFETCH_SIZE and not expects_continue:
             body = await MemoryBody.receive(receive, length, expects_continue)
             threads: Threads | ParkingThreads = self._threads

@@ -127,7 +127,7 @@ class OrderedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def eof_received(self) -> bool:
-        """Return whether the connection stays open, for an answer that is still to come."""
+        """Return whether the connection stays open, for an answer that is still to come."""  # B122
         if is_ssl(self.transport):
             return False  # asyncio's TLS has no half-closed connections
         self._ended = True

@@ -2,11 +2,11 @@
 
 A request that is whole in memory, and whose answer is too, needs no task, no coroutines and no messages: it goes to a worker
 thread, and what comes back is written in one piece. Everything else takes ASGI's way: longer bodies and answers, clients that
-wait for `100 Continue` or do not take what they were sent, and pipelined requests. GET of 4 KiB at 8
+wait for `100 Continue` or do not take what they were sent. GET of 4 KiB at 8
 connections 1.12, PUT 1.28 of ASGI's way alone (docs/performance.md).
 
     gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
-    uvicorn --http post3.protocol:Protocol post3_site.asgi:application
+    uvicorn post3_site.asgi:application
 """
 
 import asyncio

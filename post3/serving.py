@@ -21,7 +21,7 @@ UNBOUNDED = (
     "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`, "
     "or `uvicorn post3_site.asgi:application` without `--lifespan off`."
 )
-#: What answers say they come from, unless the operator names something else (`uvicorn --header`).
+#: What answers say they come from (B125), unless the operator names something else (`uvicorn --header`).
 SERVER = b"post3"
 
 
