@@ -135,6 +135,8 @@ class BoundedProtocol(OrderedProtocol):
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
         super().on_headers_complete()
+        if self.expect_100_continue or not self.cycle.keep_alive:
+            self.cycle.transport = Lingering(self)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """As uvicorn's, without its two copies of what is taken as it comes."""
@@ -196,13 +198,13 @@ class BoundedProtocol(OrderedProtocol):
 
     def _refuse(self, error: S3Error) -> None:
         """Answer what cannot be read any further, where an answer can be told from one that is under way; then end."""
-        self._linger_until = self.loop.time() + LINGER
         if self.is_answering():
             if not self.cycle.more_body:  # the request was whole, what came after it was not
                 self.cycle.keep_alive = False
                 self._linger_until = float("inf")
                 return
             if self.pipeline or self.cycle.response_started:
+                self._linger_until = self.loop.time() + LINGER
                 self.transport.close()
                 return
         request_id = token_hex(8).upper()
@@ -217,6 +219,17 @@ class BoundedProtocol(OrderedProtocol):
         if self.is_answering():  # its body broke off
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        self._linger()
+
+    def end(self) -> None:
+        """Close the connection after an answer; where the request's body is still coming, once the client can have read it."""
+        if self._in_body and not self.transport.is_closing():
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        self._linger_until = self.loop.time() + LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -226,6 +239,22 @@ class BoundedProtocol(OrderedProtocol):
         self._dropped += len(data)
         if self._dropped > LINGER_SIZE and not self.is_answering():
             self.transport.abort()
+
+
+class Lingering:
+    """What a request that ends its connection takes for the transport: it ends the connection gently."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.end()
 
 
 def _unacknowledged(transport: asyncio.Transport) -> int:

@@ -86,6 +86,21 @@ def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: 
         assert refused(connection).status in (400, 403)
 
 
+@pytest.mark.parametrize("size", [1000, 300_000, 900_000])
+@pytest.mark.parametrize("more", [(), (("Connection", "close"),)], ids=["", "closing"])
+def test_refused_client_that_does_not_wait_reads_the_answer(
+    raw: RawClient, bucket: str, size: int, more: tuple[tuple[str, str], ...]
+) -> None:
+    """Closing at once would reset the connection while the client sends, and the answer with it."""
+    forger = RawClient(raw.host, raw.port, raw.access_key, "wrong")
+    for _ in range(5):
+        with sent(raw, put(forger, bucket, size, *more).head()) as connection:
+            for _ in range(10):
+                connection.sendall(bytes(size // 10))
+                time.sleep(0.01)
+            assert refused(connection).status == 403
+
+
 def test_documents_are_invited_after_authentication(raw: RawClient, bucket: str) -> None:
     body = b"<Delete><Object><Key>a</Key></Object></Delete>"
     md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
