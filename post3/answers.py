@@ -17,7 +17,7 @@ class Answer:
     #: All of it, or pieces to be sent one by one.
     body: bytes | Iterator[bytes]
     close: Callable[[], None]
-
+    #: As `responses.http_time` writes it; empty where the answer has none, or a project's own view wrote it.
     last_modified: str = ""
 
     def date(self) -> None:
@@ -34,7 +34,7 @@ class Answer:
         headers = _encoded((name, value) for name, value in response.items() if name.lower() != "date")
         headers += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
         body = iter(response) if response.streaming else response.content
-        return cls(response.status_code, headers, body, response.close, response.get("Last-Modified", ""))
+        return cls(response.status_code, headers, body, response.close)
 
 
 def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
