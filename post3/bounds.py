@@ -6,7 +6,7 @@ stops reading. Here
    longer is refused while it comes (B121), and no more than that and one read of the socket is ever held;
  - a head must be complete POST3_HEAD_TIMEOUT seconds after its first byte or, of the first request, after the connection;
  - a client that takes no byte of an answer for POST3_SEND_TIMEOUT seconds is cut off;
- - of requests sent ahead of their answers, a few are kept.
+ - requests sent ahead of their answers wait unparsed (`ordered.py`).
 
 A timer for each connection would be set and cancelled with each request. One a process looks at all connections every second.
 """
@@ -21,14 +21,15 @@ from typing import Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from .conf import conf
 from .errors import BadRequest, RequestHeaderSectionTooLarge, RequestTimeout, S3Error
+from .ordered import OrderedProtocol
 from .s3.request import split_target
-from .s3.responses import error_response
+from .s3.responses import answer_date, error_response
 
-#: Headers of one request, and requests sent ahead of their answers, at most.
+#: Headers of one request, and requests that uvicorn queues, at most.
 MAX_HEADERS, MAX_PIPELINED = 1000, 32
 #: Seconds and bytes for which a refused client is still listened to: closing at once would reset the connection, and the answer
 #: with it, while the client is writing.
@@ -59,7 +60,7 @@ class Guard:
             self.watch()
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(OrderedProtocol):
     """One connection."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -88,19 +89,25 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._linger_until:
             self._drop(data)
             return
-        self._fed += len(data)
         try:
-            self.parser.feed_data(data)
+            self.feed(data)
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
+            else:
+                self.cycle.keep_alive = False  # the parser takes all that follows for the other protocol
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, S3Error) else BadRequest("An error occurred when parsing the HTTP request."))
-            return
+        except S3Error as error:
+            self._refuse(error)
+
+    def parse(self, data: memoryview) -> None:
+        self._fed += len(data)
+        super().parse(data)
         if self._fed > self._guard.head_size:
-            self._refuse(self._too_large())
+            raise self._too_large()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -125,7 +132,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_began = self._idle_since = 0.0
         if not self.url.startswith(b"/"):  # a scope has no place for the host of an absolute form
             self.scope["post3.authority"] = split_target(self.url.decode("latin-1"))[0]
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # RFC 9110, 10.1.1
         super().on_headers_complete()
+        if self.expect_100_continue or not self.cycle.keep_alive:
+            self.cycle.transport = Lingering(self)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """As uvicorn's, without its two copies of what is taken as it comes."""
@@ -154,8 +165,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """End the connection where its client takes longer than it may."""
         guard, transport = self._guard, self.transport
-        if transport.is_closing():
-            return
         unsent = transport.get_write_buffer_size()
         if unsent:
             unsent += _unacknowledged(transport)
@@ -164,10 +173,12 @@ class BoundedProtocol(HttpToolsProtocol):
         elif unsent and now - self._unsent_since > guard.send_timeout:
             transport.abort()
             return
+        if transport.is_closing():
+            return
         if self._linger_until:
             if now > self._linger_until:
                 transport.abort()
-        elif self._is_answering():
+        elif self.is_answering():
             if self._head_began:  # of a request sent ahead, whose turn has not come
                 self._head_began = now
         elif self._head_began:
@@ -175,9 +186,6 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._give_up_head()
         elif self._idle_since and now - self._idle_since > self.timeout_keep_alive + guard.head_timeout:
             transport.close()  # it sends, but no request: the rest of a refused body, or empty lines
-
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
 
     def _give_up_head(self) -> None:
         if self._fed:
@@ -190,25 +198,38 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: S3Error) -> None:
         """Answer what cannot be read any further, where an answer can be told from one that is under way; then end."""
-        self._linger_until = self.loop.time() + LINGER
-        if self._is_answering():
-            if self.pipeline or (self.cycle.response_started and self.cycle.more_body):
-                self.transport.close()
-                return
+        if self.is_answering():
             if not self.cycle.more_body:  # the request was whole, what came after it was not
                 self.cycle.keep_alive = False
                 self._linger_until = float("inf")
+                return
+            if self.pipeline or self.cycle.response_started:
+                self._linger_until = self.loop.time() + LINGER
+                self.transport.close()
                 return
         request_id = token_hex(8).upper()
         host_id = b64encode(request_id.encode()).decode()
         answer = error_response(error, "GET", request_id, host_id)
         headers = {**answer.headers, "x-amz-request-id": request_id, "x-amz-id-2": host_id, "Connection": "close"}
+        if not self.config.date_header:
+            headers["Date"] = answer_date()
         lines = [STATUS_LINE[answer.status], *(b"%s: %s\r\n" % pair for pair in self.server_state.default_headers)]
         lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body if isinstance(answer.body, bytes) else b""]))
-        if self._is_answering():  # its body broke off
+        if self.is_answering():  # its body broke off
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        self._linger()
+
+    def end(self) -> None:
+        """Close the connection after an answer; where the request's body is still coming, once the client can have read it."""
+        if self._in_body and not self.transport.is_closing():
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        self._linger_until = self.loop.time() + LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -216,8 +237,24 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _drop(self, data: bytes) -> None:
         self._dropped += len(data)
-        if self._dropped > LINGER_SIZE and not self._is_answering():
+        if self._dropped > LINGER_SIZE and not self.is_answering():
             self.transport.abort()
+
+
+class Lingering:
+    """What a request that ends its connection takes for the transport: it ends the connection gently."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.end()
 
 
 def _unacknowledged(transport: asyncio.Transport) -> int:

@@ -17,7 +17,7 @@ from .counting import counts
 from .errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from .observing import Observation, ObservedPieces
 from .s3 import responses, sigv4
-from .s3.body import Body, body_of
+from .s3.body import Body, WsgiBody, body_of
 from .s3.headers import adopt_parameters
 from .s3.hosts import refuse_other_hosts
 from .s3.request import S3Request, request_of_django
@@ -27,9 +27,9 @@ from .storage.base import BlobDamaged, StorageError, is_full
 
 logger = logging.getLogger("post3")
 
-#: Bytes of an unread body that are read and dropped before an error is sent under WSGI, whose servers close the connection:
-#: a client still sending would see a reset instead of the answer.
-DRAIN_SIZE = 16 * 1024 * 1024
+#: Bytes of an unread body that are read and dropped before an error is sent under WSGI, and seconds in which: servers close the
+#: connection, and a client still sending would see a reset instead of the answer. A thread is occupied meanwhile.
+DRAIN_SIZE, DRAIN_SECONDS = 1 << 20, 2.0
 
 #: What operations take that need room on the disk.
 GROWS = frozenset(("s3:PutObject", "s3:CreateBucket"))
@@ -178,9 +178,5 @@ def _host_id(request_id: str) -> str:
 
 
 def _drain(request: S3Request) -> None:
-    try:
-        left = DRAIN_SIZE
-        while left > 0 and (piece := request.body.read(min(left, 1 << 20))):
-            left -= len(piece)
-    except S3Error:
-        logger.debug("The body of a refused request was cut off.")
+    if isinstance(request.body, WsgiBody):
+        request.body.drain(DRAIN_SIZE, DRAIN_SECONDS)

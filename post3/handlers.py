@@ -12,8 +12,7 @@ both are fatal for an object store, and it serves 1,730 requests per second and 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -26,12 +25,13 @@ from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
 from . import observing, outages, proxies
+from .answers import Answer
 from .conf import conf
 from .counting import counts
 from .observing import Observation
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
-from .s3.responses import S3Response
+from .serving import UNBOUNDED, take_over
 from .starting import set_up
 from .storage.base import PIECE, Pieces, StorageError
 from .streams import MemoryBody, StreamedBody, StreamedFile, gone, send_while_open
@@ -71,36 +71,10 @@ class Post3WSGIHandler(AroundMiddleware, WSGIHandler):
     """Django's WSGI handler, S3 requests going around the middleware."""
 
 
-@dataclass(slots=True)
-class Answer:
-    """What is sent: S3's answer, or that of any other Django view."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    #: All of it, or pieces to be sent one by one.
-    body: bytes | Iterator[bytes]
-    close: Callable[[], None]
-
-    @classmethod
-    def of_s3(cls, response: S3Response) -> "Answer":
-        return cls(response.status, _encoded(response.head()), response.body, response.close)
-
-    @classmethod
-    def of_django(cls, response: HttpResponseBase) -> "Answer":
-        headers = _encoded(response.items())
-        headers += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
-        body = iter(response) if response.streaming else response.content
-        return cls(response.status_code, headers, body, response.close)
-
-
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
-
-
 class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     """One ASGI application: S3, console, health."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, requires_limits: bool = False) -> None:
         super().__init__()
         from .dispatch import answer  # here, because it needs the models, and those an application set up
 
@@ -110,11 +84,16 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
         self._mount: Mount | None = find_mount()
         counts.watch(self._count_threads)
+        self._requires_limits = requires_limits
+        #: Whether the server writes no Date of its own, and whether it was seen at all.
+        self._dates = self._started = False
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
+            if self._requires_limits and not self._started:
+                raise RuntimeError(UNBOUNDED)
             await self._handle(scope, receive, send)
         else:
             raise ValueError(f"post3 serves HTTP, not {scope['type']}.")
@@ -123,6 +102,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                self._started = self._dates = take_over(receive)
+                if not self._dates and self._requires_limits:
+                    await send({"type": "lifespan.startup.failed", "message": UNBOUNDED})
+                    return
                 counts.join()
                 await send({"type": "lifespan.startup.complete"})
             else:
@@ -183,6 +166,11 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         finally:
             self.end_taken(observation)
 
+    def date(self, answer: Answer) -> None:
+        """Write the moment into an answer that is about to be sent, unless the server does."""
+        if self._dates:
+            answer.date()
+
     def end_taken(self, observation: Observation) -> None:
         observing.finish(observation)
 
@@ -193,7 +181,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all."""
         length, expects_continue = announced_body(scope["headers"])
         body: MemoryBody | StreamedBody
-        if length is not None and length <= PREFETCH_SIZE:
+        # To ask for the body is to send `100 Continue`: that is for the view, of a request that is authenticated (B124).
+        if length is not None and length <= PREFETCH_SIZE and not expects_continue:
             body = await MemoryBody.receive(receive, length, expects_continue)
             threads: Threads | ParkingThreads = self._threads
         else:
@@ -238,6 +227,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     async def _send(self, response: Answer, observation: Observation | None, receive: Receive, send: Send) -> None:
         send = partial(send_while_open, send)
+        self.date(response)
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             if isinstance(response.body, bytes):
@@ -313,10 +303,13 @@ def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool
     return (int(length) if length.isdigit() and not chunked else None), expects_continue
 
 
-def get_asgi_application() -> Post3ASGIHandler:
-    """Set Django up and return the ASGI application."""
+def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:
+    """Set Django up and return the ASGI application.
+
+    With `requires_limits` it does not start under a server that cannot be given post3's limits of the wire.
+    """
     set_up()
-    return Post3ASGIHandler()
+    return Post3ASGIHandler(requires_limits=requires_limits)
 
 
 def get_wsgi_application() -> Post3WSGIHandler:

@@ -2,11 +2,11 @@
 
 A request that is whole in memory, and whose answer is too, needs no task, no coroutines and no messages: it goes to a worker
 thread, and what comes back is written in one piece. Everything else takes ASGI's way: longer bodies and answers, clients that
-wait for `100 Continue` or do not take what they were sent, and pipelined requests. GET of 4 KiB at 8
+wait for `100 Continue` or do not take what they were sent. GET of 4 KiB at 8
 connections 1.12, PUT 1.28 of ASGI's way alone (docs/performance.md).
 
     gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
-    uvicorn --http post3.protocol:Protocol post3_site.asgi:application
+    uvicorn post3_site.asgi:application
 """
 
 import asyncio
@@ -18,8 +18,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from . import proxies
+from .answers import Answer
 from .bounds import BoundedProtocol
-from .handlers import Answer, Post3ASGIHandler, announced_body
+from .handlers import Post3ASGIHandler, announced_body
 from .observing import Observation
 from .streams import MemoryBody, tells_of_closed
 
@@ -90,6 +91,7 @@ class Protocol(BoundedProtocol):
         answer = coming.result()
         try:
             if not (cycle.disconnected or self.transport.is_closing()):
+                self._handler.date(answer)
                 self._write(cycle, answer)
                 observation.sent, observation.whole = len(answer.body), True
         except RuntimeError as error:

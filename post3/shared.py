@@ -39,7 +39,7 @@ def take(place: str, prefix: str, size: int) -> memoryview:
                 continue
             if os.fstat(handle).st_nlink == 0:
                 continue  # removed in between
-            os.ftruncate(handle, size)
+            _allocate(handle, size)
             # The map keeps a handle of its own, and with it the lock, until it goes or the process ends.
             return memoryview(mmap.mmap(handle, size)).cast("d")
         finally:
@@ -72,6 +72,20 @@ def _remove_others(directory: Path, prefix: str) -> None:
             with suppress(FileNotFoundError):  # another process is at it, too
                 if _is_free(path):
                     path.unlink()
+
+
+def _allocate(handle: int, size: int) -> None:
+    """Give a file that many bytes on the disk, not in its length alone. Raises OSError where there is no room.
+
+    A process that writes to a page of a map for which the disk then has no room is killed (SIGBUS).
+    """
+    os.ftruncate(handle, size)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
+        return
+    data = os.pread(handle, size, 0)  # what is written takes room, too
+    while data:
+        data = data[os.pwrite(handle, data, size - len(data)) :]
 
 
 def _is_free(path: Path) -> bool:

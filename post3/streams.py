@@ -107,10 +107,11 @@ class MemoryBody:
 
 
 class StreamedBody:
-    """A large body. A task on the event loop, begun with the first `read`, fills a bounded buffer; a worker thread empties it.
+    """A body that is read as it comes: a large one, or one whose client waits for `100 Continue`.
 
-    Beginning only then matters: asking the server for the body is what sends `100 Continue`, and a request refused by its
-    headers must not invite gigabytes.
+    A task on the event loop, begun with the first `read`, fills a bounded buffer; a worker thread empties it. Beginning only
+    then matters: asking the server for the body is what sends `100 Continue`, and a request refused by its headers, its
+    signature among them, must not invite it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive) -> None:

@@ -1,4 +1,7 @@
-"""The ASGI application: `uvicorn post3_site.asgi:application`."""
+"""The ASGI application: `uvicorn post3_site.asgi:application`.
+
+It does not start under a server that cannot be given post3's limits of the wire (`post3/serving.py`).
+"""
 
 from .checks import start_django
 
@@ -6,4 +9,4 @@ start_django()
 
 from post3.handlers import get_asgi_application  # noqa: E402  (needs Django set up)
 
-application = get_asgi_application()
+application = get_asgi_application(requires_limits=True)

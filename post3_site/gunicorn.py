@@ -1,9 +1,8 @@
 """gunicorn's settings, good for an object store:
 
     gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
-    gunicorn -c python:post3_site.gunicorn post3_site.wsgi
 
-Everything here can be overridden on gunicorn's command line.
+Everything here can be overridden on gunicorn's command line, except the class of the workers (D60).
 """
 
 import os
@@ -13,8 +12,9 @@ from typing import Any
 from django.conf import settings as _settings
 
 from post3 import shared as _shared
-from post3.conf import conf as _conf
 from post3.counting import counts as _counts
+from post3.declaring import Problem
+from post3.starting import stop
 
 from .checks import check_before_fork, stop_on_problems
 
@@ -26,27 +26,16 @@ bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
 # One process a core: each is bound by Python's lock.
 workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# More than one thread makes gunicorn's default worker a threaded one; the uvicorn worker has its own threads.
-threads = _conf.THREADS + _conf.UPLOAD_THREADS
+worker_class = "post3_site.worker.Worker"
 
-# Seconds a worker may be deaf before it is killed. Both kinds of worker report from their main loop, whatever their
-# threads do, so an upload may take hours.
+# Seconds a worker may be deaf before it is killed. It reports from its event loop, whatever its threads do, so an upload may take
+# hours.
 timeout = 60
 # Seconds that running requests are given when the server stops.
 graceful_timeout = 30
 # Clients keep their connections and write on them after a pause; closing early makes them fail.
 keepalive = 75
 
-# S3's headers: 8 KiB together, one `x-amz-meta-*` or a presigned query may take nearly all of it.
-limit_request_line = 8190
-limit_request_fields = 1000
-limit_request_field_size = 16384
-
-# Names with an underscore (`x-amz-meta-my_key`) are dropped otherwise. "Dangerous" is that `my_key` and `my-key` become one:
-# the signature covers the names as sent, so of a header that pretends to be another one, it tells.
-header_map = "dangerous"
-# With that, a client behind a trusted proxy could set WSGI's own path by these headers' names.
-forwarder_headers = ""
 # Nobody's forwarding headers count for gunicorn, or for uvicorn's middleware under its worker: POST3_TRUSTED_PROXIES decides
 # (post3/proxies.py).
 forwarded_allow_ips = ""
@@ -64,7 +53,15 @@ _counts.share(_together)
 
 
 def on_starting(server: Any) -> None:
-    """Check all that a server checks once, for all processes."""
+    """Check all that a server checks once, for all processes.
+
+    Other classes of workers are refused: gunicorn's own wait for each client on a thread, and a few silent clients stop them.
+    """
+    from .worker import Worker
+
+    if not issubclass(server.cfg.worker_class, Worker):
+        refused = f"The worker class {server.cfg.worker_class_str} keeps none of post3's limits of heads, bodies and connections."
+        stop([Problem("post3.E070", refused, "Use `-k post3_site.worker.Worker` with `post3_site.asgi:application`.")])
     check_before_fork()
 
 

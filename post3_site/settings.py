@@ -106,7 +106,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ROOT_URLCONF = "post3_site.urls"
 ASGI_APPLICATION = "post3_site.asgi.application"
-WSGI_APPLICATION = "post3_site.wsgi.application"
 
 # Under a name that no bucket can have. The finders list the admin's files once, at start: no collectstatic, and no look
 # at the disk for names that clients invent.

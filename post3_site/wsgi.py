@@ -1,9 +1,17 @@
-"""The WSGI application: `gunicorn -c python:post3_site.gunicorn post3_site.wsgi`."""
+"""Not a way of serving: a WSGI server reads each request on a thread, and the limits of the wire cannot hold there (D60).
 
-from .checks import start_django
+A Django project that mounts post3 may have a `wsgi.py` of its own (`docs/django.md` says what is then not bounded).
+"""
 
-start_django()
+from post3.declaring import Problem
+from post3.starting import stop
 
-from post3.handlers import get_wsgi_application  # noqa: E402  (needs Django set up)
-
-application = get_wsgi_application()
+stop(
+    [
+        Problem(
+            "post3.E070",
+            "post3 is not served by WSGI: a few silent or slow clients would stop it.",
+            "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`.",
+        )
+    ]
+)

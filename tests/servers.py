@@ -25,7 +25,15 @@ RUNNERS = {
     "post3_site.asgi:application",
     "uvicorn-plain": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
     "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application",
-    "gunicorn-wsgi": "gunicorn -c python:post3_site.gunicorn post3_site.wsgi",
+    # As a Django project that mounts post3 may be served.
+    "gunicorn-wsgi": "gunicorn -c python:tests.wsgi_settings tests.wsgi",
+}
+
+
+#: Ways of starting that are tried for themselves, not for what they serve.
+ODD_RUNNERS = {
+    "uvicorn-h11": "uvicorn --host {host} --port {port} --http h11 --no-access-log post3_site.asgi:application",
+    "gunicorn-plain-config": "gunicorn -c python:post3_site.gunicorn post3_site.asgi:application",
 }
 
 
@@ -79,7 +87,7 @@ class Server:
 
     def run(self) -> None:
         """Start the process only (again, after `stop` or `kill`) and wait until it is ready."""
-        command = RUNNERS.get(self.runner, self.runner).format(host=self.host, port=self.port).split()
+        command = {**RUNNERS, **ODD_RUNNERS}.get(self.runner, self.runner).format(host=self.host, port=self.port).split()
         with open(self.log_path, "ab") as log:
             # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
             # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.

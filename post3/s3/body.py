@@ -4,12 +4,21 @@ WSGI and ASGI servers both end a cut-off upload quietly. The ASGI handler's body
 counted here against Content-Length.
 """
 
+import logging
+import socket
 import threading
+import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 from django.http import HttpRequest
 
-from ..errors import IncompleteBody, RequestTimeout
+from ..errors import IncompleteBody, RequestTimeout, S3Error
+
+logger = logging.getLogger("post3")
+
+#: Bytes that are asked for at once of a body that is dropped.
+DROPPED_PIECE = 64 * 1024
 
 
 class Body(Protocol):
@@ -33,23 +42,49 @@ def body_of(request: HttpRequest) -> Body:
     if stream is None:
         return _DjangoBody(request)
     length = environ.get("CONTENT_LENGTH") or ""
-    return WsgiBody(stream, int(length) if length.isdigit() else None)
+    return WsgiBody(stream, int(length) if length.isdigit() else None, environ.get("gunicorn.socket"))
 
 
 class WsgiBody:
     """A WSGI server's input. `length` None: the server ends it itself (Transfer-Encoding: chunked).
 
+    `connection`: the client's socket, where the server shows it.
+
     One reader at a time: where saving fails, the thread that reads ahead may be reading still when the rest is drained, and
     two that count at once would take bytes of the connection's next request.
     """
 
-    def __init__(self, stream: Any, length: int | None) -> None:
+    def __init__(self, stream: Any, length: int | None, connection: socket.socket | None = None) -> None:
         self._stream, self._left, self.received = stream, length, 0
+        self._connection = connection
         self._reading = threading.Lock()
 
     def read(self, size: int = -1, /) -> bytes:
         with self._reading:
             return self._read(size)
+
+    def drain(self, size: int, seconds: float) -> None:
+        """Read and drop what else comes, up to so many bytes and for so long.
+
+        A read that waits cannot be given up, so the time is up for it when the socket is shut for reading. A server that does
+        not show the socket must bound its reads itself.
+        """
+        deadline, watch = time.monotonic() + seconds, threading.Timer(seconds, self._end_reading)
+        watch.daemon = True
+        watch.start()
+        try:
+            while size > 0 and time.monotonic() < deadline and (piece := self.read(min(size, DROPPED_PIECE))):
+                size -= len(piece)
+        except S3Error:
+            logger.debug("The body of a refused request was cut off.")
+        finally:
+            watch.cancel()
+
+    def _end_reading(self) -> None:
+        if self._connection is not None:
+            with suppress(OSError):  # the client has gone
+                # Not the socket's own method: TLS would end in both directions, and with it the answer.
+                socket.socket.shutdown(self._connection, socket.SHUT_RD)
 
     def _read(self, size: int) -> bytes:
         if self._left is not None:

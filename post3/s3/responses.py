@@ -6,7 +6,9 @@ Not Django's HttpResponse: making one, and converting its headers to and fro, co
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
+from time import time
 
 from ..errors import S3Error
 from ..header_fields import clean_value, is_name, is_value
@@ -90,3 +92,24 @@ def http_time(moment: datetime) -> str:
     """A moment, in UTC, as HTTP writes it. Not by `email.utils`, which takes four times as long."""
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02} {month} {moment.year} {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
+
+
+def answer_date(last_modified: str = "") -> str:
+    """Return the Date of an answer that is made now, which may not be earlier than its Last-Modified (RFC 9110, 8.8.2.1).
+
+    The clock is the one that sets Last-Modified; but that of another server of the same store may be ahead.
+    """  # B123
+    date = _written(int(time()))
+    if last_modified and last_modified != date and _sortable(last_modified) > _sortable(date):
+        return last_modified
+    return date
+
+
+@lru_cache(maxsize=2)
+def _written(second: int) -> str:
+    return http_time(datetime.fromtimestamp(second, UTC))
+
+
+def _sortable(date: str) -> tuple[str, int, str, str]:
+    """Return year, month, day and time of day of what `http_time` wrote."""
+    return date[12:16], _MONTHS.index(date[8:11]), date[5:7], date[17:25]

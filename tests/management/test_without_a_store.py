@@ -30,7 +30,6 @@ WORKER = "post3_site.worker.Worker"
 SERVERS = {
     "uvicorn": "-m uvicorn --port {port} post3_site.asgi:application",
     "gunicorn": f"-m gunicorn -c python:post3_site.gunicorn -w 3 -k {WORKER} -b 127.0.0.1:{{port}} post3_site.asgi:application",
-    "gunicorn-wsgi": "-m gunicorn -c python:post3_site.gunicorn -w 3 -b 127.0.0.1:{port} post3_site.wsgi",
 }
 SECRET = "only-for-tests-" + "0123456789" * 4
 POSTGRESQL_URL = os.environ.get("POST3_TEST_POSTGRESQL_URL", "")

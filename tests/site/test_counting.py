@@ -1,5 +1,6 @@
 """The numbers that processes count together. Two `Counts` in one process are as two processes: a lock is an open file's."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from post3 import shared
 from post3.counting import Counts
+
+from ..faults.disks import small_disk
 
 OPERATIONS, STATUSES = ("Get", "Put"), (200, 404)
 
@@ -92,3 +95,63 @@ def test_a_directory_that_is_not_ours_is_not_trusted(tmp_path: Path, caplog: pyt
     assert counts.read().rows["Get"].statuses[200] == 1
     assert not list((tmp_path / "elsewhere").iterdir())
     assert "cannot count together" in caplog.text
+
+
+def test_the_file_of_a_process_has_room_on_the_disk(tmp_path: Path) -> None:
+    """A process that counts in a page for which a full disk has no room is killed (SIGBUS)."""
+    counts = counts_in(tmp_path, OPERATIONS * 500)
+    count(counts)
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > 4096
+
+
+def test_a_sparse_file_of_an_earlier_version_gets_its_room(tmp_path: Path) -> None:
+    first = counts_in(tmp_path, OPERATIONS * 500)
+    count(first)
+    (path,) = tmp_path.iterdir()
+    first._forget()
+    data = path.read_bytes()
+    path.unlink()
+    with open(path, "wb") as sparse:
+        sparse.write(data[:4096])
+        sparse.truncate(len(data))
+    path.chmod(0o600)
+    count(counts_in(tmp_path, OPERATIONS * 500))
+    assert path.stat().st_blocks * 512 >= len(data)
+
+
+def test_room_is_made_where_the_system_cannot_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    counts = counts_in(tmp_path, OPERATIONS * 500)
+    count(counts)
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > 4096
+    assert counts.read().rows["Get"].statuses[200] == 1
+
+
+def test_a_process_counts_for_itself_where_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a process of its own, which SIGBUS would kill."""
+    with small_disk(tmp_path / "disk", 1) as disk:
+        first = counts_in(disk / "counts", OPERATIONS * 500)
+        count(first)
+        reserve(disk)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                second = counts_in(disk / "counts", OPERATIONS * 500)
+                for name in (*OPERATIONS * 500, "other"):
+                    count(second, name)
+                status = 0 if second.read().rows["Get"].statuses[200] == 500 and "cannot count together" in caplog.text else 2
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        count(first)
+        assert first.read().rows["Get"].statuses[200] == 2
+
+
+def reserve(disk: Path) -> None:
+    """Take all the room there is."""
+    with open(disk / "ballast", "wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))

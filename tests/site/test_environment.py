@@ -170,7 +170,6 @@ STARTS = {
     "list_api_keys": "-m post3_site list_api_keys",
     "uvicorn": "-m uvicorn --port 1 post3_site.asgi:application",
     "gunicorn": f"-m gunicorn -c python:post3_site.gunicorn -k {WORKER} -b 127.0.0.1:1 post3_site.asgi:application",
-    "gunicorn-wsgi": "-m gunicorn -c python:post3_site.gunicorn -b 127.0.0.1:1 post3_site.wsgi",
 }
 
 

@@ -75,7 +75,7 @@ def test_catalogue_of_sqlite_in_utf16_is_refused_by(way: str, tmp_path: Path) ->
     assert_refused(start(way, tmp_path, DATABASE_URL=f"sqlite:///{path}"), "The catalogue's encoding is UTF-16le")
 
 
-@pytest.mark.parametrize("way", ["uvicorn", "gunicorn-asgi", "gunicorn-wsgi", "serve", "migrate", "run_worker"])
+@pytest.mark.parametrize("way", ["uvicorn", "gunicorn-asgi", "serve", "migrate", "run_worker"])
 def test_file_that_is_no_database_is_refused_by(way: str, tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite3"
     path.write_bytes(b"This is a letter, and no database at all. " * 100)

@@ -1,0 +1,162 @@
+"""uvicorn's protocol, one request at a time, and to the end of a connection whose client has ended its own direction.
+
+uvicorn parses every request of what it reads at once, however many there are, and closes a connection when its client ends
+its direction, whatever answer is still to come. Here
+ - bytes that follow a whole request wait unparsed until it is answered, and nothing more is read meanwhile: a client that
+   sends many requests ahead is slowed down, none of them is refused, and a connection costs one read of the socket at most;
+ - a client that has sent whole requests and then ends its direction gets all answers (RFC 9112, 9.6); where it ends it
+   within a request, the request is cut off.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import is_ssl
+
+#: What ends a head, and a body in chunks.
+END = b"\r\n\r\n"
+
+
+class Chunks:
+    """The framing of a chunked body, as far as it takes to find the end. It goes from chunk to chunk, over what is in them.
+
+    It refuses nothing: of what is no framing it takes all, and the parser raises. Where both understand something differently,
+    or the end itself came in two reads, the parser gets a request too many, which uvicorn queues.
+    """
+
+    def __init__(self) -> None:
+        #: Bytes missing of a chunk and the line break behind it; the beginning of a line that gives a chunk's size.
+        self._left, self._line = 0, b""
+        #: Whether only trailers are missing.
+        self._last = False
+
+    def end_in(self, data: bytes, start: int) -> int:
+        """Return where in these bytes the body ends; their length where it goes on."""
+        position, size = start, len(data)
+        while not self._last:
+            passed = min(self._left, size - position)
+            self._left -= passed
+            position += passed
+            if position == size:
+                return size
+            end = data.find(b"\n", position)
+            if end < 0:
+                self._line += data[position:]
+                return size
+            length = _chunk_size(self._line + data[position:end])
+            if length is None:
+                return size
+            self._line, self._left, self._last = b"", length + 2, length == 0
+            position = end + 1
+        # The line break of the last chunk's size is one half of what ends the body.
+        return _end_in(data, max(start, position - 2))
+
+
+def _chunk_size(line: bytes) -> int | None:
+    try:
+        return int(line.partition(b";")[0], 16) if line[:1].isalnum() else None
+    except ValueError:
+        return None
+
+
+def _end_in(data: bytes, start: int) -> int:
+    found = data.find(END, start)
+    return len(data) if found < 0 else found + len(END)
+
+
+class OrderedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        #: Whether a head was parsed whose body has not ended; bytes that are missing of it, or its chunks.
+        self._in_body, self._body_left = False, 0
+        self._chunks: Chunks | None = None
+        #: Bytes behind the request that is being answered.
+        self._waiting = b""
+        #: Whether the client has ended its direction.
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        """Parse up to the end of a request; the rest waits for its answer. Raises what the parser raises."""
+        if self._waiting:  # the event loop had read this before it was told to pause
+            self._waiting += data
+            return
+        view, start, size = memoryview(data), 0, len(data)
+        while start < size:
+            if not self._in_body and self.is_answering():
+                if self.cycle.keep_alive:
+                    self._wait(data[start:])
+                return
+            end = self._end_of_piece(data, start)
+            self.parse(view[start:end])
+            start = end
+
+    def parse(self, data: memoryview) -> None:
+        """Parse bytes that hold the end of a request at their own end, if at all."""
+        self.parser.feed_data(data)
+
+    def is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._body_left, self._chunks = 0, None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # By length first: this is called for every header.
+        if len(name) == 14 and name.lower() == b"content-length" and value.strip().isdigit():
+            self._body_left = int(value)
+        elif len(name) == 17 and name.lower() == b"transfer-encoding":
+            self._chunks = Chunks()
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._waiting:
+            self.loop.call_soon(self._go_on)
+        elif self._ended and not self.is_answering():
+            self.transport.close()
+
+    def eof_received(self) -> bool:
+        """Return whether the connection stays open, for an answer that is still to come."""  # B122
+        if is_ssl(self.transport):
+            return False  # asyncio's TLS has no half-closed connections
+        self._ended = True
+        if self._in_body or not self.is_answering():
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def _end_of_piece(self, data: bytes, start: int) -> int:
+        """Return how far bytes can be parsed without anything of a second request among them."""
+        if not self._in_body:
+            return _end_in(data, start)
+        if self._chunks is not None:
+            return self._chunks.end_in(data, start)
+        end = min(len(data), start + self._body_left) if self._body_left else len(data)
+        self._body_left -= min(self._body_left, end - start)
+        return end
+
+    def _wait(self, rest: bytes) -> None:
+        self._waiting = rest
+        # The pause is not uvicorn's, which ends its own whenever the request under way asks for more of its body.
+        self.flow.read_paused = False
+        self.transport.pause_reading()
+
+    def _go_on(self) -> None:
+        """Take up what waited, once the request before it is answered."""
+        if self.transport.is_closing() or self.is_answering():
+            return
+        rest, self._waiting = self._waiting, b""
+        self.data_received(rest)
+        if not (self._waiting or self.flow.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
