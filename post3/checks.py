@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
 from .conf import Settings, conf, find_disorder
+from .console_host import is_console_host, parse_console_host
 from .declaring import Problem, declared, misspelt
+from .origins import s3_address
 from .storage.base import Storage
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
@@ -97,4 +100,20 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
     if engine and not engine.endswith(("sqlite3", "postgresql", "postgis", "django.db.backends.dummy")):
         hint = "Use django.db.backends.postgresql or django.db.backends.sqlite3 as the default database."
         return [Error(f"post3 cannot keep its catalogue in {engine}.", hint=hint, id="post3.E031")]
+    return []
+
+
+@register("post3")
+def check_console_host(**kwargs: Any) -> list[CheckMessage]:
+    """Check that POST3_CONSOLE_HOST names a place that is not that of S3, and that the console is installed."""
+    if not is_console_host(conf.CONSOLE_HOST):
+        return []  # none, or a wrong one: that is reported by `check_values`
+    console = parse_console_host(conf.CONSOLE_HOST)
+    host, port = s3_address()
+    if console.port == port or (console.port is None and console.name == host.lower()):
+        hint = "Give the console another port than S3, or a host name of its own."
+        return [Error(f"POST3_CONSOLE_HOST is {conf.CONSOLE_HOST!r}, where S3 is.", hint=hint, id="post3.E041")]
+    if not apps.is_installed("django.contrib.admin"):
+        hint = "Add django.contrib.admin to INSTALLED_APPS, with what it needs, or leave POST3_CONSOLE_HOST out."
+        return [Error("POST3_CONSOLE_HOST is set, but the console cannot be served.", hint=hint, id="post3.E042")]
     return []

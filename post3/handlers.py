@@ -25,7 +25,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
 
-from . import observing, outages, proxies
+from . import observing, origins, outages, proxies
 from .conf import conf
 from .counting import counts
 from .observing import Observation
@@ -56,7 +56,7 @@ class AroundMiddleware:
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         proxies.settle_request(request)
         try:
-            match = resolve(request.path_info)
+            match = resolve(request.path_info, origins.choose_urlconf(request))
         except Resolver404:
             return super().get_response(request)
         if getattr(match.func, "goes_around_middleware", False):
@@ -186,7 +186,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         observing.finish(observation)
 
     def _is_s3(self, scope: dict[str, Any]) -> bool:
-        return self._mount is not None and self._mount.holds(scope["path"].removeprefix(get_script_prefix(scope)))
+        path = scope["path"].removeprefix(get_script_prefix(scope))
+        return self._mount is not None and self._mount.holds(path) and not origins.is_consoles(scope)
 
     async def _exchange(self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None) -> None:
         """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all."""
