@@ -38,7 +38,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-worker", action="store_true", help="run the server only")
         parser.add_argument("--host", help="address to listen on for S3, instead of that in POST3_HOST")
-        parser.add_argument("--port", type=int, help="port to listen on for S3, instead of that in POST3_HOST")
+        parser.add_argument("--port", help="port to listen on for S3, instead of that in POST3_HOST")
         parser.add_argument("--console-host", metavar="HOST[:PORT]", help="instead of POST3_CONSOLE_HOST")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -94,7 +94,11 @@ def chosen_addresses(options: dict[str, Any]) -> tuple[str, int, ConsoleHost | N
     Raises CommandError.
     """
     host, port = s3_address()
-    host, port = options["host"] or host, options["port"] or port
+    host = (options["host"] or host).strip("[]")
+    if (given := options["port"]) is not None:
+        if not (given.isascii() and given.isdecimal() and 0 < int(given) < 65536):
+            raise CommandError(f"--port is {given!r}. Write a number from 1 to 65535.")
+        port = int(given)
     os.environ.update(POST3_HOST=f"{in_url(host)}:{port}")
     settings.POST3_ADDRESS = (host, port)
     if options["console_host"]:
