@@ -6,8 +6,9 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CSRF_SESSION_KEY
+from django.urls import is_valid_path
 
-from post3.origins import came_to_console
+from post3.origins import came_to_console, console_host
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -15,14 +16,15 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 PREFIX = "__Host-"
 
 
-class OnTheConsolesOriginOnly:
-    """Answers 404 where a request is not the console's. S3, health and metrics do not come through here."""
+class ConsoleOnItsOriginOnly:
+    """Answers 404 on S3's address where its URLs have nothing, so that the console's static files are not there either."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not came_to_console(request):
+        elsewhere = console_host() is not None and not came_to_console(request)
+        if elsewhere and not is_valid_path(request.path_info, settings.ROOT_URLCONF):
             return HttpResponse("There is nothing here.\n", content_type="text/plain; charset=utf-8", status=404)
         return self._get_response(request)
 

@@ -76,7 +76,7 @@ INSTALLED_APPS = [
 ]
 # The console's; post3/handlers.py leads S3 requests past it.
 MIDDLEWARE = [
-    "post3_site.middleware.OnTheConsolesOriginOnly",
+    "post3_site.middleware.ConsoleOnItsOriginOnly",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "post3_site.middleware.CookiesOfThisHost",
