@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import uvicorn
+from uvicorn.importer import import_from_string
 
 #: uvicorn's protocol with post3's limits.
 PROTOCOL = "post3.protocol:Protocol"
@@ -22,7 +23,7 @@ STARTUP_FAILURE = 3
 
 
 def make_server(application: Any, grace: int) -> uvicorn.Server:
-    """Return a server of an ASGI application, or of its dotted name; `grace`: seconds for running requests at the end."""
+    """Return a server of an ASGI application; `grace`: seconds for running requests at the end."""
     config = uvicorn.Config(
         application,
         # By name: falling back to the slow ones must be an error, not a surprise.
@@ -44,7 +45,8 @@ def main() -> None:
     parser.add_argument("--fd", type=int, action="append", required=True, help="a bound socket, inherited (again for another)")
     parser.add_argument("--grace", type=int, default=10, help="seconds that running requests are given at the end")
     arguments = parser.parse_args()
-    server = make_server(arguments.application, arguments.grace)
+    # Before there is an event loop, in which Django would refuse to ask the database.
+    server = make_server(import_from_string(arguments.application), arguments.grace)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[socket.socket(fileno=number) for number in arguments.fd])
     if not server.started:
