@@ -74,6 +74,8 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Have a process that nobody asked anything yet counted among them."""
+    from post3 import dispatch  # noqa: F401  (declares what is counted; under WSGI nothing has imported it yet)
+
     _counts.join()
 
 
