@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 from django.utils.module_loading import import_string
 
 from .conf import Settings, conf, find_disorder
+from .console_host import is_console_host, parse_console_host
 from .databases import find_faults
 from .declaring import Problem, declared, misspelt
+from .origins import s3_address
 from .storage.base import Storage
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
@@ -120,3 +123,19 @@ def check_catalogue(databases: Sequence[str] | None = None, **kwargs: Any) -> li
     except DatabaseError as error:  # unfit, or a release that Django itself refuses
         return [Error(str(error), id="post3.E032")]
     return [Error(fault.text, hint=fault.hint or None, id="post3.E032") for fault in faults]
+
+
+@register("post3")
+def check_console_host(**kwargs: Any) -> list[CheckMessage]:
+    """Check that POST3_CONSOLE_HOST names a place that is not that of S3, and that the console is installed."""
+    if not is_console_host(conf.CONSOLE_HOST):
+        return []  # none, or a wrong one: that is reported by `check_values`
+    console = parse_console_host(conf.CONSOLE_HOST)
+    host, port = s3_address()
+    if console.port == port or (console.port is None and console.name == host.lower()):
+        hint = "Give the console another port than S3, or a host name of its own."
+        return [Error(f"POST3_CONSOLE_HOST is {conf.CONSOLE_HOST!r}, where S3 is.", hint=hint, id="post3.E041")]
+    if not apps.is_installed("django.contrib.admin"):
+        hint = "Add django.contrib.admin to INSTALLED_APPS, with what it needs, or leave POST3_CONSOLE_HOST out."
+        return [Error("POST3_CONSOLE_HOST is set, but the console cannot be served.", hint=hint, id="post3.E042")]
+    return []

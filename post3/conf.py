@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
 
+from .console_host import is_console_host
 from .declaring import Problem, Setting, is_origin
 
 KIB, MIB, GIB, TIB, PIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50
@@ -54,6 +55,16 @@ class Settings:
         accepts=is_network,
         write="networks and addresses, comma separated, like 10.0.0.0/8,::1 (no host names, no *), or unix",
         check_id="post3.E018",
+    )
+    CONSOLE_HOST: str = Setting(
+        "",
+        shown="`127.0.0.1:9001`",
+        help="where the console is, apart from S3: `host:port` to listen on, a host name of its own like `console.example.com`, "
+        "or both (`docs/security.md`); in a project of your own, by default, wherever it is mounted",
+        accepts=is_console_host,
+        write="host:port, like 127.0.0.1:9001, or a host name of its own, like console.example.com",
+        check_id="post3.E040",
+        basic=True,
     )
     THREADS: int = Setting(
         # Few, because they share Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).

@@ -9,10 +9,9 @@ from random import getrandbits
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from . import observing, operations, outages, proxies
+from . import observing, operations, origins, outages, proxies
 from .counting import counts
 from .errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from .observing import Observation, ObservedPieces
@@ -83,9 +82,12 @@ def answer(
         request = read_request()
         observation.bucket, observation.key = request.bucket, request.key
         refuse_other_hosts(request)
-        response = (
-            responses.empty(302, {"Location": reverse("admin:index")}) if _is_browser(request) else _answer(request, observation)
+        console_url = (
+            origins.console_url(request.secure, request.forwarded_host or request.header("host"))
+            if _is_browser(request)
+            else None
         )
+        response = responses.empty(302, {"Location": console_url}) if console_url else _answer(request, observation)
     except Exception as error:
         refusal = _as_s3_error(error, request_id)
         observation.error = refusal.code if refusal.status >= 400 else ""

@@ -1,19 +1,15 @@
-"""`path("", include("post3.urls"))`: the console, health, and S3 for every other path.
+"""`path("", include("post3.urls"))`: health, metrics, and S3 for every other path. The console is in `post3.console_urls`.
 
 A bucket name can hold no underscore, so `/_/` shadows no bucket.
 """
 
-from django.contrib import admin
-from django.urls import path, re_path
+from django.urls import re_path
 
 from .dispatch import dispatch
-from .views import health, metrics
+from .probe_urls import urlpatterns as probes
 
 urlpatterns = [
-    path("_/admin/", admin.site.urls),
-    path("_/health/live", health.live),
-    path("_/health/ready", health.ready),
-    path("_/metrics", metrics.metrics),
-    # All but what else the project serves under `_/` (static files). Not `.*`: a key may hold a newline.
+    *probes,
+    # All but what else the project serves under `_/` (the console, static files). Not `.*`: a key may hold a newline.
     re_path(r"^(?!_/)(?P<path>[\s\S]*)\Z", dispatch),
 ]

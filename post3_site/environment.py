@@ -20,7 +20,14 @@ from post3.conf import find_disorder
 from post3.declaring import Problem, Setting, declared, misspelt
 
 #: Names beginning with `POST3_` that others read: the SDK, compose.yaml.
-OTHERS = {"POST3_ENDPOINT", "POST3_IMAGE", "POST3_PUBLISH", "POST3_NGINX_PUBLISH"}
+OTHERS = {
+    "POST3_ENDPOINT",
+    "POST3_IMAGE",
+    "POST3_PUBLISH",
+    "POST3_NGINX_PUBLISH",
+    "POST3_CONSOLE_PUBLISH",
+    "POST3_NGINX_CONSOLE_PUBLISH",
+}
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 DATABASE_SCHEMES = {"postgres", "postgresql", "pgsql", "sqlite"}
 #: Django's own, with the catalogue's file kept private.

@@ -12,8 +12,10 @@ from typing import Any
 from django.conf import settings as _settings
 
 from post3 import shared as _shared
+from post3.console_host import in_url as _in_url
 from post3.counting import counts as _counts
 from post3.declaring import Problem
+from post3.origins import console_host as _console_host
 from post3.starting import stop
 
 from .checks import check_before_fork, stop_on_problems
@@ -22,7 +24,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
 stop_on_problems()
 
 _host, _port = _settings.POST3_ADDRESS
-bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+bind = [f"{_in_url(_host)}:{_port}"]
+if (_console := _console_host()) is not None and (_listening := _console.listening_address(_host)) is not None:
+    bind.append(f"{_in_url(_listening[0])}:{_listening[1]}")
 
 # One process a core: each is bound by Python's lock.
 workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -67,6 +71,8 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Have a process that nobody asked anything yet counted among them."""
+    from post3 import dispatch  # noqa: F401  (declares what is counted; under WSGI nothing has imported it yet)
+
     _counts.join()
 
 

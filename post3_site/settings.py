@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from post3.conf import Settings
+from post3.console_host import in_url, parse_console_host
 
 from .conf import SiteSettings
 from .environment import Environment, parse_address
@@ -42,6 +43,8 @@ POST3_STORAGES = {"STANDARD": _BACKENDS[_storage]}
 _given = _environment.given(Settings)
 _environment.check_order(_given, Settings)
 globals().update(_given)
+# The console's origin, which is not that of S3.
+POST3_CONSOLE_HOST = _given.get("POST3_CONSOLE_HOST", "127.0.0.1:9001")
 
 if _on_sqlite:
     _environment.check_directory(SiteSettings.DATA_DIR, _data_dir)
@@ -57,7 +60,7 @@ SECRET_KEY_FALLBACKS = _environment.read(SiteSettings.SECRET_KEY_FALLBACKS)
 
 DEBUG = _environment.read(SiteSettings.DEBUG)
 # For the console, and for S3 beside addresses, single labels and localhost (post3/s3/hosts.py).
-ALLOWED_HOSTS = _environment.read(SiteSettings.ALLOWED_HOSTS)
+ALLOWED_HOSTS = [*_environment.read(SiteSettings.ALLOWED_HOSTS), in_url(parse_console_host(POST3_CONSOLE_HOST).host)]
 CSRF_TRUSTED_ORIGINS = _environment.read(SiteSettings.CSRF_TRUSTED_ORIGINS)
 _environment.check_names(Settings, SiteSettings)
 
@@ -73,10 +76,13 @@ INSTALLED_APPS = [
 ]
 # The console's; post3/handlers.py leads S3 requests past it.
 MIDDLEWARE = [
+    "post3_site.middleware.ConsoleOnItsOriginOnly",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "post3_site.middleware.CookiesOfThisHost",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "post3_site.middleware.CsrfSecretInTheSession",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -114,18 +120,17 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
-# Objects and console share an origin; the browser shall send the console's cookies to the console alone.
-SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/_/"
+# `post3_site/middleware.py` names these cookies `__Host-…` under TLS, and takes Secure away without. docs/security.md tells why.
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "post3_session", "post3_csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # Django's default keeps them in one more cookie
 X_FRAME_OPTIONS = "DENY"
 
 # TLS ends at a proxy, which POST3_TRUSTED_PROXIES must name for `request.is_secure()` to be true. S3, health and metrics go
 # around the middleware and are never redirected: a redirected upload would have been sent in clear already.
 SECURE_SSL_REDIRECT = _environment.read(SiteSettings.TLS_REDIRECT)
-# A browser would not send a cookie back over plain HTTP, so a console without the redirect could not be logged in to.
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 SECURE_HSTS_SECONDS = _environment.read(SiteSettings.HSTS_SECONDS)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _environment.read(SiteSettings.HSTS_INCLUDE_SUBDOMAINS)
 SECURE_HSTS_PRELOAD = _environment.read(SiteSettings.HSTS_PRELOAD)

@@ -1,5 +1,6 @@
 """Real servers for tests: a subprocess on a free port, with a catalogue, a storage and an API key of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -21,8 +22,7 @@ START_TIMEOUT, STOP_TIMEOUT = 60, 20
 
 RUNNERS = {
     # As `manage.py serve` starts it.
-    "uvicorn": "uvicorn --host {host} --port {port} --http post3.protocol:Protocol --no-access-log --timeout-keep-alive 75 "
-    "post3_site.asgi:application",
+    "uvicorn": "post3.server_process {sockets} post3_site.asgi:application",
     "uvicorn-plain": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
     "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application",
     # As a Django project that mounts post3 may be served.
@@ -43,9 +43,14 @@ class Server:
     `runner` is a name of RUNNERS, or a command of that form.
     """
 
-    def __init__(self, data_dir: Path, environment: dict[str, str] | None = None, *, runner: str = "uvicorn") -> None:
+    def __init__(
+        self, data_dir: Path, environment: dict[str, str] | None = None, *, runner: str = "uvicorn", console_port: int = 0
+    ) -> None:
         self.data_dir, self.runner, self.host, self.port = data_dir, runner, "127.0.0.1", free_port()
         self.url = f"http://{self.host}:{self.port}"
+        #: The console has a port of its own. Plain uvicorn listens on one address only, so no console is there.
+        self.console_port = console_port or free_port()
+        self.console_url = f"http://{self.host}:{self.console_port}"
         self.log_path = data_dir / "server.log"
         self.access_key = self.secret_key = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,6 +61,7 @@ class Server:
             **inherited,
             "POST3_DATA_DIR": str(data_dir / "var"),
             "POST3_HOST": f"{self.host}:{self.port}",
+            "POST3_CONSOLE_HOST": f"{self.host}:{self.console_port}",
             "POST3_SECRET_KEY": "only-for-tests-" + "0123456789" * 4,
             "PYTHONUNBUFFERED": "1",
             **(environment or {}),
@@ -87,8 +93,13 @@ class Server:
 
     def run(self) -> None:
         """Start the process only (again, after `stop` or `kill`) and wait until it is ready."""
-        command = {**RUNNERS, **ODD_RUNNERS}.get(self.runner, self.runner).format(host=self.host, port=self.port).split()
-        with open(self.log_path, "ab") as log:
+        with contextlib.ExitStack() as open_here:
+            log = open_here.enter_context(open(self.log_path, "ab"))
+            template, numbers = {**RUNNERS, **ODD_RUNNERS}.get(self.runner, self.runner), []
+            if "{sockets}" in template:
+                numbers = [open_here.enter_context(bound(self.host, port)).fileno() for port in (self.port, self.console_port)]
+            sockets = " ".join(f"--fd={number}" for number in numbers)
+            command = template.format(host=self.host, port=self.port, sockets=sockets).split()
             # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
             # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.
             self._process = subprocess.Popen(
@@ -99,6 +110,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=numbers,
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self.is_ready():
@@ -157,6 +169,14 @@ class Server:
             region_name="us-east-1",
             config=Config(**{**defaults, **config}),
         )
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address; the server listens on it."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind((host, port))
+    return place
 
 
 def free_port() -> int:

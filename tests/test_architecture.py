@@ -9,6 +9,7 @@ and `s3/checksums.py` arithmetic that has nothing to do with the wire.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ MAX_LINES = 330
 #: `declaring`, `conf` and `errors` stand below everything, `values` below all but them.
 MAY_IMPORT: dict[str, set[str]] = {
     "declaring": set(),
-    "conf": {"declaring"},
+    "conf": {"console_host", "declaring"},
     "errors": set(),
     "values": set(),
     # What HTTP allows in a header.
@@ -30,9 +31,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     # What breaks under all parts, and how often it is told.
     "outages": {"errors"},
     "apps": {"checks", "contrib"},
-    "checks": {"conf", "databases", "declaring", "storage"},
+    "checks": {"conf", "console_host", "databases", "declaring", "origins", "storage"},
     # What every connection to the catalogue must be like.
     "databases": set(),
+    # Where the console is: asked by whoever takes requests or answers them.
+    "console_host": set(),
+    "origins": {"conf", "console_host"},
     # Whose forwarding headers count; the handlers ask before anything reads a request.
     "proxies": {"conf"},
     # What is counted and noted of requests: below all that count, above nothing.
@@ -44,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"conf", "errors", "values", "models", "parking", "outages"},
     "models": {"conf", "errors", "values"},
     "services": {"conf", "errors", "values", "header_fields", "models", "migrations", "storage", "s3.checksums", "outages"},
-    "views": {"conf", "errors", "values", "s3", "services", "models.rows", "exposition", "proxies"},
+    "views": {"conf", "errors", "values", "s3", "services", "models.rows", "exposition", "proxies", "origins"},
     "operations": {"conf", "errors", "values", "s3", "views", "services"},
     "dispatch": {
         "conf",
@@ -58,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "counting",
         "outages",
         "proxies",
+        "origins",
     },
     "streams": {"conf", "errors", "values", "parking"},
     "parking": set(),
@@ -85,11 +90,29 @@ MAY_IMPORT: dict[str, set[str]] = {
         "counting",
         "outages",
         "proxies",
+        "origins",
     },
     "bounds": {"conf", "errors", "ordered", "s3"},
-    "urls": {"dispatch", "views", "admin"},
+    "urls": {"dispatch", "probe_urls"},
+    "probe_urls": {"views"},
+    "console_urls": {"admin"},
+    "console_origin_urls": {"origins", "probe_urls"},
     "admin": {"conf", "errors", "values", "models", "services"},
-    "management": {"conf", "errors", "values", "services", "models", "storage", "handlers", "checks", "databases"},
+    "management": {
+        "conf",
+        "errors",
+        "values",
+        "services",
+        "models",
+        "storage",
+        "handlers",
+        "checks",
+        "console_host",
+        "databases",
+        "origins",
+        "server_process",
+    },
+    "server_process": set(),
     "migrations": {"models", "conf"},
     # A client: nothing of the server's, and so nothing of Django.
     "sdk": {"__version__"},
@@ -173,8 +196,9 @@ def test_only_the_settings_read_the_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv") and path not in allowed:
                 found.append((path, node.lineno))
-    # Telling Django which settings to read is writing, not reading.
-    found = [(path, line) for path, line in found if "environ.setdefault" not in path.read_text().splitlines()[line - 1]]
+    # Telling Django which settings to read, or children where to listen, is writing, not reading.
+    writing = re.compile(r"environ\.(setdefault|update)\(")
+    found = [(path, line) for path, line in found if not writing.search(path.read_text().splitlines()[line - 1])]
     assert not found
 
 

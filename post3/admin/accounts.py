@@ -5,9 +5,10 @@ from django.contrib import admin
 from ..models import Account
 from .cells import moment
 from .pages import CatalogueAdmin
+from .site import console
 
 
-@admin.register(Account)
+@admin.register(Account, site=console)
 class AccountAdmin(CatalogueAdmin):
     list_display = fields = readonly_fields = ["account_id", "created"]
     ordering = ["pk"]

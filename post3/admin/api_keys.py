@@ -16,6 +16,7 @@ from ..models import ApiKey
 from ..services import access
 from .cells import code, moment
 from .pages import CatalogueAdmin
+from .site import console
 
 
 class ApiKeyForm(forms.ModelForm):
@@ -31,7 +32,7 @@ class ApiKeyForm(forms.ModelForm):
         return user
 
 
-@admin.register(ApiKey)
+@admin.register(ApiKey, site=console)
 class ApiKeyAdmin(CatalogueAdmin):
     list_display = ["shown_key", "name", "user", "created", "shown_state"]
     list_display_links = ["shown_key"]
@@ -70,6 +71,7 @@ class ApiKeyAdmin(CatalogueAdmin):
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """Show the secret in the answer itself: redirected, it would wait in a cookie or in the session's row."""
+        request.current_app = self.admin_site.name
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New API key", "key": obj}
         return TemplateResponse(request, "admin/post3/apikey/created.html", context)
 
@@ -87,7 +89,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         if request.method != "POST" or not self.has_revoke_permission(request):
             raise PermissionDenied
         self._revoke(request, get_object_or_404(ApiKey, pk=pk))
-        return redirect("admin:post3_apikey_changelist")
+        return redirect("post3_console:post3_apikey_changelist")
 
     def _revoke(self, request: HttpRequest, key: ApiKey) -> None:
         if not key.is_active:

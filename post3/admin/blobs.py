@@ -11,9 +11,10 @@ from ..models import Blob
 from ..services.damage import OWNERS_AT_MOST, owners
 from .cells import human_size, moment
 from .pages import CatalogueAdmin
+from .site import console
 
 
-@admin.register(Blob)
+@admin.register(Blob, site=console)
 class DamagedBlobAdmin(CatalogueAdmin):
     """The newest first, by an index that holds damaged blobs only."""
 

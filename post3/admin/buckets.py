@@ -5,9 +5,10 @@ from django.contrib import admin
 from ..models import Bucket, MultipartUpload
 from .cells import list_link, moment, objects_link
 from .pages import CatalogueAdmin
+from .site import console
 
 
-@admin.register(Bucket)
+@admin.register(Bucket, site=console)
 class BucketAdmin(CatalogueAdmin):
     list_display = ["name", "objects", "uploads", "owner", "region", "created"]
     list_select_related = ["owner"]

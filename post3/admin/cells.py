@@ -15,7 +15,7 @@ from ..models import Object
 
 def list_url(model: type[Model], **lookups: Any) -> str:
     """Return the address of a model's list, filtered."""
-    return reverse(f"admin:post3_{model._meta.model_name}_changelist") + "?" + urlencode(lookups)
+    return reverse(f"post3_console:post3_{model._meta.model_name}_changelist") + "?" + urlencode(lookups)
 
 
 def list_link(text: str, model: type[Model], **lookups: Any) -> str:

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from ..models import MultipartUpload, MultipartUploadMetadata, UploadPart
 from .cells import code, human_size, list_link, moment, visible
 from .pages import CatalogueAdmin, PartsAdmin, TableInline
+from .site import console
 
 
 class UploadPartCells:
@@ -40,7 +41,7 @@ class MultipartUploadMetadataInline(TableInline):
     fields = ["name", "value"]
 
 
-@admin.register(MultipartUpload)
+@admin.register(MultipartUpload, site=console)
 class MultipartUploadAdmin(CatalogueAdmin):
     """All uploads, the newest first; those of one bucket by key, where a prefix can be searched for."""
 
@@ -105,7 +106,7 @@ class MultipartUploadAdmin(CatalogueAdmin):
         return list_link("Parts", UploadPart, upload__id__exact=upload.pk)
 
 
-@admin.register(UploadPart)
+@admin.register(UploadPart, site=console)
 class UploadPartAdmin(UploadPartCells, PartsAdmin):
     whole = "upload"
     list_display = UPLOAD_PART_COLUMNS

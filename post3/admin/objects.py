@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from ..models import Bucket, Object, ObjectMetadata, ObjectPart, ObjectTag
 from .cells import code, human_size, list_link, list_url, moment, objects_link, visible
 from .pages import CatalogueAdmin, PartsAdmin, TableInline, find_by_number
+from .site import console
 
 
 class ObjectMetadataInline(TableInline):
@@ -37,7 +38,7 @@ class ObjectPartInline(TableInline):
         return human_size(part.size)
 
 
-@admin.register(Object)
+@admin.register(Object, site=console)
 class ObjectAdmin(CatalogueAdmin):
     list_display_links = ["shown_key"]
     list_select_related = ["owner"]
@@ -86,7 +87,7 @@ class ObjectAdmin(CatalogueAdmin):
         bucket = find_by_number(Bucket, request.GET.get("bucket__id__exact", ""))
         if bucket is None:
             messages.info(request, "Objects are listed by bucket: choose one.")
-            return redirect("admin:post3_bucket_changelist")
+            return redirect("post3_console:post3_bucket_changelist")
         latest_only = self._latest_only(request)
         other = {} if latest_only else {"is_latest__exact": 1}
         context = {
@@ -133,7 +134,7 @@ class ObjectAdmin(CatalogueAdmin):
         return visible(obj.blob.name) if obj.blob and obj.blob.name else "-"
 
 
-@admin.register(ObjectPart)
+@admin.register(ObjectPart, site=console)
 class ObjectPartAdmin(PartsAdmin):
     whole = "object"
     list_display = ["part_number", "offset", "human_size", "checksum", "blob"]

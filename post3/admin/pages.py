@@ -192,7 +192,7 @@ class PartsAdmin(CatalogueAdmin):
         model = self.model._meta.get_field(self.whole).related_model
         whole = find_by_number(model, request.GET.get(f"{self.whole}__id__exact", ""))
         if whole is None:
-            return redirect(f"admin:post3_{model._meta.model_name}_changelist")
+            return redirect(f"post3_console:post3_{model._meta.model_name}_changelist")
         return super().changelist_view(request, {"title": f"Parts of {whole}", **(extra_context or {})})
 
     @admin.display(description="Size")

@@ -2,6 +2,7 @@
 
 from ..errors import InvalidArgument, InvalidRequest
 from ..models.rows import ObjectRow
+from ..origins import objects_need_sandbox
 from ..s3 import headers, responses
 from ..s3.request import S3Request
 from ..services.objects import Span
@@ -52,6 +53,10 @@ def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, 
             found[name] = value or kept
     for name, value in row.metadata.items():
         found[f"x-amz-meta-{name}"] = value
+    # Last, so that nothing that is stored or asked for replaces them.
+    found["X-Content-Type-Options"] = "nosniff"
+    if objects_need_sandbox():
+        found["Content-Security-Policy"] = "sandbox"
     return found
 
 

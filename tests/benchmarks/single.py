@@ -98,7 +98,7 @@ def summary_of(plan: str) -> dict[str, Any]:
 def console(server: Server, large: Filling) -> list[Line]:
     """Time pages of the admin, logged in over HTTP as a person would be."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-    base = f"{server.url}/_/admin/"
+    base = f"{server.console_url}/_/admin/"
 
     def page(path: str, form: dict[str, str] | None = None) -> str:
         data = urllib.parse.urlencode(form).encode() if form is not None else None

@@ -27,7 +27,7 @@ class Browser:
     """Keeps cookies, follows redirects, sends forms with their CSRF token."""
 
     def __init__(self, server: Server) -> None:
-        self.url = server.url
+        self.url = server.console_url
         self.cookies = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
         self.address = self.page = ""

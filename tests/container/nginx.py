@@ -16,6 +16,7 @@ from ..servers import ROOT, Server, free_port
 PATIENCE = 30
 #: What the file says of its container -> what a test has instead.
 UPSTREAM, LISTEN, RESOLVER = "server server:9000 resolve;", "listen 8080;", "resolver 127.0.0.11 valid=5s;"
+CONSOLE_UPSTREAM, CONSOLE_LISTEN = "server server:9001 resolve;", "listen 8081;"
 
 
 def find_nginx() -> str:
@@ -45,12 +46,14 @@ def find_nginx() -> str:
     return path
 
 
-def configuration(server: Server, port: int, directory: Path) -> str:
-    """Return docker/nginx.conf with this server behind it, this port, and this directory for /tmp; all else is as it is."""
+def configuration(server: Server, port: int, console_port: int, directory: Path) -> str:
+    """Return docker/nginx.conf with this server behind it, these ports, and this directory for /tmp; all else is as it is."""
     text = (ROOT / "docker" / "nginx.conf").read_text()
     changes = {
         UPSTREAM: f"server {server.host}:{server.port};",
         LISTEN: f"listen 127.0.0.1:{port};",
+        CONSOLE_UPSTREAM: f"server {server.host}:{server.console_port};",
+        CONSOLE_LISTEN: f"listen 127.0.0.1:{console_port};",
         # Docker's; no name is asked for here.
         RESOLVER: "",
         " /tmp/": f" {directory}/",
@@ -70,8 +73,10 @@ def nginx_before(server: Server, directory: Path) -> Iterator[Server]:
     front = copy.copy(server)
     front.port = free_port()
     front.url = f"http://{front.host}:{front.port}"
+    front.console_port = free_port()
+    front.console_url = f"http://{front.host}:{front.console_port}"
     path = directory / "nginx.conf"
-    path.write_text(configuration(server, front.port, directory))
+    path.write_text(configuration(server, front.port, front.console_port, directory))
     log_path = directory / "nginx.log"
     command = [find_nginx(), "-e", "stderr", "-p", str(directory), "-c", str(path), "-g", "daemon off;"]
     with open(log_path, "wb") as log:

@@ -101,3 +101,12 @@ def test_the_workflow_calls_the_pipeline_and_pins_its_actions() -> None:
         assert len(commands) == 1 and commands[0].startswith(f"python3 docker/ci/pipeline.py {name} ")
         actions = [step["uses"] for step in job["steps"] if "uses" in step]
         assert actions and all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action) for action in actions)
+
+
+def test_the_console_has_a_port_of_its_own() -> None:
+    services = load(COMPOSE)["services"]
+    assert services["server"]["environment"]["POST3_CONSOLE_HOST"] == "${POST3_CONSOLE_HOST:-0.0.0.0:9001}"
+    assert services["server"]["ports"] == [
+        "${POST3_PUBLISH:-127.0.0.1:9000}:9000",
+        "${POST3_CONSOLE_PUBLISH:-127.0.0.1:9001}:9001",
+    ]

@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,3 +195,14 @@ def test_multipart_upload_and_a_listing(client: Any) -> None:
     client.complete_multipart_upload(Bucket=BUCKET, Key="parts", UploadId=upload, MultipartUpload={"Parts": done})
     assert read(client, BUCKET, "parts") == b"".join(parts)
     assert "parts" in keys_of(client, BUCKET)
+
+
+def test_the_console_has_an_origin_of_its_own_behind_nginx_too(front: Server, client: Any) -> None:
+    with urllib.request.urlopen(f"{front.console_url}/_/admin/login/", timeout=60) as answer:
+        assert answer.status == 200 and b"csrfmiddlewaretoken" in answer.read()
+    client.put_object(Bucket=BUCKET, Key="page", Body=b"<script>", ContentType="text/html")
+    url = client.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "page"})
+    for wrong in (url.replace(front.url, front.console_url), f"{front.url}/_/admin/login/"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(wrong, timeout=60)
+        assert refused.value.code == 404

@@ -184,7 +184,8 @@ class Container:
         self.name, self.port = name, free_port()
         volume.mkdir(exist_ok=True)
         shutil.chown(volume, 10001, 10001)
-        variables = {"POST3_HOST": f"127.0.0.1:{self.port}", **settings}
+        addresses = {"POST3_HOST": f"127.0.0.1:{self.port}", "POST3_CONSOLE_HOST": f"127.0.0.1:{free_port()}"}
+        variables = {**addresses, **settings}
         words = [word for pair in variables.items() for word in ("--env", "=".join(pair))]
         self._run = [*PODMAN, "run", *UNMANAGED, *CONFINED, "--volume", f"{volume}:/var/lib/post3", *words]
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +19,19 @@ from tests.servers import ROOT, free_port
 class Serve:
     """A running `manage.py serve`."""
 
-    def __init__(self, directory: Path, port: int, *, number: int = 1) -> None:
+    def __init__(self, directory: Path, port: int, *options: str, number: int = 1, console_host: str = "") -> None:
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
         }
-        environment = {**inherited, "POST3_DATA_DIR": str(directory / "var"), "POST3_HOST": f"127.0.0.1:{port}"}
+        self.console_host = console_host or f"127.0.0.1:{free_port()}"
+        environment = {
+            **inherited,
+            "POST3_DATA_DIR": str(directory / "var"),
+            "POST3_HOST": f"127.0.0.1:{port}",
+            "POST3_CONSOLE_HOST": self.console_host,
+        }
         self.log_path, self.port = directory / f"serve-{number}.log", port
-        command = [sys.executable, "manage.py", "serve"]
+        command = [sys.executable, "manage.py", "serve", *options]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -67,7 +74,9 @@ def test_serve_prints_the_first_key_once_and_keeps_everything(serve: Serve, tmp_
     assert re.search(r"^export AWS_ACCESS_KEY_ID=\w+$", log, re.MULTILINE)
     assert re.search(r"^export AWS_SECRET_ACCESS_KEY=\w{40}$", log, re.MULTILINE)
     assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{serve.port}\n" in log
-    assert f"http://127.0.0.1:{serve.port}/_/admin/" in log
+    assert f"\nConsole: http://{serve.console_host}/_/admin/\n" in log
+    with urllib.request.urlopen(f"http://{serve.console_host}/_/admin/login/", timeout=20) as answer:
+        assert answer.status == 200
     assert re.search(r"^User: admin\nPassword: \S{12,}$", log, re.MULTILINE)
     serve.process.send_signal(signal.SIGINT)
     assert serve.process.wait(30) == 0
@@ -100,14 +109,76 @@ def test_serve_ends_when_a_child_dies(serve: Serve, name: str) -> None:
     assert serve.log().splitlines()[-1] == f"CommandError: The {name} has ended by itself (status -9), so everything stops."
 
 
-def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["POST3_HOST", "POST3_CONSOLE_HOST"])
+def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path, setting: str) -> None:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         place.listen()
-        serve = Serve(tmp_path, place.getsockname()[1])
+        taken = place.getsockname()[1]
+        if setting == "POST3_HOST":
+            serve = Serve(tmp_path, taken)
+        else:
+            serve = Serve(tmp_path, free_port(), console_host=f"127.0.0.1:{taken}")
         assert serve.process.wait(60) == 1
     (line,) = serve.log().splitlines()
-    assert "Address already in use" in line and "POST3_HOST" in line
+    assert f"127.0.0.1:{taken}" in line and "Address already in use" in line and setting in line
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--console-host", "http://console.example.com"], "--console-host"),
+        (["--host", "256.1.1.1"], "256.1.1.1"),
+        (["--port", "65536"], "--port"),
+        (["--host", "127.0.0.1", "--port", "0"], "--port"),
+    ],
+)
+def test_serve_on_an_address_that_is_none_says_so_in_one_line(tmp_path: Path, options: list[str], expected: str) -> None:
+    serve = Serve(tmp_path, free_port(), *options)
+    assert serve.process.wait(60) == 1
+    (line,) = serve.log().splitlines()
+    assert expected in line
+
+
+def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
+    port, console = free_port(), f"127.0.0.1:{free_port()}"
+    options = ["--host", "127.0.0.1", "--port", str(port), "--console-host", console]
+    serve = Serve(tmp_path, free_port(), *options)
+    try:
+        log = serve.wait_until_serving()
+        assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}\n" in log and f"Console: http://{console}/_/admin/\n" in log
+        assert not serve.is_listening()
+        # Already when it says so, on both.
+        with urllib.request.urlopen(f"http://{console}/_/admin/login/", timeout=20) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_/health/ready", timeout=20) as answer:
+            assert answer.status == 200
+    finally:
+        serve.process.terminate()
+        assert serve.process.wait(30) == 0
+
+
+def test_serve_of_two_stores_on_one_port_lets_the_first_have_it(tmp_path: Path) -> None:
+    """Started in the same moment: neither listens yet while the other looks."""
+    port = free_port()
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for directory in (first, second):
+        directory.mkdir()
+    both = [Serve(directory, port) for directory in (first, second)]
+    try:
+        deadline = time.monotonic() + 60
+        while all(serve.process.poll() is None for serve in both):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        (loser,) = [serve for serve in both if serve.process.poll() is not None]
+        (winner,) = [serve for serve in both if serve is not loser]
+        assert loser.process.returncode == 1 and "Address already in use" in loser.log()
+        winner.wait_until_serving()
+    finally:
+        for serve in both:
+            if serve.process.poll() is None:
+                serve.process.terminate()
+            serve.process.wait(30)
 
 
 def test_serve_bounds_the_head_of_a_request(serve: Serve) -> None:

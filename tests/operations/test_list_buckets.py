@@ -8,6 +8,7 @@ import pytest
 
 from ..helpers import NAMESPACE, refusal, refusal_of
 from ..raw import RawClient
+from ..servers import Server
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_list_buckets_with_bucket_region_gives_those_of_that_region(s3: Any, pre
     assert s3.list_buckets(Prefix=prefix, BucketRegion="eu-west-1")["Buckets"] == []
 
 
-def test_list_buckets_of_a_browser_without_credentials_is_sent_to_the_console(raw: RawClient) -> None:
+def test_list_buckets_of_a_browser_without_credentials_is_sent_to_the_console(raw: RawClient, server: Server) -> None:
     response = raw.send("GET", "/", headers=[("Accept", "text/html,*/*")], signed=False)
     assert response.status == 302
-    assert response.headers["location"] == "/_/admin/"
+    assert response.headers["location"] == f"{server.console_url}/_/admin/"

@@ -28,12 +28,11 @@ SERVERS = {
 }
 
 
-class Project:
-    """A copy of the example, migrated and running."""
+class Copy:
+    """A copy of the example."""
 
-    def __init__(self, directory: Path, server: str, database_url: str) -> None:
-        self.directory, self.database_url, port = directory, database_url, free_port()
-        self.url, self.log_path = f"http://127.0.0.1:{port}", directory / "server.log"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         shutil.copytree(PROJECT, directory / "copy", ignore=shutil.ignore_patterns("__pycache__", "var"))
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
@@ -43,10 +42,34 @@ class Project:
             "DJANGO_SETTINGS_MODULE": "project.settings",
             "PYTHONPATH": str(ROOT),
             "DATA_DIR": str(directory / "data"),
-            **({"DATABASE_URL": database_url} if database_url else {}),
-            "PUBLIC_ORIGIN": f"{self.url}/s3",
             "MAX_DOCUMENTS": "3",
         }
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace a text in a file of the project."""
+        path = self.directory / "copy" / "project" / name
+        assert old in path.read_text(), (name, old)
+        path.write_text(path.read_text().replace(old, new))
+
+    def manage(self, *arguments: str) -> str:
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=self.directory / "copy", env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+class Project(Copy):
+    """A copy of the example, migrated and running."""
+
+    def __init__(self, directory: Path, server: str, database_url: str) -> None:
+        super().__init__(directory)
+        self.database_url, port = database_url, free_port()
+        self.url, self.log_path = f"http://127.0.0.1:{port}", directory / "server.log"
+        self.environment["PUBLIC_ORIGIN"] = f"{self.url}/s3"
+        if database_url:
+            self.environment["DATABASE_URL"] = database_url
         self.manage("check", "--fail-level", "WARNING")
         self.manage("migrate", "-v", "0")
         assert "No changes" in self.manage("makemigrations", "--check", "--dry-run")
@@ -68,14 +91,6 @@ class Project:
             return self.http.request("GET", f"{self.url}/s3/_/health/ready").status == 200
         except urllib3.exceptions.HTTPError:
             return False
-
-    def manage(self, *arguments: str) -> str:
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=self.directory / "copy", env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def client(self) -> Any:
         config = Config(s3={"addressing_style": "path"}, signature_version="s3v4", retries={"total_max_attempts": 1})
@@ -133,7 +148,12 @@ def test_s3_under_a_prefix_and_uploads_in_transactions(project: Project) -> None
     assert project.http.request("GET", url).data == b"x" * 10
     with pytest.raises(ClientError, match="NoSuchKey"):
         s3.get_object(Bucket="mounted", Key="nothing")
-    assert project.http.request("GET", f"{project.url}/s3/_/admin/login/").status == 200
+    page = project.http.request("GET", f"{project.url}/s3/_/admin/login/")
+    assert page.status == 200 and b"<title>Log in | post3</title>" in page.data
+    root = project.http.request("GET", f"{project.url}/s3/", headers={"Accept": "text/html"}, redirect=False)
+    assert (root.status, root.headers["Location"]) == (302, "/s3/_/admin/")
+    headers = project.http.request("GET", url).headers
+    assert (headers["Content-Security-Policy"], headers["X-Content-Type-Options"]) == ("sandbox", "nosniff")
 
     assert project.upload(one=b"first", two=b"y" * 3_000_000).status == 302
     page = project.http.request("GET", project.url).data.decode()
@@ -189,3 +209,62 @@ def test_a_wrong_setting_of_a_project_stops_servers_and_commands_with_a_sentence
         assert done.returncode != 0
         assert re.findall(r"post3\.E\d+", done.stdout + done.stderr) == [check_id], way
         assert "Traceback" not in done.stderr
+
+
+LOGIN = """
+import re
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.test import Client
+from post3.models import Bucket
+get_user_model().objects.create_superuser("boss", password="only for tests")
+client = Client(SERVER_NAME="localhost")
+client.force_login(get_user_model().objects.get(username="boss"))
+own, console = (client.get(path).content.decode() for path in ("/admin/", "/s3/_/admin/"))
+assert "Django administration" in own and "Object storage" not in own and "/admin/auth/user/" in own, own
+assert "Object storage" in console and "/s3/_/admin/post3/bucket/" in console and "/auth/user/" not in console, console
+assert "/s3/_/admin/logout/" in console and '"/admin/' not in console, console
+assert not any(model._meta.app_label == "post3" for model in admin.site._registry)
+for path in ("bucket/", "apikey/", "apikey/add/", "multipartupload/", "blob/"):
+    page = client.get(f"/s3/_/admin/post3/{path}").content.decode()
+    assert '"/admin/' not in page and "/s3/_/admin/" in page, page
+made = client.post("/s3/_/admin/post3/apikey/add/", {"user": get_user_model().objects.get(username="boss").pk, "name": "x"})
+page = made.content.decode()
+assert "AWS_SECRET_ACCESS_KEY=" in page and '"/admin/' not in page and "/s3/_/admin/" in page, page
+print("as it should be")
+"""
+
+
+def test_a_projects_own_admin_is_left_alone(tmp_path: Path) -> None:
+    copy = Copy(tmp_path)
+    copy.manage("migrate", "-v", "0")
+    assert "as it should be" in copy.manage("shell", "-v", "0", "-c", LOGIN)
+
+
+def test_s3_without_the_console_needs_no_admin(tmp_path: Path) -> None:
+    copy = Copy(tmp_path)
+    copy.edit("settings.py", '    "django.contrib.admin",\n', "")
+    copy.edit("settings.py", '    "django.contrib.messages",\n', "")
+    copy.edit("settings.py", '    "django.contrib.messages.middleware.MessageMiddleware",\n', "")
+    copy.edit("settings.py", '                "django.contrib.messages.context_processors.messages",\n', "")
+    copy.edit("urls.py", '    path("s3/", include("post3.console_urls")),\n', "")
+    copy.edit("urls.py", '    path("admin/", admin.site.urls),\n', "")
+    copy.edit("urls.py", "from django.contrib import admin\n", "")
+    copy.manage("check", "--fail-level", "WARNING")
+    copy.manage("migrate", "-v", "0")
+    asking = """
+from post3.handlers import get_wsgi_application
+application, told = get_wsgi_application(), []
+def ask(path, **extra):
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "RAW_URI": path, "SCRIPT_NAME": "", "SERVER_NAME": "localhost",
+               "SERVER_PORT": "80", "HTTP_HOST": "localhost", "wsgi.input": __import__("io").BytesIO(), "wsgi.url_scheme": "http"}
+    body = b"".join(application({**environ, **extra}, lambda status, headers: told.append((status, dict(headers)))))
+    return told[-1][0], body
+status, body = ask("/s3/", HTTP_ACCEPT="text/html")
+assert status.startswith("403") and b"<Code>AccessDenied</Code>" in body, (status, body)
+assert ask("/s3/_/health/ready")[0].startswith("200")
+assert ask("/s3/_/admin/")[0].startswith("404")
+assert __import__("sys").modules.get("post3.admin") is None
+print("as it should be")
+"""
+    assert "as it should be" in copy.manage("shell", "-v", "0", "-c", asking)

@@ -24,11 +24,12 @@ class Installed(Serve):
 
     def __init__(self, script: Path, directory: Path, environment: dict[str, str], port: int) -> None:
         self.log_path, self.port = directory.parent / "serve.log", port
+        self.console_host = f"127.0.0.1:{free_port()}"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [script, "serve"],
                 cwd=directory,
-                env={**environment, "POST3_HOST": f"127.0.0.1:{port}"},
+                env={**environment, "POST3_HOST": f"127.0.0.1:{port}", "POST3_CONSOLE_HOST": self.console_host},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -63,7 +64,7 @@ def test_post3_serve_in_an_empty_directory(installed: Installed, tmp_path: Path,
         s3.put_object(Bucket="first", Key=f"a/{size}", Body=b"x" * size)
         assert s3.get_object(Bucket="first", Key=f"a/{size}")["Body"].read() == b"x" * size
     for path in ("/_/admin/login/", "/_/static/admin/css/base.css", "/_/health/ready"):
-        with urllib.request.urlopen(told["AWS_ENDPOINT_URL"] + path, timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{installed.console_host}{path}", timeout=20) as answer:
             assert answer.status == 200 and answer.read()
     data_dir = str(tmp_path / "empty" / "var")
     listed = run("post3", "list_api_keys", POST3_DATA_DIR=data_dir)

@@ -10,11 +10,14 @@ from urllib.parse import parse_qs
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from post3.admin.pages import prefix_filter
 from post3.models import Blob, Bucket, MultipartUpload, Object, ObjectPart
+from post3.origins import CONSOLE_URLCONF
+
+from .console import ConsoleClient
 
 ROWS = 2000
 
@@ -36,10 +39,11 @@ def photos(owner: Any) -> Bucket:
 
 
 @pytest.fixture
-def console(owner: Any) -> Client:
-    client = Client(SERVER_NAME="localhost")
-    client.force_login(owner)
-    return client
+def console(owner: Any) -> Iterator[Client]:
+    with override_settings(ROOT_URLCONF=CONSOLE_URLCONF):
+        client = ConsoleClient()
+        client.force_login(owner)
+        yield client
 
 
 def made_object(bucket: Bucket, key: str, **values: Any) -> Object:

@@ -11,7 +11,7 @@ from ..servers import Server
 @pytest.mark.parametrize("path", ["/_/admin/", "/_/admin/login/?next=/_/admin/"])
 def test_a_host_that_is_not_allowed_is_refused_with_the_name_of_the_setting(server: Server, host: str, path: str) -> None:
     before = len(server.log())
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
+    connection = http.client.HTTPConnection(server.host, server.console_port, timeout=20)
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     body = answer.read().decode()
@@ -23,6 +23,6 @@ def test_a_host_that_is_not_allowed_is_refused_with_the_name_of_the_setting(serv
 
 
 def test_an_allowed_host_reaches_the_console(server: Server) -> None:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
-    connection.request("GET", "/_/admin/login/", headers={"Host": f"localhost:{server.port}"})
+    connection = http.client.HTTPConnection(server.host, server.console_port, timeout=20)
+    connection.request("GET", "/_/admin/login/", headers={"Host": f"localhost:{server.console_port}"})
     assert connection.getresponse().status == 200

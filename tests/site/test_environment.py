@@ -100,6 +100,7 @@ WRONG = [
     ("DATABASE_URL", POSTGRESQL, "post3.E006"),
     ("DATABASE_URL", "mysql://a/b", "post3.E005"),
     ("POST3_HOST", "9000", "post3.E004"),
+    ("POST3_CONSOLE_HOST", "9001", "post3.E040"),
     ("POST3_STORAGE", "s3", "post3.E002"),
     ("POST3_DATA_DIR", "/dev/null/x", "post3.E007"),
     ("POST3_SECRET_KEY", "short", "post3.E006"),

@@ -19,9 +19,9 @@ def get(url: str) -> tuple[int, str]:
 
 
 def test_console_has_its_files_without_collectstatic(server: Server) -> None:
-    status, content_type = get(f"{server.url}/_/static/admin/css/base.css")
+    status, content_type = get(f"{server.console_url}/_/static/admin/css/base.css")
     assert (status, content_type.split(";")[0]) == (200, "text/css")
-    assert get(f"{server.url}/_/admin/login/")[0] == 200
+    assert get(f"{server.console_url}/_/admin/login/")[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["sqlite-files", "postgresql-blocks"])

@@ -5,6 +5,8 @@ They live and die together. For several servers on one database, run the parts y
 """
 
 import contextlib
+import http.client
+import os
 import secrets
 import signal
 import socket
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -20,18 +22,15 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection, connections
-from django.urls import NoReverseMatch, reverse
 
+from ...console_host import ConsoleHost, in_url, is_console_host
 from ...databases import UnfitDatabase, find_faults
+from ...origins import console_host, console_url, s3_address
+from ...server_process import BACKLOG
 from ...services import access
 
-DEFAULT_ADDRESS = ("127.0.0.1", 9000)
 #: Seconds that running requests are given at the end, and seconds after which a child is killed.
 GRACE, KILL_AFTER = 10, 15
-#: uvicorn's protocol with post3's limits.
-PROTOCOL = "post3.protocol:Protocol"
-#: Clients keep their connections and write on them after a pause; closing early makes them fail.
-KEEP_ALIVE = 75
 
 
 class Command(BaseCommand):
@@ -39,25 +38,30 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-worker", action="store_true", help="run the server only")
+        parser.add_argument("--host", help="address to listen on for S3, instead of that in POST3_HOST")
+        parser.add_argument("--port", help="port to listen on for S3, instead of that in POST3_HOST")
+        parser.add_argument("--console-host", metavar="HOST[:PORT]", help="instead of POST3_CONSOLE_HOST")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopped = threading.Event()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, lambda *_: stopped.set())
-        host, port = getattr(settings, "POST3_ADDRESS", DEFAULT_ADDRESS)
-        place = reserve(host, port)
-        try:
-            prepare_database()
-            if stopped.is_set():
-                return  # before a key is made that nobody would see
-            self.announce(host, port)
-        finally:
-            connections.close_all()
-            place.close()
-        commands = {"server": server_command(host, port)}
-        if not options["no_worker"]:
-            commands["worker"] = [sys.executable, sys.argv[0], "run_worker", "--skip-checks"]
-        run_together(commands, stopped, lambda: self.tell_when_serving(host, port))
+        host, port, console = chosen_addresses(options)
+        with contextlib.ExitStack() as open_here:
+            places = [open_here.enter_context(listen(host, port, "POST3_HOST"))]
+            if console is not None and (address := console.listening_address(host)) is not None:
+                places.append(open_here.enter_context(listen(*address, "POST3_CONSOLE_HOST")))
+            try:
+                prepare_database()
+                if stopped.is_set():
+                    return  # before a key is made that nobody would see
+                self.announce(host, port)
+            finally:
+                connections.close_all()
+            commands = {"server": server_command(places)}
+            if not options["no_worker"]:
+                commands["worker"] = [sys.executable, sys.argv[0], "run_worker", "--skip-checks"]
+            run_together(commands, stopped, lambda: self.tell_when_serving(host, port), places)
 
     def announce(self, host: str, port: int) -> None:
         """Print where the console is and, once, how to get in."""
@@ -65,33 +69,76 @@ class Command(BaseCommand):
         lines = make_first_key()
         if lines:
             lines.insert(2, f"export AWS_ENDPOINT_URL={endpoint}")
-        with contextlib.suppress(NoReverseMatch):  # a project without the admin
-            lines.insert(3, f"Console: {endpoint}{reverse('admin:index')}")
+        if address := console_url(False, f"{shown_host(host)}:{port}"):
+            lines.insert(3, f"Console: {address if '://' in address else endpoint + address}")
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
 
     def tell_when_serving(self, host: str, port: int) -> bool:
         """Print that the store is there, once it answers; return whether it does."""
-        with contextlib.suppress(OSError), socket.create_connection((shown_host(host).strip("[]"), port), timeout=1):
-            self.stdout.write(f"Serving S3 on http://{shown_host(host)}:{port} (Ctrl-C stops it)")
-            self.stdout.flush()
-            return True
-        return False
+        connection = http.client.HTTPConnection(shown_host(host).strip("[]"), port, timeout=1)
+        try:
+            connection.request("HEAD", "/")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        self.stdout.write(f"Serving S3 on http://{shown_host(host)}:{port} (Ctrl-C stops it)")
+        self.stdout.flush()
+        return True
 
 
-def reserve(host: str, port: int) -> socket.socket:
-    """Bind the address, so that a port in use is told before anything is done. Raises CommandError."""
+def chosen_addresses(options: dict[str, Any]) -> tuple[str, int, ConsoleHost | None]:
+    """Return host and port of S3, and the console's place. What the command line says goes to the children as their environment.
+
+    Raises CommandError.
+    """
+    host, port = s3_address()
+    host = (options["host"] or host).strip("[]")
+    if (given := options["port"]) is not None:
+        if not (given.isascii() and given.isdecimal() and 0 < int(given) < 65536):
+            raise CommandError(f"--port is {given!r}. Write a number from 1 to 65535.")
+        port = int(given)
+    os.environ.update(POST3_HOST=f"{in_url(host)}:{port}")
+    settings.POST3_ADDRESS = (host, port)
+    if options["console_host"]:
+        if not is_console_host(options["console_host"]):
+            hint = "Write host:port, like 127.0.0.1:9001, or a host name of its own, like console.example.com."
+            raise CommandError(f"--console-host is {options['console_host']!r}. {hint}")
+        os.environ.update(POST3_CONSOLE_HOST=options["console_host"])
+        settings.POST3_CONSOLE_HOST = options["console_host"]
+    console_host.cache_clear()
+    console = console_host()
+    if console is not None and console.port == port:
+        raise CommandError(f"S3 and the console cannot both have the port {port}. Set POST3_CONSOLE_HOST to another address.")
+    return host, port, console
+
+
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """Listen on the address; clients wait in the socket until the server takes them. Raises CommandError where it is in use."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         place = socket.socket(family, kind, protocol)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.bind(address)
     except OSError as error:
-        raise CommandError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
-            "Stop what listens there, or set POST3_HOST to another address."
-        ) from None
+        raise _cannot_listen(host, port, setting, error) from None
+    try:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            place.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as uvicorn and gunicorn listen
+        place.bind(address)
+        place.listen(BACKLOG)
+    except OSError as error:
+        place.close()
+        raise _cannot_listen(host, port, setting, error) from None
     return place
+
+
+def _cannot_listen(host: str, port: int, setting: str, error: OSError) -> CommandError:
+    return CommandError(
+        f"Cannot listen on {in_url(host)}:{port}: {error.strerror or error}. "
+        f"Stop what listens there, or set {setting} to another address."
+    )
 
 
 def prepare_database() -> None:
@@ -131,28 +178,30 @@ def _taken(name: str) -> bool:
 
 def shown_host(host: str) -> str:
     """Return the host to write into a URL for a client on this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host
+    return in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
 
 
-def server_command(host: str, port: int) -> list[str]:
+def server_command(places: Sequence[socket.socket]) -> list[str]:
     module, _, attribute = settings.ASGI_APPLICATION.rpartition(".")
-    # `uvloop`, and `httptools` below PROTOCOL, by name: falling back to the slow ones shall be an error, not a surprise.
-    options = f"--host {host} --port {port} --loop uvloop --http {PROTOCOL} --ws none --no-access-log --no-server-header"
-    timeouts = f"--timeout-keep-alive {KEEP_ALIVE} --timeout-graceful-shutdown {GRACE} --log-level warning"
-    return [sys.executable, "-m", "uvicorn", *options.split(), *timeouts.split(), f"{module}:{attribute}"]
+    numbers = [f"--fd={place.fileno()}" for place in places]
+    return [sys.executable, "-m", "post3.server_process", *numbers, f"--grace={GRACE}", f"{module}:{attribute}"]
 
 
-def run_together(commands: dict[str, list[str]], stopped: threading.Event, tell: Callable[[], bool]) -> None:
-    """Run the commands until told to stop; `tell` is called until it returns True.
+def run_together(
+    commands: dict[str, list[str]], stopped: threading.Event, tell: Callable[[], bool], places: Sequence[socket.socket]
+) -> None:
+    """Run the commands until told to stop; `tell` is called until it returns True. The server takes over the sockets.
 
     Raises CommandError where one of them ends by itself; the others are stopped.
     """
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
+            numbers = [place.fileno() for place in places] if name == "server" else []
             # Ctrl-C reaches the whole group; a child that still imports would show a traceback, so it waits to be terminated.
-            children[name] = subprocess.Popen(command, preexec_fn=_ignore_interrupts)
+            children[name] = subprocess.Popen(command, preexec_fn=_ignore_interrupts, pass_fds=numbers)
+        for place in places:
+            place.close()
         told = False
         while not stopped.wait(0.2):
             told = told or tell()

@@ -15,10 +15,8 @@ from django.core.management.base import BaseCommand
 
 from ...conf import conf
 from ...handlers import get_asgi_application
+from ...server_process import BACKLOG, make_server
 from ...services import access
-from .serve import PROTOCOL
-
-BACKLOG = 2048
 
 
 class Command(BaseCommand):
@@ -41,18 +39,7 @@ class Command(BaseCommand):
             "secret_key": secret,
             "region": conf.REGION,
         }
-        config = uvicorn.Config(
-            get_asgi_application(),
-            loop="uvloop",
-            http=PROTOCOL,
-            ws="none",
-            access_log=False,
-            server_header=False,
-            log_level="warning",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
+        server = make_server(get_asgi_application(), grace=1)
         threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
         # Clients may connect from now on: they wait in the socket's queue until the server takes them.
         self.stdout.write(json.dumps(values))

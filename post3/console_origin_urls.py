@@ -1,0 +1,13 @@
+"""All that the console's own origin serves (POST3_CONSOLE_HOST): the console, health and metrics, but no S3."""
+
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from .origins import CONSOLE_INDEX
+from .probe_urls import urlpatterns as probes
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name=CONSOLE_INDEX)),
+    path("", include("post3.console_urls")),
+    *probes,
+]

@@ -1,0 +1,92 @@
+"""What keeps the console to its own origin, and its cookies to itself: docs/security.md."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import CSRF_SESSION_KEY
+from django.urls import is_valid_path
+
+from post3.origins import came_to_console, console_host
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+#: Browsers accept a cookie of such a name from this very host only: no neighbour under the same domain can plant one.
+PREFIX = "__Host-"
+
+
+class ConsoleOnItsOriginOnly:
+    """Answers 404 on S3's address where its URLs have nothing, so that the console's static files are not there either."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        elsewhere = console_host() is not None and not came_to_console(request)
+        if elsewhere and not is_valid_path(request.path_info, settings.ROOT_URLCONF):
+            return HttpResponse("There is nothing here.\n", content_type="text/plain; charset=utf-8", status=404)
+        return self._get_response(request)
+
+
+class CookiesOfThisHost:
+    """Gives the console's cookies, under TLS, names that no other host can set.
+
+    Views and other middleware see the names in the settings. A cookie that comes twice with different values is dropped: one of
+    them was planted, and nothing says which.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._names = (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        prefix = PREFIX if request.is_secure() else ""
+        sent = _cookies(request.META.get("HTTP_COOKIE", ""))
+        for name in self._names:
+            request.COOKIES.pop(name, None)
+            values = {value for sent_name, value in sent if sent_name == prefix + name}
+            if len(values) == 1:
+                request.COOKIES[name] = values.pop()
+        response = self._get_response(request)
+        for name in self._names:
+            if name in response.cookies:
+                _rename(response, name, prefix)
+        return response
+
+
+def _cookies(header: str) -> list[tuple[str, str]]:
+    pairs = (part.partition("=") for part in header.split(";"))
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def _rename(response: HttpResponseBase, name: str, prefix: str) -> None:
+    """Spell a cookie of an answer as the browser is to keep it; without TLS, it would refuse a Secure one."""
+    morsel = response.cookies.pop(name)
+    attributes = {**morsel, "secure": bool(prefix)}
+    response.cookies[prefix + name] = morsel.value
+    response.cookies[prefix + name].update(attributes)
+
+
+class CsrfSecretInTheSession:
+    """Keeps the secret behind the forms of a logged-in user in the session, where nobody can plant another one.
+
+    Not CSRF_USE_SESSIONS, which would write a row for every stranger who looks at the login form: the secret of that form is in a
+    cookie, as it is by default. CsrfViewMiddleware, further in, sees a cookie in both cases.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._name = settings.CSRF_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if SESSION_KEY in request.session:
+            request.COOKIES.pop(self._name, None)
+            if CSRF_SESSION_KEY in request.session:
+                request.COOKIES[self._name] = request.session[CSRF_SESSION_KEY]
+        response = self._get_response(request)
+        if SESSION_KEY in request.session and self._name in response.cookies:
+            secret = response.cookies.pop(self._name).value
+            if request.session.get(CSRF_SESSION_KEY) != secret:
+                request.session[CSRF_SESSION_KEY] = secret
+        return response
