@@ -250,3 +250,16 @@ async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], mes
 def tells_of_closed(error: RuntimeError) -> bool:
     """Whether uvloop refused to write to a connection that it has closed."""
     return "handler is closed" in str(error)
+
+
+def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
+    """Return Content-Length (0: no body; None: a body of unknown length), and whether the client waits for `100 Continue`."""
+    length, chunked, expects_continue = b"0", False, False
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"transfer-encoding":
+            chunked = True
+        elif name == b"expect":
+            expects_continue = value.lower() == b"100-continue"
+    return (int(length) if length.isdigit() and not chunked else None), expects_continue

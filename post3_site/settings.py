@@ -81,7 +81,12 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "post3_site.authentication.TooManyGuessesMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["post3_site.authentication.Backend"]
+# post3/pages.py bounds bodies. What is within them stays in memory, whoever sent it: the disk is for objects.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -61,6 +61,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "parking": set(),
     "threads": {"parking"},
     "routing": set(),
+    "pages": {"conf", "routing", "streams", "threads"},
+    "around": {"conf", "pages", "proxies", "routing"},
     "protocol": {"bounds", "handlers", "streams", "observing", "proxies"},
     "handlers": {
         "conf",
@@ -69,6 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "streams",
         "threads",
         "routing",
+        "pages",
+        "around",
         "s3",
         "storage.base",
         "dispatch",

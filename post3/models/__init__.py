@@ -1,6 +1,6 @@
 """The catalogue: tables, constraints, querysets."""
 
-from .access import ApiKey
+from .access import ApiKey, LoginAllowance
 from .blobs import Blob, Block
 from .buckets import Bucket
 from .multipart import MultipartUpload, MultipartUploadMetadata, UploadPart
@@ -12,6 +12,7 @@ __all__ = [
     "Blob",
     "Block",
     "Bucket",
+    "LoginAllowance",
     "MultipartUpload",
     "MultipartUploadMetadata",
     "Object",

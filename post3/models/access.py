@@ -25,3 +25,16 @@ class ApiKey(models.Model):
     @property
     def is_active(self) -> bool:
         return self.revoked_at is None
+
+
+class LoginAllowance(models.Model):
+    """Until when something is remembered of logging in, by a digest of what it is: see `services/guesses.py`.
+
+    Names and addresses themselves are not kept. A row of the past means nothing, and the worker removes it.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest

@@ -5,6 +5,7 @@ from django.db import models
 
 from .blobs import Blob
 from .buckets import Bucket
+from .deleting import protect
 from .fields import ByteOrderedField
 from .objects import ObjectHeaders
 
@@ -15,7 +16,7 @@ class MultipartUpload(ObjectHeaders):
     upload_id = models.CharField(max_length=64, unique=True)
     bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, db_index=False)
     key = ByteOrderedField()
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="+")
     storage_class = models.CharField(max_length=32)
     #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME, where the client named one.
     checksum_algorithm = models.CharField(max_length=16, blank=True)

@@ -5,6 +5,7 @@ from django.db import models
 
 from .blobs import Blob
 from .buckets import Bucket
+from .deleting import protect
 from .fields import ByteOrderedField
 
 
@@ -37,7 +38,7 @@ class Object(ObjectHeaders):
     sequence = models.BigIntegerField(default=1)
     is_latest = models.BooleanField(default=True)
     is_delete_marker = models.BooleanField(default=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="+", db_index=False)
     size = models.BigIntegerField(default=0)
     #: Without quotes.
     etag = models.CharField(max_length=40, blank=True)
