@@ -7,6 +7,8 @@ a log, and a zero-width space makes two names look the same. All of these are sh
 import logging
 import re
 
+HAS_NO_REFERENCE = frozenset(map(chr, [0, *range(0x80, 0xA0), *range(0xD800, 0xE000)]))
+
 
 def visible(text: str) -> str:
     """Return text with its control, format and other unprintable characters escaped."""
@@ -17,7 +19,7 @@ def _shown(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
-#: A tag, or characters that are neither printable nor the white space of a page's source.
+#: A tag, or what is between two.
 _TAG_OR_TEXT = re.compile(r"<[^<>]*>|[^<>]+")
 
 
@@ -36,13 +38,12 @@ def _visible_piece(found: re.Match[str]) -> str:
     if piece.isprintable():
         return piece
     show = _reference if piece.startswith("<") else _shown
-    return "".join(char if char in "\n\t\r" else show(char) for char in piece)
+    return "".join(char if char.isprintable() or char in "\n\t\r" else show(char) for char in piece)
 
 
 def _reference(char: str) -> str:
-    # C1 controls have no references of their own in HTML, and surrogates none at all.
-    known = char.isprintable() or not ("\x80" <= char <= "\x9f" or char == "\0" or "\ud800" <= char <= "\udfff")
-    return (char if char.isprintable() else f"&#x{ord(char):x};") if known else _shown(char)
+    # NUL, C1 controls and surrogates have no references of their own in HTML.
+    return _shown(char) if char in HAS_NO_REFERENCE else f"&#x{ord(char):x};"
 
 
 class VisibleFormatter(logging.Formatter):

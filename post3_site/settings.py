@@ -74,6 +74,7 @@ INSTALLED_APPS = [
 # The console's; post3/handlers.py leads S3 requests past it.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "post3_site.shown.VisibleTextMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -147,7 +148,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "line": {"()": "post3.visible.VisibleFormatter", "format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "bare": {"format": "{message}", "style": "{"},
     },
     "filters": {"host": {"()": "post3_site.refusals.OneLine"}},

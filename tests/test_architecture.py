@@ -22,6 +22,8 @@ MAX_LINES = 330
 #: `declaring`, `conf` and `errors` stand below everything, `values` below all but them.
 MAY_IMPORT: dict[str, set[str]] = {
     "declaring": set(),
+    # How text is shown that others wrote.
+    "visible": set(),
     "conf": {"declaring"},
     "errors": set(),
     "values": set(),
@@ -40,8 +42,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exposition": {"__version__", "counting", "services"},
     "s3": {"conf", "errors", "values", "header_fields"},
     "storage": {"conf", "errors", "values", "models", "parking", "outages"},
-    "models": {"conf", "errors", "values"},
-    "services": {"conf", "errors", "values", "header_fields", "models", "migrations", "storage", "s3.checksums", "outages"},
+    "models": {"conf", "errors", "values", "visible"},
+    "services": {
+        "conf",
+        "errors",
+        "values",
+        "visible",
+        "header_fields",
+        "models",
+        "migrations",
+        "storage",
+        "s3.checksums",
+        "outages",
+    },
     "views": {"conf", "errors", "values", "s3", "services", "models.rows", "exposition", "proxies"},
     "operations": {"conf", "errors", "values", "s3", "views", "services"},
     "dispatch": {
@@ -83,8 +96,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "bounds": {"conf", "errors", "s3"},
     "urls": {"dispatch", "views", "admin"},
-    "admin": {"conf", "errors", "values", "models", "services"},
-    "management": {"conf", "errors", "values", "services", "models", "storage", "handlers"},
+    "admin": {"conf", "errors", "values", "visible", "models", "services"},
+    "management": {"conf", "errors", "values", "visible", "services", "models", "storage", "handlers"},
     "migrations": {"models", "conf"},
     # A client: nothing of the server's, and so nothing of Django.
     "sdk": {"__version__"},

@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from ..visible import visible
+
 
 class ApiKey(models.Model):
     """An access key and its secret, belonging to a Django user. A revoked key stays a row, so that its name is never reused."""
@@ -20,7 +22,7 @@ class ApiKey(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return f"{self.access_key} ({self.name})" if self.name else self.access_key
+        return visible(f"{self.access_key} ({self.name})" if self.name else self.access_key)
 
     @property
     def is_active(self) -> bool:

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from ..visible import visible
 from .blobs import Blob
 from .buckets import Bucket
 from .deleting import protect
@@ -31,7 +32,7 @@ class MultipartUpload(ObjectHeaders):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key} ({self.upload_id})"
+        return visible(f"{self.key} ({self.upload_id})")
 
 
 class MultipartUploadMetadata(models.Model):
@@ -46,7 +47,7 @@ class MultipartUploadMetadata(models.Model):
         verbose_name_plural = "multipart upload metadata"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.value}"
+        return visible(f"{self.name}: {self.value}")
 
 
 class UploadPart(models.Model):

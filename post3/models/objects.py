@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from ..visible import visible
 from .blobs import Blob
 from .buckets import Bucket
 from .deleting import protect
@@ -67,7 +68,7 @@ class Object(ObjectHeaders):
         ]
 
     def __str__(self) -> str:
-        return self.key
+        return visible(self.key)
 
 
 class ObjectMetadata(models.Model):
@@ -82,7 +83,7 @@ class ObjectMetadata(models.Model):
         verbose_name_plural = "object metadata"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.value}"
+        return visible(f"{self.name}: {self.value}")
 
 
 class ObjectTag(models.Model):
@@ -96,7 +97,7 @@ class ObjectTag(models.Model):
         constraints = [models.UniqueConstraint(fields=["object", "key"], name="post3_objecttag_unique")]
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value}"
+        return visible(f"{self.key}={self.value}")
 
 
 class ObjectPart(models.Model):
