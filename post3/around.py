@@ -34,7 +34,8 @@ class Post3WSGIHandler(AroundMiddleware, WSGIHandler):
         self._mount, self._places = find_mount(), Places()
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        if role_of(request.path_info, self._mount) is not Role.CONSOLE:
+        path, mount = request.path_info, self._mount
+        if (mount is not None and mount.holds(path)) or role_of(path, mount) is not Role.CONSOLE:
             return super().get_response(request)
         try:
             # A chunked body is none to Django's WSGI request.

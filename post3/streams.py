@@ -222,7 +222,7 @@ class StreamedBody:
 
 
 class StreamedFile(RawIOBase):
-    """A body as Django's own request wants it, for the console's forms."""
+    """A body as Django's own request wants it, for forms of a project's pages."""
 
     def __init__(self, body: MemoryBody | StreamedBody) -> None:
         super().__init__()
@@ -232,7 +232,14 @@ class StreamedFile(RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self._body.read(size)
+        """Read on. Raises OSError, which means to Django that the client has gone, where the body is cut off or too slow."""
+        try:
+            data = self._body.read(size)
+            if size < 0 or len(data) < size:
+                self._body.read(1)  # nothing, or the error that all there was is not all of it
+            return data
+        except (IncompleteBody, RequestTimeout) as error:
+            raise OSError(str(error)) from error
 
 
 async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], message: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ def _visible_piece(found: re.Match[str]) -> str:
     if piece.isprintable():
         return piece
     show = _reference if piece.startswith("<") else _shown
-    return "".join(char if char.isprintable() or char in "\n\t\r" else show(char) for char in piece)
+    return "".join(char if char.isprintable() or char in "\n\t" else show(char) for char in piece)
 
 
 def _reference(char: str) -> str:

@@ -41,6 +41,8 @@ def _run() -> None:
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
+    from post3.visible import visible
+
     try:
         if not _asks_for_help():
             _stop_early(sys.argv[1])
@@ -49,7 +51,7 @@ def _run() -> None:
         if "--traceback" in sys.argv:
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        sys.exit(f"The database refuses: {reason}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
+        sys.exit(f"The database refuses: {visible(reason)}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
 
 
 def _asks_for_help() -> bool:

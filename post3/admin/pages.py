@@ -21,7 +21,7 @@ from django.shortcuts import redirect
 from django.utils.text import capfirst
 
 from ..models.listing import successor
-from .cells import human_size
+from .cells import human_size, visible
 
 
 def encode_position(backwards: bool, values: list[Any]) -> str:
@@ -142,6 +142,11 @@ class CatalogueAdmin(ReadOnly, admin.ModelAdmin):
     lookups: tuple[str, ...] = ()
     #: The field that the search box takes a prefix of.
     prefix_field = ""
+
+    @admin.display(description="Owner")
+    def shown_owner(self, row: Any) -> str:
+        """Without a link: not everybody who may look at the catalogue may look at users."""
+        return visible(str(row.owner))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
+from django.http import UnreadablePostError
+
+from post3.streams import MemoryBody, StreamedFile
 
 from ..raw import RawClient, RawResponse, read_response
 from ..servers import Server
@@ -167,6 +171,15 @@ def test_more_requests_than_may_wait_are_refused_at_once(make_server: Callable[.
         answers = set(pool.map(page, range(400)))
     assert answers == {(200, None), (503, "2")}
     assert ask(server, "GET", LOGIN, {}).status == 200
+
+
+def test_form_of_a_projects_page_that_is_cut_off_is_a_client_gone_to_django() -> None:
+    """Only bodies of a project's own pages are still read by the view."""
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    assert ASGIRequest(scope, StreamedFile(MemoryBody(b"a=1", True))).POST["a"] == "1"
+    with pytest.raises(UnreadablePostError):
+        ASGIRequest(scope, StreamedFile(MemoryBody(b"a=1", False))).POST  # noqa: B018
 
 
 def test_metrics_tell_of_the_threads_of_the_console(stand: Server) -> None:

@@ -45,9 +45,9 @@ class Command(StoreCommand):
         try:
             rebuild_catalog(rebuild)
         except (RebuildRefused, OwnerMismatch) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(visible(str(error))) from None
         except (DatabaseError, InterfaceError, StorageError) as error:
-            raise CommandError(f"The rebuild could not be finished; run it again: {error}") from error
+            raise CommandError(visible(f"The rebuild could not be finished; run it again: {error}")) from error
         if options["json"]:
             faults = [{"name": fault.name, "reason": fault.reason, "is_loss": fault.is_loss} for fault in self._faults]
             self.stdout.write(json.dumps({**rebuild.as_dict(), "faults": faults}))
