@@ -139,22 +139,24 @@ def with_query(page: str, query: str) -> str:
 
 
 def test_no_place_in_a_list_makes_it_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
-    lists = [page for page in pages if "/change/" not in page]
+    lists = [page for page in pages if "exact=" in page or page.endswith(("/bucket/", "/blob/", "/apikey/", "/user/"))]
     assert not failures(console, [with_query(page, f"p={value}") for page in lists for value in VALUES])
 
 
 def test_no_filter_or_search_makes_a_list_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
     names = ["q", "o", "is_latest__exact", "bucket__id__exact", "object__id__exact", "upload__id__exact"]
     lists = [page for page in pages if "/change/" not in page]
-    assert not failures(
-        console, [with_query(page, f"{name}={value}") for page in lists for name in names for value in VALUES[:24]]
-    )
+    pairs = [(page, name) for page in lists for name in names]
+    # Each with some of the values, as all of them would be thousands of pages.
+    urls = [with_query(page, f"{name}={value}") for n, (page, name) in enumerate(pairs) for value in VALUES[n % 7 : 28 : 7]]
+    assert not failures(console, urls)
 
 
-@pytest.mark.parametrize("value", ["x", "9" * 5000, "%00("], ids=lambda value: value[:10])
-def test_no_name_of_a_parameter_makes_a_page_fail(console: Client, pages: list[str], value: str) -> None:  # noqa: F811
-    assert not failures(console, [with_query(page, f"{name}={value}") for page in pages for name in NAMES])
-    assert not failures(console, [with_query(page, f"{name}={value}&{name}=1") for page in pages for name in NAMES[:6]])
+def test_no_name_of_a_parameter_makes_a_page_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+    values = ("x", "9" * 5000, "%00(", "1")
+    pairs = [(page, name) for page in pages for name in NAMES]
+    assert not failures(console, [with_query(page, f"{name}={values[n % 4]}") for n, (page, name) in enumerate(pairs)])
+    assert not failures(console, [with_query(page, f"{name}=x&{name}=1") for page in pages for name in NAMES[:6]])
 
 
 def test_no_number_in_a_path_makes_a_page_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
