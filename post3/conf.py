@@ -81,6 +81,22 @@ class Settings:
         help="further threads of a server process for bodies too large to be buffered; each keeps one database connection",
         basic=True,
     )
+    CONSOLE_THREADS: int = Setting(
+        # Checking a password takes one of them half a second.
+        2,
+        minimum=1,
+        maximum=64,
+        help="threads of a server process for the console and all else that is not S3; each keeps one database connection",
+    )
+    MAX_FORM_SIZE: int = Setting(
+        MIB, minimum=16 * KIB, maximum=GIB, help="bytes that the body of a request to the console may have"
+    )
+    LOGIN_GUESSES: int = Setting(
+        5,
+        maximum=1000,
+        help="wrong passwords that one user name may get from one address at once, then one a minute; 0: any number. One address "
+        "may get four times as many for all names, one name six times as many from addresses it has not logged in from",
+    )
     PARKED_UPLOADS: int = Setting(
         1000,
         maximum=100_000,

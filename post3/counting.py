@@ -30,7 +30,11 @@ logger = logging.getLogger("post3")
 #: Upper bounds of the histogram, in seconds; one more for what takes longer.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 #: What a process has now. Threads by pool, as `Threads.counts` names them.
-POOLS = {"requests": ("running", "idle", "waiting"), "uploads": ("running", "idle", "parked", "waiting")}
+POOLS = {
+    "requests": ("running", "idle", "waiting"),
+    "uploads": ("running", "idle", "parked", "waiting"),
+    "console": ("running", "idle", "waiting"),
+}
 GAUGES = ("in_flight", "connections", *(f"{pool} {state}" for pool, states in POOLS.items() for state in states))
 IN_FLIGHT, CONNECTIONS = 0, 1
 #: Requests refused by the limit of their key.

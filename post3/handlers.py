@@ -18,22 +18,23 @@ from typing import Any
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
-from django.core.handlers.wsgi import WSGIHandler
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
-from django.urls import Resolver404, resolve, set_script_prefix
+from django.http import HttpResponseBadRequest
+from django.urls import set_script_prefix
 
 from . import observing, origins, outages, proxies
 from .answers import Answer
+from .around import AroundMiddleware, Post3WSGIHandler
 from .conf import conf
 from .counting import counts
 from .observing import Observation
+from .pages import Pages, Refused, Role, role_of, role_on_console
 from .routing import Mount, find_mount
 from .s3.request import request_of_scope
 from .serving import UNBOUNDED, take_over
 from .starting import set_up
 from .storage.base import PIECE, Pieces, StorageError
-from .streams import MemoryBody, StreamedBody, StreamedFile, gone, send_while_open
+from .streams import MemoryBody, StreamedBody, StreamedFile, announced_body, gone, send_while_open
 from .threads import ParkingThreads, Threads
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -50,26 +51,6 @@ SMALL_PIECE = 256 * 1024
 CLEAN_UP = 2.0
 
 
-class AroundMiddleware:
-    """Sends S3 requests straight to `dispatch`, all others through the project's middleware."""
-
-    def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        proxies.settle_request(request)
-        try:
-            match = resolve(request.path_info, origins.choose_urlconf(request))
-        except Resolver404:
-            return super().get_response(request)
-        if getattr(match.func, "goes_around_middleware", False):
-            response = match.func(request, *match.args, **match.kwargs)
-            response._resource_closers.append(request.close)
-            return response
-        return super().get_response(request)
-
-
-class Post3WSGIHandler(AroundMiddleware, WSGIHandler):
-    """Django's WSGI handler, S3 requests going around the middleware."""
-
-
 class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     """One ASGI application: S3, console, health."""
 
@@ -81,6 +62,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self.load_middleware(is_async=False)
         self._threads = Threads(conf.THREADS, "post3")
         self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
+        self._pages = Pages()
         self._mount: Mount | None = find_mount()
         counts.watch(self._count_threads)
         self._requires_limits = requires_limits
@@ -114,11 +96,12 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     async def _end(self) -> None:
         """Let the threads end. The server may end the process next, so those that were cut are given time to clean up."""
-        self._threads.shutdown()
-        self._upload_threads.shutdown()
+        pools = (self._threads, self._pages.threads, self._pages.probe_threads)
+        for pool in (*pools, self._upload_threads):
+            pool.shutdown()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CLEAN_UP
-        while self._threads.counts()["running"] or self._upload_threads.is_busy():
+        while any(pool.counts()["running"] for pool in pools) or self._upload_threads.is_busy():
             if loop.time() > deadline:
                 return
             await asyncio.sleep(0.02)
@@ -126,11 +109,11 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         proxies.settle_scope(scope, receive)
         if not self._is_s3(scope):
-            await self._exchange(scope, receive, send, None)
+            await self._handle_page(scope, receive, send)
             return
         observation = observing.begin(scope)
         try:
-            await self._exchange(scope, receive, send, observation)
+            await self._exchange(scope, receive, send, observation, self._threads)
         except (StorageError, asyncio.CancelledError) as error:
             # Database or disk went while an answer was under way, or the server ends and has waited for long enough. It closes
             # the connection of what is left unfinished.
@@ -140,6 +123,27 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             raise
         finally:
             observing.finish(observation)
+
+    async def _handle_page(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer what is not surely S3's, on threads that S3 does not need: see `pages.py`."""
+        path = scope["path"].removeprefix(get_script_prefix(scope))
+        role = role_on_console(path) if origins.is_consoles(scope) else role_of(path, self._mount)
+        threads = {Role.S3: self._threads, Role.PROBE: self._pages.probe_threads}.get(role, self._pages.threads)
+        length, expects_continue = announced_body(scope["headers"])
+        try:
+            if role is not Role.S3:
+                self._pages.admit(threads)
+            if role in (Role.S3, Role.PROJECT):
+                await self._exchange(scope, receive, send, None, threads)
+                return
+            body = await self._pages.read_form(receive, length, expects_continue)
+            self._pages.admit(threads)  # once more, as the form may have taken long
+            response = await threads.run(self._respond, scope, body, None)
+        except Refused as refused:
+            response = Answer.of_django(refused.response())
+            if expects_continue:  # as in `_exchange`
+                response.headers.append((b"Connection", b"close"))
+        await self._send(response, None, receive, send, threads)
 
     def take(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
         """Begin to answer a request that is whole, for `protocol.py`; None where it is not surely S3's.
@@ -156,7 +160,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self, coming: asyncio.Future[Answer], observation: Observation, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
         try:
-            await self._send(coming.result(), observation, receive, send)
+            await self._send(coming.result(), observation, receive, send, self._threads)
         except (StorageError, asyncio.CancelledError) as error:  # as in `_handle`
             observing.log_broken_off(observation, error)
         except Exception as error:
@@ -177,23 +181,28 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         path, mount = scope["path"].removeprefix(get_script_prefix(scope)), self._mount
         return mount is not None and mount.holds(path) and not origins.is_consoles(scope)
 
-    async def _exchange(self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None) -> None:
-        """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all."""
+    async def _exchange(
+        self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None, threads: Threads
+    ) -> None:
+        """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all.
+
+        `threads`: where a request without a large body is answered.
+        """
         length, expects_continue = announced_body(scope["headers"])
         body: MemoryBody | StreamedBody
         # To ask for the body is to send `100 Continue`: that is for the view, of a request that is authenticated (B124).
         if length is not None and length <= PREFETCH_SIZE and not expects_continue:
             body = await MemoryBody.receive(receive, length, expects_continue)
-            threads: Threads | ParkingThreads = self._threads
+            pool: Threads | ParkingThreads = threads
         else:
             body = StreamedBody(asyncio.get_running_loop(), receive)
-            threads = self._upload_threads
+            pool = self._upload_threads
         try:
-            response = await threads.run(self._respond, scope, body, observation)
+            response = await pool.run(self._respond, scope, body, observation)
             if expects_continue and not body.begun:
                 # The client will not send the body now, and the server would take its next request for it (RFC 9110, 10.1.1).
                 response.headers.append((b"Connection", b"close"))
-            await self._send(response, observation, receive, send)
+            await self._send(response, observation, receive, send, threads)
         finally:
             body.stop()
             if observation is not None:
@@ -225,7 +234,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             response.close()  # the content stays readable
         return Answer.of_django(response)
 
-    async def _send(self, response: Answer, observation: Observation | None, receive: Receive, send: Send) -> None:
+    async def _send(
+        self, response: Answer, observation: Observation | None, receive: Receive, send: Send, threads: Threads
+    ) -> None:
+        """Send an answer; what is iterated and closed of it is on these threads."""
         send = partial(send_while_open, send)
         self.date(response)
         try:
@@ -237,10 +249,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             elif isinstance(response.body, Pieces) and observation is not None:
                 await self._send_pieces(response.body, observation, receive, send)
             else:
-                await self._send_iterated(response.body, observation, send)
+                await self._send_iterated(response.body, observation, send, threads)
         finally:
             if not isinstance(response.body, bytes):
-                await self._threads.run(response.close)
+                await threads.run(response.close)
 
     async def _send_pieces(self, pieces: Pieces, observation: Observation, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
@@ -275,8 +287,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         while len(coming) < count and (read := pieces.claim(most)) is not None:
             coming.append(self._threads.run_aside(read))
 
-    async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send) -> None:
-        while (piece := await self._threads.run(next, body, None)) is not None:
+    async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send, threads: Threads) -> None:
+        while (piece := await threads.run(next, body, None)) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             if observation is not None:
                 observation.sent += len(piece)
@@ -285,22 +297,9 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             observation.whole = True
 
     def _count_threads(self) -> dict[str, int]:
-        """Return the gauges of both pools, by their names in `counting`."""
-        pools = {"requests": self._threads.counts(), "uploads": self._upload_threads.counts()}
-        return {f"{pool} {state}": count for pool, states in pools.items() for state, count in states.items()}
-
-
-def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
-    """Return Content-Length (0: no body; None: a body of unknown length), and whether the client waits for `100 Continue`."""
-    length, chunked, expects_continue = b"0", False, False
-    for name, value in headers:
-        if name == b"content-length":
-            length = value
-        elif name == b"transfer-encoding":
-            chunked = True
-        elif name == b"expect":
-            expects_continue = value.lower() == b"100-continue"
-    return (int(length) if length.isdigit() and not chunked else None), expects_continue
+        """Return the gauges of the pools, by their names in `counting`."""
+        pools = {"requests": self._threads, "uploads": self._upload_threads, "console": self._pages.threads}
+        return {f"{pool} {state}": count for pool, threads in pools.items() for state, count in threads.counts().items()}
 
 
 def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:

@@ -20,7 +20,8 @@ from .console_host import ConsoleHost, is_address, parse_console_host
 DEFAULT_ADDRESS = ("127.0.0.1", 9000)
 #: The URLs of the console's own origin.
 CONSOLE_URLCONF = "post3.console_origin_urls"
-CONSOLE_INDEX = "post3_console:index"
+CONSOLE_NAMESPACE = "post3_console"
+CONSOLE_INDEX = f"{CONSOLE_NAMESPACE}:index"
 
 
 @cache

@@ -223,7 +223,7 @@ class StreamedBody:
 
 
 class StreamedFile(RawIOBase):
-    """A body as Django's own request wants it, for the console's forms."""
+    """A body as Django's own request wants it, for forms of a project's pages."""
 
     def __init__(self, body: MemoryBody | StreamedBody) -> None:
         super().__init__()
@@ -233,7 +233,14 @@ class StreamedFile(RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self._body.read(size)
+        """Read on. Raises OSError, which means to Django that the client has gone, where the body is cut off or too slow."""
+        try:
+            data = self._body.read(size)
+            if size < 0 or len(data) < size:
+                self._body.read(1)  # nothing, or the error that all there was is not all of it
+            return data
+        except (IncompleteBody, RequestTimeout) as error:
+            raise OSError(str(error)) from error
 
 
 async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], message: dict[str, Any]) -> None:
@@ -251,3 +258,16 @@ async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], mes
 def tells_of_closed(error: RuntimeError) -> bool:
     """Whether uvloop refused to write to a connection that it has closed."""
     return "handler is closed" in str(error)
+
+
+def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
+    """Return Content-Length (0: no body; None: a body of unknown length), and whether the client waits for `100 Continue`."""
+    length, chunked, expects_continue = b"0", False, False
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"transfer-encoding":
+            chunked = True
+        elif name == b"expect":
+            expects_continue = value.lower() == b"100-continue"
+    return (int(length) if length.isdigit() and not chunked else None), expects_continue

@@ -65,6 +65,10 @@ class Threads:
         running = min(threads, unfinished)
         return {"running": running, "idle": threads - running, "waiting": unfinished - running}
 
+    def has_room(self, queue: int) -> bool:
+        """Whether fewer than so many calls wait."""
+        return self._unfinished < self._size + queue
+
     def shutdown(self) -> None:
         """Let the threads end after what they are at; calls that wait are cancelled."""
         self._ended = True

@@ -42,6 +42,7 @@ def _run() -> None:
     from django.db import DatabaseError
 
     from post3.databases import UnfitDatabase
+    from post3.visible import visible
 
     try:
         if not _asks_for_help():
@@ -53,7 +54,7 @@ def _run() -> None:
         if isinstance(error, UnfitDatabase):
             sys.exit(str(error))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        sys.exit(f"The database refuses: {reason}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
+        sys.exit(f"The database refuses: {visible(reason)}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
 
 
 def _asks_for_help() -> bool:

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "post3_site.middleware.ConsoleOnItsOriginOnly",
     "django.middleware.security.SecurityMiddleware",
+    "post3_site.shown.VisibleTextMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "post3_site.middleware.CookiesOfThisHost",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -87,7 +88,12 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "post3_site.authentication.TooManyGuessesMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["post3_site.authentication.Backend"]
+# post3/pages.py bounds bodies. What is within them stays in memory, whoever sent it: the disk is for objects.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -146,7 +152,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "line": {"()": "post3.visible.VisibleFormatter", "format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "bare": {"format": "{message}", "style": "{"},
     },
     "filters": {"host": {"()": "post3_site.refusals.OneLine"}},

@@ -23,6 +23,8 @@ MAX_LINES = 330
 #: `declaring`, `conf` and `errors` stand below everything, `values` below all but them.
 MAY_IMPORT: dict[str, set[str]] = {
     "declaring": set(),
+    # How text is shown that others wrote.
+    "visible": set(),
     "conf": {"console_host", "declaring"},
     "errors": set(),
     "values": set(),
@@ -46,8 +48,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exposition": {"__version__", "counting", "services"},
     "s3": {"conf", "errors", "values", "header_fields"},
     "storage": {"conf", "errors", "values", "models", "parking", "outages"},
-    "models": {"conf", "errors", "values"},
-    "services": {"conf", "errors", "values", "header_fields", "models", "migrations", "storage", "s3.checksums", "outages"},
+    "models": {"conf", "errors", "values", "visible"},
+    "services": {
+        "conf",
+        "errors",
+        "values",
+        "visible",
+        "header_fields",
+        "models",
+        "migrations",
+        "storage",
+        "s3.checksums",
+        "outages",
+    },
     "views": {"conf", "errors", "values", "s3", "services", "models.rows", "exposition", "proxies", "origins"},
     "operations": {"conf", "errors", "values", "s3", "views", "services"},
     "dispatch": {
@@ -72,6 +85,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": set(),
     "ordered": set(),
     "answers": {"s3"},
+    "pages": {"conf", "origins", "routing", "streams", "threads"},
+    "around": {"conf", "origins", "pages", "proxies", "routing"},
     "protocol": {"answers", "bounds", "handlers", "streams", "observing", "proxies"},
     "handlers": {
         "answers",
@@ -83,6 +98,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "threads",
         "routing",
         "serving",
+        "pages",
+        "around",
         "s3",
         "storage.base",
         "dispatch",
@@ -97,11 +114,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probe_urls": {"views"},
     "console_urls": {"admin"},
     "console_origin_urls": {"origins", "probe_urls"},
-    "admin": {"conf", "errors", "values", "models", "services"},
+    "admin": {"conf", "errors", "values", "visible", "models", "services"},
     "management": {
         "conf",
         "errors",
         "values",
+        "visible",
         "services",
         "models",
         "storage",

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from ..models import ApiKey
 from ..services import access
-from .cells import code, moment
+from .cells import code, moment, visible
 from .pages import CatalogueAdmin
 from .site import console
 
@@ -44,7 +44,7 @@ class ApiKeyAdmin(CatalogueAdmin):
     form = ApiKeyForm
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        return ["user", "name"] if obj is None else ["shown_key", "user", "name", "created", "shown_state"]
+        return ["user", "name"] if obj is None else ["shown_key", "shown_user", "name", "created", "shown_state"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         return [] if obj is None else self.get_fields(request, obj)
@@ -110,6 +110,11 @@ class ApiKeyAdmin(CatalogueAdmin):
     @admin.display(description="Access key")
     def shown_key(self, key: ApiKey) -> str:
         return code(key.access_key)
+
+    @admin.display(description="User")
+    def shown_user(self, key: ApiKey) -> str:
+        """Without a link, as `CatalogueAdmin.shown_owner`."""
+        return visible(str(key.user))
 
     @admin.display(description="Created")
     def created(self, key: ApiKey) -> str:

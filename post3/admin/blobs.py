@@ -9,22 +9,26 @@ from django.utils.html import format_html_join
 
 from ..models import Blob
 from ..services.damage import OWNERS_AT_MOST, owners
+from ..visible import visible as printable
 from .cells import human_size, moment
-from .pages import CatalogueAdmin
+from .pages import CatalogueAdmin, find_by_number
 from .site import console
 
 
 @admin.register(Blob, site=console)
 class DamagedBlobAdmin(CatalogueAdmin):
-    """The newest first, by an index that holds damaged blobs only."""
+    """The newest first, by an index that holds damaged blobs only. A page has every blob, because objects link to theirs."""
 
     list_display = ["id", "shown_size", "storage_class", "belongs_to", "created"]
     list_per_page = 25  # each looks up whose it is
-    fields = ["id", "storage_class", "name", "shown_size", "crc64nvme", "md5", "created", "belongs_to"]
+    fields = ["id", "state", "storage_class", "name", "shown_size", "crc64nvme", "md5", "created", "belongs_to"]
     readonly_fields = ["shown_size", "created", "belongs_to"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Blob]:
         return super().get_queryset(request).filter(state=Blob.State.DAMAGED)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Blob | None:
+        return find_by_number(Blob, object_id)
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         return ["-pk"]
@@ -42,4 +46,4 @@ class DamagedBlobAdmin(CatalogueAdmin):
 
     @admin.display(description=f"Belongs to (the first {OWNERS_AT_MOST})")
     def belongs_to(self, blob: Blob) -> str:
-        return format_html_join(", ", "{}/{}", owners(blob.pk))
+        return format_html_join(", ", "{}/{}", ((bucket, printable(key)) for bucket, key in owners(blob.pk)))

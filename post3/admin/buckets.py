@@ -15,7 +15,7 @@ class BucketAdmin(CatalogueAdmin):
     ordering = ["name"]
     prefix_field = "name"
     search_help_text = "Beginning of the name"
-    fields = readonly_fields = ["name", "owner", "region", "created", "objects", "uploads"]
+    fields = readonly_fields = ["name", "shown_owner", "region", "created", "objects", "uploads"]
 
     @admin.display(description="Objects")
     def objects(self, bucket: Bucket) -> str:

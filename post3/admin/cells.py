@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from django.utils.timezone import localtime
 
 from ..models import Object
+from ..visible import visible as printable
 
 
 def list_url(model: type[Model], **lookups: Any) -> str:
@@ -39,10 +40,9 @@ def human_size(size: int) -> str:
 
 
 def visible(text: str) -> str:
-    """Return text with its spaces kept and its control characters shown, as keys may hold any."""
-    shown = "".join(f"\\x{ord(c):02x}" if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in text)
+    """Return text with its spaces kept and its unprintable characters shown, as keys may hold any."""
     style = "display: inline-block; min-width: 15em; white-space: pre-wrap; overflow-wrap: anywhere"
-    return format_html('<span style="{}">{}</span>', style, shown)
+    return format_html('<span style="{}">{}</span>', style, printable(text))
 
 
 def code(text: str) -> str:

@@ -53,7 +53,7 @@ class MultipartUploadAdmin(CatalogueAdmin):
     search_help_text = "Beginning of the key, upper and lower case as they are"
     inlines = [MultipartUploadMetadataInline, UploadPartInline]
     fieldsets = [
-        (None, {"fields": ["bucket_link", "shown_key", "upload_id", "initiated", "owner", "all_parts"]}),
+        (None, {"fields": ["bucket_link", "shown_key", "upload_id", "initiated", "shown_owner", "all_parts"]}),
         (
             "The object to be",
             {
@@ -71,7 +71,7 @@ class MultipartUploadAdmin(CatalogueAdmin):
             },
         ),
     ]
-    readonly_fields = ["bucket_link", "shown_key", "initiated", "all_parts"]
+    readonly_fields = ["bucket_link", "shown_key", "initiated", "shown_owner", "all_parts"]
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         """Order as one of the table's two indexes does, that of keys after the bucket."""

@@ -47,7 +47,7 @@ class ObjectAdmin(CatalogueAdmin):
     search_help_text = "Beginning of the key, upper and lower case as they are"
     inlines = [ObjectMetadataInline, ObjectTagInline, ObjectPartInline]
     fieldsets = [
-        (None, {"fields": ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "owner"]}),
+        (None, {"fields": ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "shown_owner"]}),
         (
             "Headers",
             {
@@ -67,7 +67,17 @@ class ObjectAdmin(CatalogueAdmin):
         ),
     ]
     # Those that are no fields of the model; without permission to change, all others are read-only anyway.
-    readonly_fields = ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "blob_name", "shown_parts"]
+    readonly_fields = [
+        "bucket_link",
+        "shown_key",
+        "version",
+        "human_size",
+        "shown_etag",
+        "modified",
+        "shown_owner",
+        "blob_name",
+        "shown_parts",
+    ]
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         versions = [] if self._latest_only(request) else ["version"]

@@ -13,6 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import Model, Q, QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
@@ -20,7 +21,7 @@ from django.shortcuts import redirect
 from django.utils.text import capfirst
 
 from ..models.listing import successor
-from .cells import human_size
+from .cells import human_size, visible
 
 
 def encode_position(backwards: bool, values: list[Any]) -> str:
@@ -31,10 +32,16 @@ def encode_position(backwards: bool, values: list[Any]) -> str:
 
 def decode_position(token: str) -> tuple[bool, list[Any]]:
     """Undo `encode_position`. Raises ValueError."""
-    backwards, *values = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+    try:
+        backwards, *values = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+    except RecursionError:
+        raise ValueError("a place in a list has no depth") from None
     for value in values:
-        if isinstance(value, str) and "\0" in value.encode().decode():  # encode: lone surrogates are no characters
-            raise ValueError("no key holds a NUL")
+        if isinstance(value, str):
+            if "\0" in value.encode().decode():  # encode: lone surrogates are no characters
+                raise ValueError("no key holds a NUL")
+        elif type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+            raise ValueError("no value of a column")
     return bool(backwards), values
 
 
@@ -80,13 +87,13 @@ class KeysetChangeList(ChangeList):
         """Read one page, and one row more to know whether another follows."""
         ordering = self.get_ordering(request, self.queryset)
         queryset, backwards, token = self.queryset, False, request.GET.get(PAGE_VAR, "")
-        if token:
-            try:
+        try:
+            if token:
                 backwards, values = decode_position(token)
                 queryset = queryset.filter(beyond(ordering, values, backwards))
-            except (ValueError, TypeError, ValidationError) as error:
-                raise IncorrectLookupParameters(error) from error
-        rows = list((queryset.reverse() if backwards else queryset)[: self.list_per_page + 1])
+            rows = list((queryset.reverse() if backwards else queryset)[: self.list_per_page + 1])
+        except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:  # of what the address says
+            raise IncorrectLookupParameters(error) from error
         more = len(rows) > self.list_per_page
         rows = rows[: self.list_per_page]
         if backwards:
@@ -136,6 +143,11 @@ class CatalogueAdmin(ReadOnly, admin.ModelAdmin):
     #: The field that the search box takes a prefix of.
     prefix_field = ""
 
+    @admin.display(description="Owner")
+    def shown_owner(self, row: Any) -> str:
+        """Without a link: not everybody who may look at the catalogue may look at users."""
+        return visible(str(row.owner))
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList
 
@@ -146,7 +158,9 @@ class CatalogueAdmin(ReadOnly, admin.ModelAdmin):
         return (self.prefix_field,) if self.prefix_field else ()
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        return queryset.filter(prefix_filter(self.prefix_field, search_term)) if search_term else queryset, False
+        if not (search_term and self.prefix_field):
+            return queryset, False
+        return queryset.filter(prefix_filter(self.prefix_field, search_term)), False
 
 
 class LimitedFormSet(BaseInlineFormSet):
@@ -202,4 +216,6 @@ class PartsAdmin(CatalogueAdmin):
 
 def find_by_number(model: type[Model], number: str) -> Any:
     """Return the row with that primary key, as it stands in an address; None where there is none."""
-    return model._default_manager.filter(pk=int(number)).first() if number.isascii() and number.isdecimal() else None
+    if not (number.isascii() and number.isdecimal() and len(number) < 20):
+        return None
+    return model._default_manager.filter(pk=int(number)).first()

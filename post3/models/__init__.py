@@ -1,6 +1,6 @@
 """The catalogue: tables, constraints, querysets."""
 
-from .access import ApiKey
+from .access import ApiKey, LoginAllowance
 from .accounts import Account
 from .blobs import Blob, Block
 from .buckets import Bucket
@@ -14,6 +14,7 @@ __all__ = [
     "Blob",
     "Block",
     "Bucket",
+    "LoginAllowance",
     "MultipartUpload",
     "MultipartUploadMetadata",
     "Object",

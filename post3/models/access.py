@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from ..visible import visible
+
 
 class ApiKey(models.Model):
     """An access key and its secret, belonging to a Django user. A revoked key stays a row, so that its name is never reused."""
@@ -20,8 +22,21 @@ class ApiKey(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return f"{self.access_key} ({self.name})" if self.name else self.access_key
+        return visible(f"{self.access_key} ({self.name})" if self.name else self.access_key)
 
     @property
     def is_active(self) -> bool:
         return self.revoked_at is None
+
+
+class LoginAllowance(models.Model):
+    """Until when something is remembered of logging in, by a digest of what it is: see `services/guesses.py`.
+
+    Names and addresses themselves are not kept. A row of the past means nothing, and the worker removes it.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest

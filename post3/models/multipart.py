@@ -3,8 +3,10 @@
 from django.conf import settings
 from django.db import models
 
+from ..visible import visible
 from .blobs import Blob
 from .buckets import Bucket
+from .deleting import protect
 from .fields import ByteOrderedField
 from .objects import ObjectHeaders
 
@@ -15,7 +17,7 @@ class MultipartUpload(ObjectHeaders):
     upload_id = models.CharField(max_length=64, unique=True)
     bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, db_index=False)
     key = ByteOrderedField()
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="+")
     storage_class = models.CharField(max_length=32)
     #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME, where the client named one.
     checksum_algorithm = models.CharField(max_length=16, blank=True)
@@ -33,7 +35,7 @@ class MultipartUpload(ObjectHeaders):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key} ({self.upload_id})"
+        return visible(f"{self.key} ({self.upload_id})")
 
 
 class MultipartUploadMetadata(models.Model):
@@ -48,7 +50,7 @@ class MultipartUploadMetadata(models.Model):
         verbose_name_plural = "multipart upload metadata"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.value}"
+        return visible(f"{self.name}: {self.value}")
 
 
 class UploadPart(models.Model):

@@ -3,8 +3,10 @@
 from django.conf import settings
 from django.db import models
 
+from ..visible import visible
 from .blobs import Blob
 from .buckets import Bucket
+from .deleting import protect
 from .fields import ByteOrderedField
 
 
@@ -37,7 +39,7 @@ class Object(ObjectHeaders):
     sequence = models.BigIntegerField(default=1)
     is_latest = models.BooleanField(default=True)
     is_delete_marker = models.BooleanField(default=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="+", db_index=False)
     size = models.BigIntegerField(default=0)
     #: Without quotes.
     etag = models.CharField(max_length=40, blank=True)
@@ -66,7 +68,7 @@ class Object(ObjectHeaders):
         ]
 
     def __str__(self) -> str:
-        return self.key
+        return visible(self.key)
 
 
 class ObjectMetadata(models.Model):
@@ -81,7 +83,7 @@ class ObjectMetadata(models.Model):
         verbose_name_plural = "object metadata"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.value}"
+        return visible(f"{self.name}: {self.value}")
 
 
 class ObjectTag(models.Model):
@@ -95,7 +97,7 @@ class ObjectTag(models.Model):
         constraints = [models.UniqueConstraint(fields=["object", "key"], name="post3_objecttag_unique")]
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value}"
+        return visible(f"{self.key}={self.value}")
 
 
 class ObjectPart(models.Model):

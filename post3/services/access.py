@@ -62,6 +62,10 @@ class InactiveUser(Exception):
     """The user's keys would not be accepted."""
 
 
+class UserExists(Exception):
+    """The user can log in already."""
+
+
 class NoApiKey(Exception):
     """Nobody has a key to sign with; says what to do."""
 
@@ -101,6 +105,30 @@ def find_user(name: str | None = None, *, create: bool = False) -> Any:
         if create:
             return users.create_user(**{get_user_model().USERNAME_FIELD: name})
         raise NoSuchUser(f"There is no user {name!r}.") from None
+
+
+def prepare_console_user(name: str, *, reset: bool = False) -> tuple[Any, bool]:
+    """Return a user who is to log in at the console, not yet stored, and whether they are new.
+
+    Raises UserExists where they can log in already and not `reset`, ValidationError where this can be nobody's name.
+    """
+    user_model = get_user_model()
+    try:
+        user, is_new = user_model._default_manager.get_by_natural_key(name), False
+    except user_model.DoesNotExist:
+        user, is_new = user_model(**{user_model.USERNAME_FIELD: user_model.normalize_username(name)}), True
+        user_model._meta.get_field(user_model.USERNAME_FIELD).clean(user.get_username(), user)
+    can_log_in = not is_new and user.is_active and user.is_staff and user.has_usable_password()
+    if can_log_in and not reset:
+        raise UserExists(f"The user {name!r} can log in already.")
+    return user, is_new
+
+
+def let_log_in(user: Any, password: str) -> None:
+    """Store a user with this password and every right in the console."""
+    user.is_active = user.is_staff = user.is_superuser = True
+    user.set_password(password)
+    user.save()
 
 
 def create_api_key(user: Any, name: str = "") -> tuple[ApiKey, str]:

@@ -8,6 +8,7 @@ from itertools import islice
 from ..models import Blob, Object, ObjectPart, UploadPart
 from ..s3 import checksums
 from ..storage.base import BlobDamaged, BlobRef, Storage, StorageError
+from ..visible import visible
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,6 @@ def mark_damaged(blob: Blob, why: object) -> bool:
     """Have a stored blob's bytes read no more, and say in the log whose they are. Return whether it was still stored."""
     if not Blob.objects.filter(pk=blob.pk, state=Blob.State.STORED).update(state=Blob.State.DAMAGED):
         return False
-    whose = ", ".join(f"{bucket}/{key}" for bucket, key in owners(blob.pk)) or "nothing any more"
+    whose = ", ".join(visible(f"{bucket}/{key}") for bucket, key in owners(blob.pk)) or "nothing any more"
     logger.error("Blob %s of storage class %s is damaged (%s). It belongs to %s", blob.pk, blob.storage_class, why, whose)
     return True

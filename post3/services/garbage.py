@@ -24,7 +24,7 @@ from ..models.sql import execute, fetch
 from ..models.worker import add_work
 from ..storage.base import MIB, BlobRef, StorageError
 from ..storage.handler import storages
-from . import room
+from . import guesses, room
 from .pacing import Pace
 from .room import may_use_reserve
 
@@ -98,6 +98,7 @@ def collect_garbage(rest: Rest | None = None) -> int:
 @may_use_reserve
 def _collect(one: Pass) -> None:
     _expire_uploads(one)
+    guesses.forget_old()
     for take in (_take_released, _take_abandoned, _take_interrupted):
         ends = time.monotonic() + LONGEST
         while (one.to_the_end or time.monotonic() < ends) and (batch := take()):

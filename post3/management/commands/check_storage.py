@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from ...conf import conf
 from ...services.checking import Check, Finding
 from ...storage.base import MIB, StorageError
+from ...visible import visible
 from ..base import StoreCommand
 
 #: Seconds between two lines of progress.
@@ -60,7 +61,7 @@ class Command(StoreCommand):
                 remaining += not finding.repaired
                 self.stdout.write(json.dumps(asdict(finding)) if options["json"] else _line(finding))
         except (DatabaseError, StorageError, OSError) as error:
-            raise CommandError(f"The check broke off: {type(error).__name__}: {error}") from error
+            raise CommandError(visible(f"The check broke off: {type(error).__name__}: {error}")) from error
         found = sum(kinds.values())
         sums = asdict(check.counts)
         if options["json"]:
@@ -98,4 +99,4 @@ def progress_line(doing: str, done: int, total: int, rate: float) -> str:
 def _line(finding: Finding) -> str:
     whose = ", ".join(f"{bucket}/{key!r}" for bucket, key in finding.affected)
     repaired = " [repaired]" if finding.repaired else ""
-    return f"{finding.kind}: {finding.what}: {finding.detail}{f'; affects {whose}' if whose else ''}{repaired}"
+    return visible(f"{finding.kind}: {finding.what}: {finding.detail}{f'; affects {whose}' if whose else ''}{repaired}")

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...services import access
 from ...services.accounts import account_id
+from ...visible import visible
 from ..base import StoreCommand
 
 
@@ -31,9 +32,9 @@ class Command(StoreCommand):
             user = access.find_user(options["user"], create=options["create_user"])
             key, secret = access.create_api_key(user, options["name"])
         except access.NoSuchUser as error:
-            raise CommandError(f"{error} --create-user makes one." if options["user"] else str(error)) from None
+            raise CommandError(visible(f"{error} --create-user makes one." if options["user"] else str(error))) from None
         except access.InactiveUser as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(visible(str(error))) from None
         values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
         values["AWS_ACCOUNT_ID"] = account_id()
         if options["json"]:

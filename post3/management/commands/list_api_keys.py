@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 from ...models import ApiKey
 from ...services import access
 from ...services.accounts import account_id
+from ...visible import visible
 from ..base import StoreCommand
 
 COLUMNS = ("access_key", "user", "account", "name", "created_at", "revoked_at")
@@ -25,7 +26,7 @@ class Command(StoreCommand):
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2))
             return
-        lines = [COLUMNS, *([row[column] or "-" for column in COLUMNS] for row in rows)]
+        lines = [COLUMNS, *([visible(row[column] or "-") for column in COLUMNS] for row in rows)]
         widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
         for line in lines:
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -11,6 +11,7 @@ from ...services.rebuilding import Fault, Rebuild, RebuildRefused, rebuild_catal
 from ...services.rebuilding_owners import OwnerMismatch
 from ...services.rebuilding_rows import Counts
 from ...storage.base import MIB, StorageError
+from ...visible import visible
 from ..base import StoreCommand
 
 #: Exit status where something did not come back; 1 is: the rebuild could not be done.
@@ -44,9 +45,9 @@ class Command(StoreCommand):
         try:
             rebuild_catalog(rebuild)
         except (RebuildRefused, OwnerMismatch) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(visible(str(error))) from None
         except (DatabaseError, InterfaceError, StorageError) as error:
-            raise CommandError(f"The rebuild could not be finished; run it again: {error}") from error
+            raise CommandError(visible(f"The rebuild could not be finished; run it again: {error}")) from error
         if options["json"]:
             faults = [{"name": fault.name, "reason": fault.reason, "is_loss": fault.is_loss} for fault in self._faults]
             self.stdout.write(json.dumps({**rebuild.as_dict(), "faults": faults}))
@@ -56,7 +57,7 @@ class Command(StoreCommand):
             raise SystemExit(LOST)
 
     def _tell(self, fault: Fault) -> None:
-        self.stdout.write(_visible(f"{fault.name}: {fault.reason}"))
+        self.stdout.write(visible(f"{fault.name}: {fault.reason}"))
 
     def _keep(self, fault: Fault) -> None:
         if len(self._faults) < NAMED:
@@ -83,11 +84,6 @@ class Command(StoreCommand):
             self.stdout.write(f"{counts.known:,} objects were there already; {counts.superseded:,} descriptions have newer ones")
         if rebuild.users:
             names = ", ".join(sorted(rebuild.users.values()))
-            self.stdout.write(_visible(f"Users made again, without passwords, rights and API keys: {names}"))
+            self.stdout.write(visible(f"Users made again, without passwords, rights and API keys: {names}"))
             self.stdout.write("Make them new API keys: manage.py create_api_key --user NAME")
         self.stdout.write(f"{counts.lost:,} things did not come back as they were" if counts.lost else "Nothing was left out")
-
-
-def _visible(text: str) -> str:
-    """Return text with its control characters shown, as keys may hold any, and a terminal would obey them."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...models import ApiKey
 from ...services import access
+from ...visible import visible
 from ..base import StoreCommand
 
 
@@ -19,5 +20,5 @@ class Command(StoreCommand):
         try:
             key = access.revoke_api_key(options["access_key"])
         except ApiKey.DoesNotExist as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(visible(str(error))) from None
         self.stdout.write(f"{key.access_key} is revoked since {key.revoked_at.isoformat(timespec='seconds')}")

@@ -1,0 +1,24 @@
+"""How the site's pages show text that others wrote."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase
+
+from post3.visible import visible_page
+
+
+class VisibleTextMiddleware:
+    """Escapes unprintable characters in every page: a title, a breadcrumb and a message quote keys as well as cells do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if not response.streaming and response.headers.get("Content-Type", "").startswith("text/html"):
+            page = response.content.decode(response.charset)
+            if (shown := visible_page(page)) is not page:
+                response.content = shown
+                if "Content-Length" in response.headers:
+                    response.headers["Content-Length"] = str(len(response.content))
+        return response
