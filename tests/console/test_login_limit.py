@@ -26,7 +26,7 @@ class Visitor:
 
     def log_in(self, name: str, password: str, path: str = LOGIN) -> tuple[int, http.client.HTTPMessage, str]:
         """Return status, headers and page of the answer to the form."""
-        connection = http.client.HTTPConnection(self.server.host, self.server.port, 60, source_address=(self.address, 0))
+        connection = http.client.HTTPConnection(self.server.host, self.server.console_port, 60, source_address=(self.address, 0))
         connection.request("GET", LOGIN)
         answer = connection.getresponse()
         token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', answer.read().decode())

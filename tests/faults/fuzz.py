@@ -24,6 +24,7 @@ from pathlib import Path
 from tests.benchmarks.stand import resident
 from tests.servers import Server
 
+from .fuzz_console import ConsoleFuzzer
 from .fuzz_http import Fuzzer, HttpOutcome
 from .stand import CONFIGURATIONS, stand
 
@@ -75,7 +76,7 @@ def run_parsers(seed: str, first: int, count: int, say: Say) -> list[str]:
     return findings
 
 
-def run_http(server: Server, fuzzer: Fuzzer, first: int, count: int, say: Say) -> list[str]:
+def run_http(server: Server, fuzzer: Fuzzer | ConsoleFuzzer, first: int, count: int, say: Say) -> list[str]:
     """Send so many inputs to a server; return what was found."""
     began, logged, tenth = time.monotonic(), len(server.log()), max(1, count // 10)
     fuzzer.run(first, tenth)
@@ -86,7 +87,7 @@ def run_http(server: Server, fuzzer: Fuzzer, first: int, count: int, say: Say) -
     findings = outcome.findings + _complaints(server.log()[logged:])
     if grown := _grown(begin, end):
         findings.append(f"the server: {grown}")
-    say(f"HTTP, seed {fuzzer.seed}: {count:,} inputs in {seconds:.0f} s, {len(findings)} findings")
+    say(f"{fuzzer.title}, seed {fuzzer.seed}: {count:,} inputs in {seconds:.0f} s, {len(findings)} findings")
     say(f"  answers: {_told(outcome)}; the slowest after {outcome.slowest:.1f} s; memory {begin >> 20} to {end >> 20} MiB")
     return findings
 
@@ -101,10 +102,10 @@ def _grown(begin: int, end: int) -> str:
 
 
 def _complaints(log: str) -> list[str]:
-    """Return the entries of a server's log that tell of a fault of its own; Django tells a false Host header by a traceback."""
+    """Return the entries of a server's log that report a fault of its own. Django logs refused hosts and lookups with a traceback."""
     entries = re.split(r"\n(?=[0-9]{4}-|\[[0-9]{4}-)", log)
     faults = [entry for entry in entries if "Traceback" in entry or (" ERROR " in entry and "failed" in entry)]
-    return [f"the server logged: {entry}" for entry in faults if "DisallowedHost" not in entry]
+    return [f"the server logged: {entry}" for entry in faults if " django.security." not in entry]
 
 
 @contextlib.contextmanager
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (1000000)")
     parser.add_argument("--http", type=int, default=100_000, help="of them, those sent to servers, shared among them (100000)")
+    parser.add_argument("--console", type=int, default=20_000, help="further ones, sent to the servers' consoles (20000)")
     parser.add_argument(
         "--configurations", default="sqlite-files,postgresql-blocks", metavar="NAME,…", help=", ".join(CONFIGURATIONS)
     )
@@ -135,12 +137,15 @@ def main(arguments: Sequence[str]) -> int:
     if given.inputs > given.http:
         findings += run_parsers(given.seed, given.first, given.inputs - given.http, _say)
     places = [(name, runner) for runner in given.runners.split(",") for name in given.configurations.split(",")]
-    for place, (name, runner) in enumerate(places if given.http else []):
-        count = max(1, given.http // len(places))
+    for place, (name, runner) in enumerate(places if given.http or given.console else []):
+        count, console = (-(-total // len(places)) for total in (given.http, given.console))
         _say(f"=== {name}, {runner}")
         with stand(name, runner, grace=GRACE) as one:
-            fuzzer = Fuzzer(one.client(), given.seed)
-            findings += run_http(one.server, fuzzer, given.first + place * count, count, _say)
+            if count:
+                findings += run_http(one.server, Fuzzer(one.client(), given.seed), given.first + place * count, count, _say)
+            if console:
+                fuzzer = ConsoleFuzzer(one.server, given.seed)
+                findings += run_http(one.server, fuzzer, given.first + place * console, console, _say)
     for finding in findings[:SHOWN]:
         _say(finding)
     _say(f"{len(findings)} findings")

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tests.raw import RawClient, read_response
 
@@ -47,6 +48,8 @@ class Wire:
 
 class Fuzzer:
     """Sends inputs of one seed to one server, from several threads."""
+
+    title = "HTTP"
 
     def __init__(self, client: RawClient, seed: str) -> None:
         self.client, self.seed, self.outcome = client, seed, HttpOutcome()
@@ -152,7 +155,7 @@ def _signed(client: RawClient, sample: Sample, mutator: Mutator, upload: bytes) 
     if sample.framing != "chunked":
         plain = [("Content-Length", str(len(body)))]
     kind = mutator.random.random()
-    if kind < 0.1:
+    if sample.presigned or kind < 0.1:
         target = f"{path}?{client.presign(sample.method, path, query, headers)}"
         lines = [f"{sample.method} {target} HTTP/1.1", f"Host: {client.host}:{client.port}", *map(": ".join, headers + plain)]
         return "\r\n".join([*lines, "", ""]).encode(), body
@@ -205,23 +208,39 @@ def _bent_wire(head: bytes, body: bytes, mutator: Mutator) -> bytes:
     return b"\r\n".join([*lines, b"", b""]) + body
 
 
-def exchange(client: RawClient, wire: Wire) -> tuple[int, str]:
+class Place(Protocol):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+def exchange(place: Place, wire: Wire) -> tuple[int, str]:
     """Send; return the answer's status, 0 for none, and what is wrong with it, if anything."""
-    with socket.create_connection((client.host, client.port), timeout=LIMIT) as connection:
+    with socket.create_connection((place.host, place.port), timeout=LIMIT) as connection:
         with contextlib.suppress(ConnectionError):  # refused before its end: the answer tells
             connection.sendall(wire.data)
         try:
             if wire.whole:
-                return read_response(connection, wire.method).status, ""
-            return _status_of_any(connection), ""
+                answer = read_response(connection, wire.method)
+                return answer.status, _split_head(answer.head)
+            return _status_of_any(connection)
         except TimeoutError:
             return 0, f"neither answered nor closed within {LIMIT:g} s"
         except ConnectionError as error:
             return 0, f"a whole request was not answered: {error}" if wire.whole else ""
 
 
-def _status_of_any(connection: socket.socket) -> int:
-    """Read whatever comes until the server closes, once it was told that nothing follows; return the first final status."""
+def _split_head(head: bytes) -> str:
+    """Return a finding where a head has the header that only a line break inside a name or a value can put there."""
+    return f"the head was split: {head!r}" if re.search(rb"(?im)^(set-cookie: a=b|x: y)\r?$", head) else ""
+
+
+def _status_of_any(connection: socket.socket) -> tuple[int, str]:
+    """Read until the server closes; return the highest final status, and a finding if there is one.
+
+    The client's side of the connection is closed after a moment, so that the server stops waiting for more.
+    """
     received = b""
     connection.settimeout(PATIENCE)
     with contextlib.suppress(TimeoutError):
@@ -232,4 +251,4 @@ def _status_of_any(connection: socket.socket) -> int:
     while data := connection.recv(65536):
         received = (received + data)[:65536]
     statuses = [int(found) for found in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", received)]
-    return max((status for status in statuses if status >= 200), default=0)
+    return max((status for status in statuses if status >= 200), default=0), _split_head(received.partition(b"\r\n\r\n")[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from .mutations import Mutator
+from .structures import bend_structure
 
 BODY = b"The body of an object, not long. " * 40
 ETAG = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
@@ -31,6 +32,8 @@ class Sample:
     framing: str = ""
     #: Trailers of the framing.
     trailers: Pairs = field(default=())
+    #: Whether it is sent as a presigned URL, whose query the server reads headers from.
+    presigned: bool = False
 
 
 def _xml(root: bytes, *children: bytes) -> bytes:
@@ -57,6 +60,41 @@ _IF = ((b"if-match", b'"%s"' % ETAG.encode()), (b"if-unmodified-since", DATE))
 _SOURCE = ((b"x-amz-copy-source", b"/fuzz/a"), (b"x-amz-copy-source-if-match", ETAG.encode()))
 _CRC_HEADER = ((b"x-amz-checksum-crc32", CRC), (b"x-amz-sdk-checksum-algorithm", b"CRC32"))
 _MARKERS = ((b"prefix", b"b"), (b"delimiter", b"/"), (b"max-keys", b"3"), (b"encoding-type", b"url"))
+
+#: Ways to end a header's line inside a name or a value, or to spell what is not allowed in either.
+_SPLITS = (
+    b"\r\nSet-Cookie: a=b",
+    b"\nx: y",
+    b"\r",
+    b": z\r\n\r\nbody",
+    b"\x00",
+    b"\t",
+    b"\x7f",
+    b"\xc2\x85",
+    b" ",
+    b"\xe2\x80\xa8",
+    b"(),",
+)
+#: Names of headers that clients, proxies and other servers send: known, unknown, lacking and dangerous.
+HEADER_NAMES = (
+    b"x-amz-acl x-amz-api-version x-amz-bucket-object-lock-enabled x-amz-bypass-governance-retention x-amz-checksum-sha512 "
+    b"x-amz-copy-source-server-side-encryption-customer-key x-amz-expected-bucket-owner x-amz-grant-read x-amz-mfa "
+    b"x-amz-object-lock-mode x-amz-object-ownership x-amz-optional-object-attributes x-amz-request-payer x-amz-security-token "
+    b"x-amz-server-side-encryption x-amz-server-side-encryption-customer-algorithm x-amz-source-expected-bucket-owner "
+    b"x-amz-storage-class x-amz-tagging x-amz-website-redirect-location x-amz-write-offset-bytes x-amz- x-amz-meta- "
+    b"x-amz-meta-a_b "
+    b"connection content-length content-type cookie expect forwarded host if-range keep-alive origin proxy-connection te trailer "
+    b"transfer-encoding upgrade via x-forwarded-for x-forwarded-host x-forwarded-proto x-http-method-override x-real-ip"
+).split()
+#: Names in a query, of S3 and of this server's other pages.
+QUERY_NAMES = (
+    b"acl attributes continuation-token cors delete delimiter encoding-type fetch-owner key-marker legal-hold lifecycle "
+    b"list-type location marker max-keys object-lock partNumber policy prefix response-cache-control response-content-type "
+    b"restore retention select select-type start-after tagging torrent uploadId uploads version-id-marker versionId "
+    b"versioning versions website x-id "
+    b"X-Amz-Algorithm X-Amz-Credential X-Amz-Date X-Amz-Expires X-Amz-Security-Token X-Amz-Signature X-Amz-SignedHeaders "
+    b"AWSAccessKeyId Signature Expires x-amz-acl x-amz-copy-source x-amz-meta-a x-amz-storage-class x-amz-tagging"
+).split()
 
 #: An upload's id stands for one that is there; whoever sends these puts it in.
 UPLOAD = b"<the upload>"
@@ -106,6 +144,10 @@ SEEDS: tuple[Sample, ...] = (
         body=_COMPLETION,
     ),
     Sample("DELETE", key=b"m", query=((b"uploadId", b"no-such-upload"),)),
+    # What a presigned URL's query holds is adopted as headers.
+    Sample("PUT", key=b"a", query=((b"x-amz-meta-a", b"b"), (b"x-amz-acl", b"private")), body=BODY, presigned=True),
+    Sample("GET", key=b"a", query=((b"response-content-disposition", b"attachment"),), presigned=True),
+    Sample("POST", key=b"m", query=((b"uploads", b""), (b"x-amz-meta-a", b"b")), presigned=True),
 )
 METHODS = ("GET", "PUT", "POST", "HEAD", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "M-SEARCH")
 
@@ -127,7 +169,7 @@ def make(mutator: Mutator) -> Sample:
 
 
 def _bent(sample: Sample, mutator: Mutator) -> Sample:
-    kind = mutator.random.randrange(12)
+    kind = mutator.random.randrange(14)
     if kind == 0:
         return replace(sample, method=mutator.one_of(METHODS))
     if kind == 1:
@@ -142,13 +184,26 @@ def _bent(sample: Sample, mutator: Mutator) -> Sample:
         return replace(sample, framing=mutator.one_of(("", "unsigned", "signed", "chunked")))
     if kind == 9:
         return replace(sample, trailers=_bent_pairs(sample.trailers, mutator, "headers"))
+    if kind in (10, 11) and sample.body.startswith(b"<?xml"):
+        return replace(sample, body=bend_structure(sample.body, mutator))
+    if kind == 12:
+        return replace(sample, presigned=not sample.presigned)
     return replace(sample, body=mutator.bend(sample.body))
 
 
 def _bent_pairs(pairs: Pairs, mutator: Mutator, of: str) -> Pairs:
     """Bend a value or a name, or add, leave out or repeat a pair."""
     changed = list(pairs)
-    kind = mutator.random.randrange(6)
+    kind = mutator.random.randrange(8)
+    if kind == 6:
+        names = HEADER_NAMES if of == "headers" else QUERY_NAMES + HEADER_NAMES
+        changed.append((mutator.one_of(names), mutator.one_of((b"", b"true", b"1", mutator.spice()))))
+        return tuple(changed)
+    if kind == 7:
+        name, value = mutator.one_of(changed or [(b"x-amz-meta-a", b"b")])
+        split = mutator.one_of(_SPLITS)
+        changed.append((name + split, value) if mutator.happens(0.6) else (name, value + split))
+        return tuple(changed)
     if not changed or kind == 0:  # what another operation would carry
         others = [pair for seed in SEEDS for pair in getattr(seed, of)]
         changed.insert(mutator.random.randint(0, len(changed)), mutator.one_of(others))

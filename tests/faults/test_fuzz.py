@@ -10,13 +10,15 @@ from tests.raw import RawClient
 from tests.servers import Server
 
 from .fuzz import run_http
+from .fuzz_console import ConsoleFuzzer
 from .fuzz_http import FAILURES, Fuzzer, Wire, exchange
 from .fuzz_parsers import PARSERS, Outcome, fuzz_parsers
 from .mutations import Mutator
 from .samples import SEEDS, make
+from .structures import bend_structure
 
 SEED = "1"
-PARSED, SENT = 2500, 900
+PARSED, SENT, SENT_TO_CONSOLE = 2500, 900, 600
 
 
 def test_parsers_raise_nothing_but_s3_errors() -> None:
@@ -47,6 +49,14 @@ def test_a_server_answers_whatever_it_is_sent(server: Server, raw: RawClient) ->
     assert statuses[200] > SENT / 10 and statuses[400] > SENT / 10 and statuses[403] and statuses[404], statuses
 
 
+def test_the_console_answers_whatever_it_is_sent(server: Server) -> None:
+    fuzzer = ConsoleFuzzer(server, SEED)
+    findings = run_http(server, fuzzer, 0, SENT_TO_CONSOLE, lambda line: None)
+    assert not findings, "\n".join(findings[:5])
+    statuses = fuzzer.outcome.statuses
+    assert statuses[200] > SENT_TO_CONSOLE / 10 and statuses[302] and statuses[403], statuses
+
+
 def test_servers_that_close_or_fail_are_told() -> None:
     """Against a listener that closes, one that answers 500, and one that does neither."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -72,3 +82,30 @@ def test_an_input_can_be_made_again() -> None:
         make(Mutator(f"{SEED}/{number}")) for number in range(50)
     ]
     assert len({repr(make(Mutator(f"{SEED}/{number}"))) for number in range(200)}) > 2 * len(SEEDS)
+
+
+def test_a_head_that_is_split_is_found() -> None:
+    """Against a server that writes a stored name as it is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = RawClient("127.0.0.1", listener.getsockname()[1], "key", "secret")
+
+        def answer() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nx-amz-meta-a\r\nSet-Cookie: a=b: c\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
+                )
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        status, problem = exchange(client, Wire(b"GET / HTTP/1.1\r\n\r\n", "GET", True))
+        thread.join()
+    assert status == 200 and "split" in problem
+
+
+def test_documents_of_every_structure_are_made() -> None:
+    document = next(seed.body for seed in SEEDS if seed.body.startswith(b"<?xml"))
+    made = [bend_structure(document, Mutator(str(number))) for number in range(2000)]
+    assert len(set(made)) > 500 and max(map(len, made)) > 100_000
+    for part in (b"<!DOCTYPE", b"<![CDATA[", b'encoding="rot13"', b"xmlns:n1", b"<!--"):
+        assert any(part in one for one in made), part

@@ -36,8 +36,8 @@ def stand(request: pytest.FixtureRequest, make_server: Callable[..., Server], tm
 
 def ask(server: Server, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> RawResponse:
     """Send one request whose body may be refused before all of it is sent."""
-    with socket.create_connection((server.host, server.port), timeout=30) as connection:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {server.host}:{server.port}", *(f"{k}: {v}" for k, v in headers.items())]
+    with socket.create_connection((server.host, server.console_port), timeout=30) as connection:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {server.host}:{server.console_port}", *(f"{k}: {v}" for k, v in headers.items())]
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         with contextlib.suppress(OSError):  # refused while it was sent; the answer is read all the same
             connection.sendall(body)
@@ -115,10 +115,10 @@ def test_malformed_form_is_refused_quickly(stand: Server, name: str) -> None:
 def test_form_cut_off_by_its_client_leaves_no_error(stand: Server, sent: int, kind: str) -> None:
     body = FILE + b"x" * 2000
     for path in (LOGIN, "/_/admin/post3/apikey/add/", "/_/nothing"):
-        with socket.create_connection((stand.host, stand.port), timeout=30) as connection:
+        with socket.create_connection((stand.host, stand.console_port), timeout=30) as connection:
             head = f"POST {path} HTTP/1.1\r\nHost: {stand.host}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body[:sent])
-    with socket.create_connection((stand.host, stand.port), timeout=30) as connection:
+    with socket.create_connection((stand.host, stand.console_port), timeout=30) as connection:
         head = f"POST {LOGIN} HTTP/1.1\r\nHost: {stand.host}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"100\r\nabc")
     time.sleep(0.5)
@@ -138,7 +138,7 @@ def test_signed_get_and_probes_answer_while_passwords_are_guessed(stand: Server)
     token = page.body.decode().split('csrfmiddlewaretoken" value="')[1].split('"')[0]
 
     def guess(number: int) -> int:
-        connection = http.client.HTTPConnection(stand.host, stand.port, timeout=120)
+        connection = http.client.HTTPConnection(stand.host, stand.console_port, timeout=120)
         # Every guess is for another user, so that none is refused before its password is hashed.
         fields = f"csrfmiddlewaretoken={token}&username=user{number}&password=wrong&next=/_/admin/"
         headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
