@@ -314,4 +314,6 @@ def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:
 def get_wsgi_application() -> Post3WSGIHandler:
     """Set Django up and return the WSGI application."""
     set_up()
+    from . import dispatch  # noqa: F401  (what is counted is known before the first request)
+
     return Post3WSGIHandler()
