@@ -22,9 +22,13 @@ CLASS = "-k post3_site.worker.Worker"
 
 
 def environment_in(directory: Path) -> dict[str, str]:
+    """Make a store there; return the environment of a server of it."""
     kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
     own = {"POST3_DATA_DIR": f"{directory}/var", "POST3_SECRET_KEY": "s" * 50, "PYTHONUNBUFFERED": "1"}
-    return {**kept, **own, "POST3_HOST": f"127.0.0.1:{free_port()}"}
+    environment = {**kept, **own, "POST3_HOST": f"127.0.0.1:{free_port()}"}
+    migrate = [sys.executable, "manage.py", "migrate", "--no-input", "-v", "0"]
+    subprocess.run(migrate, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return environment
 
 
 def run(directory: Path, command: str) -> tuple[int, str]:
