@@ -102,10 +102,14 @@ def _grown(begin: int, end: int) -> str:
 
 
 def _complaints(log: str) -> list[str]:
-    """Return the entries of a server's log that report a fault of its own. Django logs refused hosts and lookups with a traceback."""
+    """Return the entries of a server's log that report a fault of its own.
+
+    Django logs a traceback for what it refuses, too: hosts, look-ups and forms by `django.security`, permissions by a warning.
+    """
     entries = re.split(r"\n(?=[0-9]{4}-|\[[0-9]{4}-)", log)
     faults = [entry for entry in entries if "Traceback" in entry or (" ERROR " in entry and "failed" in entry)]
-    return [f"the server logged: {entry}" for entry in faults if " django.security." not in entry]
+    refusals = (" django.security.", " WARNING django.request:")
+    return [f"the server logged: {entry}" for entry in faults if not any(name in entry[:100] for name in refusals)]
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ users = get_user_model().objects
 user = users.filter(username="fuzz").first() or users.create_superuser("fuzz")
 session = SessionStore()
 session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
-session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
 session.save()
 print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
 """

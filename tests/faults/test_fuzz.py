@@ -106,6 +106,6 @@ def test_a_head_that_is_split_is_found() -> None:
 def test_documents_of_every_structure_are_made() -> None:
     document = next(seed.body for seed in SEEDS if seed.body.startswith(b"<?xml"))
     made = [bend_structure(document, Mutator(str(number))) for number in range(2000)]
-    assert len(set(made)) > 500 and max(map(len, made)) > 100_000
+    assert len(set(made)) > 300 and max(map(len, made)) > 100_000
     for part in (b"<!DOCTYPE", b"<![CDATA[", b'encoding="rot13"', b"xmlns:n1", b"<!--"):
         assert any(part in one for one in made), part

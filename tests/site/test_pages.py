@@ -37,7 +37,11 @@ def stand(request: pytest.FixtureRequest, make_server: Callable[..., Server], tm
 def ask(server: Server, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> RawResponse:
     """Send one request whose body may be refused before all of it is sent."""
     with socket.create_connection((server.host, server.console_port), timeout=30) as connection:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {server.host}:{server.console_port}", *(f"{k}: {v}" for k, v in headers.items())]
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            f"Host: {server.host}:{server.console_port}",
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         with contextlib.suppress(OSError):  # refused while it was sent; the answer is read all the same
             connection.sendall(body)
