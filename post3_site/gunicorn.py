@@ -5,7 +5,9 @@
 Everything here can be overridden on gunicorn's command line, except the class of the workers (D60).
 """
 
+import logging
 import os
+import socket
 import tempfile
 from typing import Any
 
@@ -22,11 +24,27 @@ from .checks import check_before_fork, stop_on_problems
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
 stop_on_problems()
+_logger = logging.getLogger(__name__)
+
+
+def _is_free(address: tuple[str, int]) -> bool:
+    """Return whether a server could listen there now. One that replaces another (GUNICORN_FD) has inherited its sockets."""
+    try:
+        socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET).close()
+    except OSError:
+        return False
+    return True
+
 
 _host, _port = _settings.POST3_ADDRESS
 bind = [f"{_in_url(_host)}:{_port}"]
 if (_console := _console_host()) is not None and (_listening := _console.listening_address(_host)) is not None:
-    bind.append(f"{_in_url(_listening[0])}:{_listening[1]}")
+    if _settings.POST3_CONSOLE_HOST_CHOSEN or "GUNICORN_FD" in os.environ or _is_free(_listening):
+        bind.append(f"{_in_url(_listening[0])}:{_listening[1]}")
+    else:
+        _logger.warning("The port %s is in use, so the console is not served here (POST3_CONSOLE_HOST).", _listening[1])
+        _settings.POST3_CONSOLE_HOST = ""
+        _console_host.cache_clear()
 
 # One process a core: each is bound by Python's lock.
 workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,8 @@
 """The console's origin, over HTTP: S3 is not served there, the console is not served elsewhere, in every way of serving."""
 
+import contextlib
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -166,3 +168,13 @@ def test_a_wrong_place_stops_the_server_with_a_sentence(make_server: Callable[..
         with pytest.raises(RuntimeError, match="POST3_CONSOLE_HOST"):
             server.run()
         assert "Traceback" not in server.log()
+
+
+def test_gunicorn_serves_s3_alone_where_the_consoles_default_port_is_in_use(make_server: Callable[..., Server]) -> None:
+    with contextlib.ExitStack() as open_here:
+        with contextlib.suppress(OSError):  # in use already, by something else
+            open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
+        server = make_server("sqlite-files", runner="gunicorn-asgi", environment={"POST3_CONSOLE_HOST": ""})
+        server.client().create_bucket(Bucket="alone")
+        assert ask(server, server.port, "/_/admin/login/").status == 404
+        assert "The port 9001 is in use, so the console is not served here (POST3_CONSOLE_HOST)." in server.log()

@@ -1,5 +1,6 @@
 """`manage.py serve`: one command from nothing to a store, and everything stopped together."""
 
+import contextlib
 import os
 import re
 import signal
@@ -19,11 +20,12 @@ from tests.servers import ROOT, free_port
 class Serve:
     """A running `manage.py serve`."""
 
-    def __init__(self, directory: Path, port: int, *options: str, number: int = 1, console_host: str = "") -> None:
+    def __init__(self, directory: Path, port: int, *options: str, number: int = 1, console_host: str | None = None) -> None:
+        """`console_host` None: a free port; "": the setting is left out."""
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
         }
-        self.console_host = console_host or f"127.0.0.1:{free_port()}"
+        self.console_host = f"127.0.0.1:{free_port()}" if console_host is None else console_host
         environment = {
             **inherited,
             "POST3_DATA_DIR": str(directory / "var"),
@@ -107,6 +109,21 @@ def test_serve_ends_when_a_child_dies(serve: Serve, name: str) -> None:
     assert serve.process.wait(30) == 1
     assert not serve.is_listening()
     assert serve.log().splitlines()[-1] == f"CommandError: The {name} has ended by itself (status -9), so everything stops."
+
+
+def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_use(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as open_here:
+        with contextlib.suppress(OSError):  # in use already, by something else
+            open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
+        running = Serve(tmp_path, free_port(), console_host="")
+        try:
+            found = re.search(r"^Console: (http://127\.0\.0\.1:(\d+)/_/admin/)$", running.wait_until_serving(), re.MULTILINE)
+            assert found and found[2] != "9001"
+            with urllib.request.urlopen(found[1], timeout=20) as answer:
+                assert answer.status == 200 and answer.url.endswith("/_/admin/login/?next=/_/admin/")
+        finally:
+            running.process.terminate()
+            running.process.wait(30)
 
 
 @pytest.mark.parametrize("setting", ["POST3_HOST", "POST3_CONSOLE_HOST"])

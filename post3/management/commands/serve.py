@@ -50,7 +50,7 @@ class Command(BaseCommand):
         with contextlib.ExitStack() as open_here:
             places = [open_here.enter_context(listen(host, port, "POST3_HOST"))]
             if console is not None and (address := console.listening_address(host)) is not None:
-                places.append(open_here.enter_context(listen(*address, "POST3_CONSOLE_HOST")))
+                places.append(open_here.enter_context(listen_for_console(*address)))
             try:
                 prepare_database()
                 if stopped.is_set():
@@ -106,13 +106,34 @@ def chosen_addresses(options: dict[str, Any]) -> tuple[str, int, ConsoleHost | N
         if not is_console_host(options["console_host"]):
             hint = "Write host:port, like 127.0.0.1:9001, or a host name of its own, like console.example.com."
             raise CommandError(f"--console-host is {options['console_host']!r}. {hint}")
-        os.environ.update(POST3_CONSOLE_HOST=options["console_host"])
-        settings.POST3_CONSOLE_HOST = options["console_host"]
-    console_host.cache_clear()
+        set_console_host(options["console_host"])
+    console_host.cache_clear()  # it depends on the host of S3
     console = console_host()
     if console is not None and console.port == port:
         raise CommandError(f"S3 and the console cannot both have the port {port}. Set POST3_CONSOLE_HOST to another address.")
     return host, port, console
+
+
+def set_console_host(text: str) -> None:
+    """Have this process and its children take this for POST3_CONSOLE_HOST."""
+    os.environ.update(POST3_CONSOLE_HOST=text)
+    settings.POST3_CONSOLE_HOST, settings.POST3_CONSOLE_HOST_CHOSEN = text, True
+    console_host.cache_clear()
+
+
+def listen_for_console(host: str, port: int) -> socket.socket:
+    """Listen for the console. Where nobody chose its address and the default one is in use, any free port will do: it is printed.
+
+    So several stores run side by side on one machine. Raises CommandError.
+    """
+    try:
+        return listen(host, port, "POST3_CONSOLE_HOST")
+    except CommandError:
+        if getattr(settings, "POST3_CONSOLE_HOST_CHOSEN", True):
+            raise
+    place = listen(host, 0, "POST3_CONSOLE_HOST")
+    set_console_host(f"{in_url(host)}:{place.getsockname()[1]}")
+    return place
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
