@@ -165,7 +165,7 @@ def test_create_api_key_command_prints_lines_to_paste(catalogue: Any) -> None:
     get_user_model().objects.create_superuser("root")
     pattern = (
         r"export AWS_ACCESS_KEY_ID=P3[A-Z0-9]{18}\nexport AWS_SECRET_ACCESS_KEY=[A-Za-z0-9]{40}\n"
-        r"export AWS_ACCOUNT_ID=[1-9][0-9]{11}\n"
+        r"# Account: [1-9][0-9]{11}\n"
     )
     assert re.fullmatch(pattern, manage("create_api_key"))
 

@@ -36,8 +36,8 @@ class Command(StoreCommand):
         except access.InactiveUser as error:
             raise CommandError(visible(str(error))) from None
         values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
-        values["AWS_ACCOUNT_ID"] = account_id()
         if options["json"]:
-            self.stdout.write(json.dumps(values))
+            self.stdout.write(json.dumps({**values, "AWS_ACCOUNT_ID": account_id()}))
         else:
-            self.stdout.write("\n".join(f"export {name}={value}" for name, value in values.items()))
+            lines = [f"export {name}={value}" for name, value in values.items()]
+            self.stdout.write("\n".join([*lines, f"# Account: {account_id()}"]))
