@@ -16,6 +16,7 @@ from django.urls import NoReverseMatch, reverse
 
 from .conf import conf
 from .console_host import ConsoleHost, is_address, parse_console_host
+from .routing import find_mount
 
 DEFAULT_ADDRESS = ("127.0.0.1", 9000)
 #: The URLs of the console's own origin.
@@ -65,11 +66,14 @@ def objects_need_sandbox() -> bool:
     console = console_host()
     if console is None or not console.name or is_address(console.name):
         return True
+    mount = find_mount()
+    if mount is None or not mount.is_whole_site():
+        return True  # beside other pages of a project
     try:
         reverse(CONSOLE_INDEX, urlconf=settings.ROOT_URLCONF)
     except NoReverseMatch:
         return False
-    return True  # mounted beside S3 as well
+    return True  # the console is mounted beside S3, too
 
 
 def console_url(secure: bool, s3_authority: str) -> str | None:

@@ -24,6 +24,10 @@ class Mount:
         """Whether the resolver would surely choose S3's catch-all for this path."""
         return path.startswith(self.prefix) and not path.startswith(self.others)
 
+    def is_whole_site(self) -> bool:
+        """Whether the project has no pages beside those of `post3.urls`."""
+        return self.prefix == "/" and self.others == ("/_/",)
+
 
 def find_mount() -> Mount | None:
     """Return where the project's URLs hold S3; None where they do not, or only the resolver can tell."""

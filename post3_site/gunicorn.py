@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 
 def _is_free(address: tuple[str, int]) -> bool:
-    """Return whether a server could listen there now. One that replaces another (GUNICORN_FD) has inherited its sockets."""
+    """Return whether a server could listen there now."""
     try:
         socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET).close()
     except OSError:
@@ -39,7 +39,7 @@ def _is_free(address: tuple[str, int]) -> bool:
 _host, _port = _settings.POST3_ADDRESS
 bind = [f"{_in_url(_host)}:{_port}"]
 if (_console := _console_host()) is not None and (_listening := _console.listening_address(_host)) is not None:
-    if _settings.POST3_CONSOLE_HOST_CHOSEN or "GUNICORN_FD" in os.environ or _is_free(_listening):
+    if _settings.POST3_CONSOLE_HOST_CHOSEN or _is_free(_listening):
         bind.append(f"{_in_url(_listening[0])}:{_listening[1]}")
     else:
         _logger.warning("The port %s is in use, so the console is not served here (POST3_CONSOLE_HOST).", _listening[1])

@@ -43,9 +43,10 @@ POST3_STORAGES = {"STANDARD": _BACKENDS[_storage]}
 _given = _environment.given(Settings)
 _environment.check_order(_given, Settings)
 globals().update(_given)
-# The console's origin, which is not that of S3. Where nobody chose it, a server goes without that port if it is in use.
+# The console's origin, which is not that of S3. Where nobody chose it, a server goes without that port if it is in use. A
+# gunicorn that replaces another one (GUNICORN_FD) has inherited the other's sockets, so the port is in use by itself.
 POST3_CONSOLE_HOST = _given.get("POST3_CONSOLE_HOST", "127.0.0.1:9001")
-POST3_CONSOLE_HOST_CHOSEN = "POST3_CONSOLE_HOST" in _given
+POST3_CONSOLE_HOST_CHOSEN = "POST3_CONSOLE_HOST" in _given or "GUNICORN_FD" in os.environ
 
 if _on_sqlite:
     _environment.check_directory(SiteSettings.DATA_DIR, _data_dir)

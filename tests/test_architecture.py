@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "databases": set(),
     # Where the console is: asked by whoever takes requests or answers them.
     "console_host": set(),
-    "origins": {"conf", "console_host"},
+    "origins": {"conf", "console_host", "routing"},
     # Whose forwarding headers count; the handlers ask before anything reads a request.
     "proxies": {"conf"},
     # What is counted and noted of requests: below all that count, above nothing.

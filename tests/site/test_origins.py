@@ -1,7 +1,9 @@
 """POST3_CONSOLE_HOST as it is read: where to listen, which requests are the console's, and where browsers are sent."""
 
 import pytest
+from django.contrib import admin
 from django.test import override_settings
+from django.urls import include, path
 
 from post3.checks import check_console_host
 from post3.console_host import ConsoleHost, parse_console_host, split_host
@@ -122,9 +124,14 @@ def test_objects_need_a_sandbox_unless_the_console_has_a_name_of_its_own(text: s
             objects_need_sandbox.cache_clear()
             assert objects_need_sandbox() is expected
             if text == "console.example.com":
-                with override_settings(ROOT_URLCONF="post3.console_origin_urls"):  # mounted beside S3, too
-                    objects_need_sandbox.cache_clear()
-                    assert objects_need_sandbox() is True
+                for urls in (
+                    [path("", include("post3.console_urls")), path("", include("post3.urls"))],
+                    [path("admin/", admin.site.urls), path("", include("post3.urls"))],
+                    [path("s3/", include("post3.urls"))],
+                ):
+                    with override_settings(ROOT_URLCONF=tuple(urls)):
+                        objects_need_sandbox.cache_clear()
+                        assert objects_need_sandbox() is True, urls
     finally:
         console_host.cache_clear()
         objects_need_sandbox.cache_clear()
