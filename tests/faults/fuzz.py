@@ -25,7 +25,7 @@ from tests.benchmarks.stand import resident
 from tests.servers import Server
 
 from .fuzz_console import ConsoleFuzzer
-from .fuzz_http import Fuzzer, HttpOutcome
+from .fuzz_http import Fuzzer, HttpOutcome, Sender
 from .stand import CONFIGURATIONS, stand
 
 #: Inputs of parsers that a process does before it reports.
@@ -76,7 +76,7 @@ def run_parsers(seed: str, first: int, count: int, say: Say) -> list[str]:
     return findings
 
 
-def run_http(server: Server, fuzzer: Fuzzer | ConsoleFuzzer, first: int, count: int, say: Say) -> list[str]:
+def run_http(server: Server, fuzzer: Sender, first: int, count: int, say: Say) -> list[str]:
     """Send so many inputs to a server; return what was found."""
     began, logged, tenth = time.monotonic(), len(server.log()), max(1, count // 10)
     fuzzer.run(first, tenth)

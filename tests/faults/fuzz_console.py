@@ -7,16 +7,15 @@ the store go on: only buckets and keys that this module made are there to be cha
 import html
 import re
 import socket
-import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_from_bytes, urljoin, urlsplit
 
 from tests.raw import RawClient, RawResponse, read_response
 from tests.servers import Server
 
-from .fuzz_http import FAILURES, HttpOutcome, Wire, exchange
+from .fuzz_http import Sender, Wire
 from .mutations import Mutator
 
 #: Few: the server answers a bounded number of console requests at once, and refuses more with 503.
@@ -63,46 +62,32 @@ class Page:
     fields: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class ConsoleFuzzer:
-    """Sends inputs of one seed to one server's console, from several threads."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the console listens."""
 
-    title = "Console"
+    host: str
+    port: int
+
+
+class ConsoleFuzzer(Sender):
+    """Sends requests to the console."""
+
+    title = "console"
 
     def __init__(self, server: Server, seed: str) -> None:
-        self.server, self.seed, self.outcome = server, seed, HttpOutcome()
-        self.host, self.port = server.host, server.console_port
-        self.cookies = ""
+        super().__init__(Address(server.host, server.console_port), seed)
+        self.server, self.cookies = server, ""
         self.pages: list[Page] = []
-        self._lock = threading.Lock()
 
     def run(self, start: int, count: int) -> None:
-        """Send inputs `start` to `start + count`."""
         for first in range(start, start + count, PREPARE_EVERY):
             self._prepare()
-            last = min(start + count, first + PREPARE_EVERY)
-            threads = [threading.Thread(target=self._work, args=(range(first + one, last, THREADS),)) for one in range(THREADS)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-
-    def _work(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            wire = self.make(number)
-            try:
-                status, problem = exchange(self, wire)
-            except Exception as error:
-                status, problem = 0, f"{type(error).__name__}: {error}"
-            with self._lock:
-                self.outcome.statuses[status] += 1
-                if status in FAILURES:
-                    problem = problem or f"answered {status}"
-                if problem:
-                    self.outcome.findings.append(f"console input {self.seed}/{number}: {problem}\n    {wire.data[:1500]!r}")
+            self.send(first, min(first + PREPARE_EVERY, start + count), THREADS)
 
     def _prepare(self) -> None:
         """Log in without the form, which limits guesses, and find the pages again: their tokens belong to the session."""
-        client = RawClient(self.host, self.server.port, self.server.access_key, self.server.secret_key)
+        client = RawClient(self.server.host, self.server.port, self.server.access_key, self.server.secret_key)
         client.send("PUT", "/fuzz")
         client.send("PUT", "/fuzz/%E2%80%AEodd%1B", headers=[("x-amz-meta-a", "b")], body=b"x")
         client.send("POST", "/fuzz/upload", "uploads=")
@@ -136,9 +121,9 @@ class ConsoleFuzzer:
 
     def _get(self, address: str) -> RawResponse:
         """Read a page; keep the cookies that come with it."""
-        with socket.create_connection((self.host, self.port), timeout=30) as connection:
+        with socket.create_connection((self.place.host, self.place.port), timeout=30) as connection:
             connection.sendall(
-                f"GET {address} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nCookie: {self.cookies}\r\n\r\n".encode()
+                f"GET {address} HTTP/1.1\r\nHost: {self.place.host}:{self.place.port}\r\nCookie: {self.cookies}\r\n\r\n".encode()
             )
             answer = read_response(connection)
         cookie = answer.headers.get("set-cookie", "").partition(";")[0]
@@ -160,7 +145,7 @@ class ConsoleFuzzer:
         target = "&".join(f"{quote_from_bytes(name, safe='')}={quote_from_bytes(value, safe='')}" for name, value in query)
         method, body, kind = ("GET", b"", b"") if mutator.happens(0.5) else ("POST", *_form(page, mutator))
         lines = [f"{method} {path}{'?' if target else ''}{target} HTTP/1.1".encode("latin-1", "replace")]
-        lines.append(f"Host: {self.host}:{self.port}".encode())
+        lines.append(f"Host: {self.place.host}:{self.place.port}".encode())
         if mutator.happens(0.8):
             lines.append(b"Cookie: " + (mutator.bend(self.cookies.encode()) if mutator.happens(0.1) else self.cookies.encode()))
         if method == "POST":

@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,34 +47,45 @@ class Wire:
     whole: bool
 
 
-class Fuzzer:
-    """Sends inputs of one seed to one server, from several threads."""
+class Place(Protocol):
+    """Where a server listens."""
 
-    title = "HTTP"
+    host: str
+    port: int
 
-    def __init__(self, client: RawClient, seed: str) -> None:
-        self.client, self.seed, self.outcome = client, seed, HttpOutcome()
-        self._lock, self._upload = threading.Lock(), b""
 
+class Sender(ABC):
+    """Sends inputs of one seed to one place, from several threads, and notes what comes of them."""
+
+    #: What the inputs are, in findings and reports.
+    title = ""
+
+    def __init__(self, place: Place, seed: str) -> None:
+        self.place, self.seed, self.outcome = place, seed, HttpOutcome()
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def make(self, number: int) -> Wire:
+        """Return what input `number` sends."""
+
+    @abstractmethod
     def run(self, start: int, count: int) -> None:
         """Send inputs `start` to `start + count`."""
-        self._prepare()
-        threads = [
-            threading.Thread(target=self._work, args=(range(start + one, start + count, THREADS),)) for one in range(THREADS)
-        ]
-        for thread in threads:
+
+    def send(self, start: int, end: int, threads: int) -> None:
+        """Send inputs `start` to `end`, from so many threads."""
+        working = [threading.Thread(target=self._work, args=(range(start + one, end, threads),)) for one in range(threads)]
+        for thread in working:
             thread.start()
-        for thread in threads:
+        for thread in working:
             thread.join()
 
     def _work(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            if number % PREPARE_EVERY == 0:
-                self._prepare()
             wire = self.make(number)
             began = time.monotonic()
             try:
-                status, problem = exchange(self.client, wire)
+                status, problem = exchange(self.place, wire)
             except Exception as error:
                 status, problem = 0, f"{type(error).__name__}: {error}"
             seconds = time.monotonic() - began
@@ -83,7 +95,22 @@ class Fuzzer:
                 if status in FAILURES:
                     problem = problem or f"answered {status}"
                 if problem:
-                    self.outcome.findings.append(f"input {self.seed}/{number}: {problem}\n    {wire.data[:1500]!r}")
+                    self.outcome.findings.append(f"{self.title} input {self.seed}/{number}: {problem}\n    {wire.data[:1500]!r}")
+
+
+class Fuzzer(Sender):
+    """Sends requests to S3."""
+
+    title = "HTTP"
+
+    def __init__(self, client: RawClient, seed: str) -> None:
+        super().__init__(client, seed)
+        self.client, self._upload = client, b""
+
+    def run(self, start: int, count: int) -> None:
+        for first in range(start, start + count, PREPARE_EVERY):
+            self._prepare()
+            self.send(first, min(first + PREPARE_EVERY, start + count), THREADS)
 
     def _prepare(self) -> None:
         """Have there be a bucket, some objects and an upload, which the last requests may have deleted."""
@@ -206,13 +233,6 @@ def _bent_wire(head: bytes, body: bytes, mutator: Mutator) -> bytes:
     else:
         lines.insert(mutator.random.randint(0, len(lines)), mutator.spice())
     return b"\r\n".join([*lines, b"", b""]) + body
-
-
-class Place(Protocol):
-    """Where a server listens."""
-
-    host: str
-    port: int
 
 
 def exchange(place: Place, wire: Wire) -> tuple[int, str]:
