@@ -108,7 +108,7 @@ def _copy_bytes(
 ) -> CopyResult:
     """Copy to another storage: one blob, whatever parts the source has."""
     find_bucket(bucket)
-    opened = open_object(*source, Conditions(if_match=row.etag))
+    opened = open_object(*source, Conditions(if_match=f'"{row.etag}"'))
     algorithm = algorithm or row.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     payload = CopiedPayload(opened.body, opened.span.length, algorithm)
     saved = blobs.save(storage, bucket, like.key, payload, described=True, ahead=False)

@@ -42,7 +42,7 @@ def upload_part_copy(
     shared = _by_reference(upload, bucket, part_number, row, byte_range)
     if shared is not None:
         return shared
-    opened = open_object(*source, Conditions(if_match=row.etag), byte_range)
+    opened = open_object(*source, Conditions(if_match=f'"{row.etag}"'), byte_range)
     if opened.span.length > conf.MAX_BODY_SIZE:
         raise InvalidRequest(
             f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
