@@ -133,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--configurations", default="sqlite-files,postgresql-blocks", metavar="NAME,…", help=", ".join(CONFIGURATIONS)
     )
-    parser.add_argument("--runners", default="gunicorn-asgi,gunicorn-wsgi", metavar="NAME,…", help="of tests/servers.py")
+    parser.add_argument("--runners", default="gunicorn-asgi,uvicorn", metavar="NAME,…", help="of tests/servers.py")
     parser.add_argument("--seed", default=str(random.SystemRandom().getrandbits(24)))
     parser.add_argument("--first", type=int, default=0, help="number of the first input (0)")
     given = parser.parse_args(arguments)
