@@ -35,15 +35,19 @@ SECRET = "only-for-tests-" + "0123456789" * 4
 POSTGRESQL_URL = os.environ.get("POST3_TEST_POSTGRESQL_URL", "")
 
 
+def environment_of(directory: Path, **values: str) -> dict[str, str]:
+    """Return an environment whose store is in a directory."""
+    inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
+    return {**inherited, "PYTHONPATH": str(ROOT), "POST3_DATA_DIR": str(directory / "var"), **values}
+
+
 def run(arguments: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
     """Run `python ...`, or a command of `post3`, in a directory."""
     command = arguments if arguments.startswith("-m") else f"-m post3_site {arguments}"
-    inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
-    environment = {**inherited, "PYTHONPATH": str(ROOT), "POST3_DATA_DIR": str(directory / "var"), **values}
     return subprocess.run(
         [sys.executable, *command.format(port=free_port()).split()],
         cwd=directory,
-        env=environment,
+        env=environment_of(directory, **values),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -112,10 +116,27 @@ def test_tables_of_another_release_are_told(change: str, tmp_path: Path) -> None
             assert_one_sentence(run(arguments, tmp_path), part)
 
 
-@pytest.mark.parametrize("way", COMMANDS)
+@pytest.mark.parametrize("way", [way for way in COMMANDS if way != "run_worker"])
 def test_an_unreachable_database_is_one_sentence(way: str, tmp_path: Path) -> None:
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
     assert_one_sentence(run(COMMANDS[way], tmp_path, DATABASE_URL=url, POST3_SECRET_KEY=SECRET), "database")
+
+
+def test_the_worker_waits_for_a_database_that_is_unreachable_at_its_start(tmp_path: Path) -> None:
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    environment = environment_of(tmp_path, DATABASE_URL=url, POST3_SECRET_KEY=SECRET)
+    with open(tmp_path / "log", "wb") as log:
+        command = [sys.executable, "-m", "post3_site", "run_worker"]
+        worker = subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while "next try in 2 s" not in (tmp_path / "log").read_text():
+            assert worker.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+    finally:
+        worker.terminate()
+        assert worker.wait(30) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_a_lost_secret_beside_a_catalogue_is_told(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Command(StoreCommand):
         "Collect released bytes and abandoned uploads, and look for damage, until stopped by SIGTERM or Ctrl-C. "
         "Each pass that did something is logged."
     )
+    starts_without_database = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (10)")
