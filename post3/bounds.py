@@ -253,6 +253,9 @@ class Lingering:
     def is_closing(self) -> bool:
         return self._protocol.transport.is_closing()
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._protocol.transport.get_extra_info(name, default)
+
     def close(self) -> None:
         self._protocol.end()
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from .cluster import create_database, drop_database
+from .prepared import prepared_catalogues
 from .raw import RawClient
 from .servers import Server
 
@@ -91,24 +92,23 @@ def empty(connection: Any) -> None:
 def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start a server: `make_server("sqlite-files")` or `"postgresql-blocks"`, with Server's other arguments."""
     made: list[tuple[Server, str]] = []
+    with prepared_catalogues(POSTGRESQL_URL) as prepared:
 
-    def make(kind: str, **arguments: Any) -> Server:
-        environment, url = dict(arguments.pop("environment", {})), ""
-        if kind.startswith("postgresql"):
-            if not POSTGRESQL_URL:
+        def make(kind: str, **arguments: Any) -> Server:
+            if kind.startswith("postgresql") and not POSTGRESQL_URL:
                 pytest.fail("needs PostgreSQL: run `python -m tests`, which starts one", pytrace=False)
-            url = environment["DATABASE_URL"] = create_database(POSTGRESQL_URL)
-        server = Server(tmp_path_factory.mktemp(kind), environment, **arguments)
-        made.append((server, url))
-        server.start()
-        return server
+            environment = dict(arguments.pop("environment", {}))
+            server, url = prepared.make(kind, tmp_path_factory.mktemp(kind), environment, **arguments)
+            made.append((server, url))
+            server.run()
+            return server
 
-    make.made = made  # for the report of a failure
-    yield make
-    for server, url in made:
-        server.stop()
-        if url:
-            drop_database(POSTGRESQL_URL, url)
+        make.made = made  # for the report of a failure
+        yield make
+        for server, url in made:
+            server.stop()
+            if url:
+                drop_database(POSTGRESQL_URL, url)
 
 
 @pytest.fixture(scope="session", params=["sqlite-files", "postgresql-blocks"])

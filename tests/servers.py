@@ -81,10 +81,14 @@ class Server:
 
     def start(self) -> None:
         """Migrate, make a key where there is none yet, start the process and wait until it is ready."""
+        self.prepare()
+        self.run()
+
+    def prepare(self) -> None:
+        """Migrate, and make a key where there is none yet."""
         self.manage("migrate", "--no-input", "-v", "0")
         if not self.access_key:
             self.access_key, self.secret_key = self.create_api_key("tester")
-        self.run()
 
     def create_api_key(self, user: str) -> tuple[str, str]:
         """Return a new access key of that user, who is made where missing, and its secret."""

@@ -47,7 +47,7 @@ def open_to_others(directory: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("runner", ["uvicorn", "gunicorn-wsgi"])
 def test_all_files_are_the_owners_alone(make_server: Callable[..., Server], umask: int, runner: str) -> None:
-    server = make_server("sqlite-files", runner=runner)
+    server = make_server("sqlite-files", runner=runner, fresh=True)
     use(server)
     var = server.data_dir / "var"
     assert {path.name for path in var.iterdir()} >= {
@@ -67,7 +67,7 @@ def test_catalogue_in_a_directory_that_is_open_to_all(make_server: Callable[...,
     var = tmp_path / "open"
     var.mkdir()
     var.chmod(0o755)
-    server = make_server("sqlite-files", environment={"POST3_DATA_DIR": str(var), "POST3_SECRET_KEY": ""})
+    server = make_server("sqlite-files", environment={"POST3_DATA_DIR": str(var), "POST3_SECRET_KEY": ""}, fresh=True)
     use(server)
     assert set(open_to_others(var)) == {str(var)}, "the operator's own directory, and nothing else"
     assert mode_of(var) == 0o755
@@ -75,7 +75,7 @@ def test_catalogue_in_a_directory_that_is_open_to_all(make_server: Callable[...,
 
 
 def test_catalogue_named_by_a_url(make_server: Callable[..., Server], umask: int, tmp_path: Path) -> None:
-    server = make_server("sqlite-files", environment={"DATABASE_URL": f"sqlite:///{tmp_path}/named.db"})
+    server = make_server("sqlite-files", environment={"DATABASE_URL": f"sqlite:///{tmp_path}/named.db"}, fresh=True)
     use(server)
     modes = {path.name: mode_of(path) for path in tmp_path.glob("named.db*")}
     assert modes == dict.fromkeys(("named.db", "named.db-wal", "named.db-shm", "named.db-reserve"), 0o600)

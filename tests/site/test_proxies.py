@@ -80,6 +80,27 @@ def test_trusted_proxy_names_address_scheme_and_host(server_behind: Server) -> N
     assert echo(server_behind, "X-Forwarded-Protocol: ssl", "X-Forwarded-Scheme: https") == (TRUSTED, "http", "localhost")
 
 
+@pytest.mark.parametrize(
+    ("version", "headers"),
+    [
+        ("1.0", []),  # as nginx asks by default
+        ("1.1", ["Connection: close"]),
+        ("1.1", ["Expect: 100-continue", "Content-Length: 3"]),
+        ("1.1", ["Connection: close", "Transfer-Encoding: chunked"]),
+    ],
+)
+@pytest.mark.parametrize("path", ["/_/echo", "/_/health/live", "/bucket/key"])
+def test_connections_that_end_with_their_request_are_answered_through_a_proxy(
+    server_behind: Server, version: str, headers: list[str], path: str
+) -> None:
+    lines = [f"GET {path} HTTP/{version}", "Host: localhost", "X-Forwarded-For: 203.0.113.9", *headers, "", ""]
+    body = {"Transfer-Encoding: chunked": b"0\r\n\r\n", "Content-Length: 3": b"abc"}.get(headers[-1] if headers else "", b"")
+    answer = send(server_behind, "\r\n".join(lines).encode() + body)
+    assert answer.status == (404 if path == "/bucket/key" else 200), answer
+    if path == "/_/echo":
+        assert answer.body.split()[0] == b"203.0.113.9"
+
+
 def test_what_another_peer_says_is_ignored(server_behind: Server) -> None:
     told = ("X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", f"X-Forwarded-Host: {HOST}")
     for headers in (told, told[:1], told[1:2], told[2:], (*told, "Forwarded: for=1.2.3.4;proto=https", "X-Real-IP: 1.2.3.4")):
