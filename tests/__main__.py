@@ -1,7 +1,8 @@
 """`python -m tests [pytest's arguments]`: every test, on SQLite and on PostgreSQL.
 
-Two runs of pytest: all tests, with SQLite as the catalogue of those that run in this process; then those that do once more
-on PostgreSQL. Tests over HTTP are in the first run only, because they start servers of both kinds themselves.
+Tests over HTTP start servers of both kinds themselves. Those that use the catalogue in their own process run twice, with SQLite
+and with PostgreSQL. All tests together are several runs of pytest, two at a time, because each waits for its servers half of the
+time; those that kill, fill and measure run alone at the end. With paths, pytest runs them one after the other.
 """
 
 import contextlib
@@ -10,7 +11,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,31 +23,66 @@ from .interrupts import Terminated, run_program
 ROOT = Path(__file__).resolve().parent.parent
 #: Directories whose tests use the catalogue in their own process.
 IN_PROCESS = ("tests/models", "tests/services", "tests/storage", "tests/contrib")
+#: Directories of about half of the other tests, and of those that run alone.
+WIRE = ("tests/operations", "tests/s3", "tests/clients", "tests/sdk", "tests/examples")
+ALONE = ("tests/faults", "tests/benchmarks")
+#: Runs of pytest at once.
+AT_ONCE = 2
 NOTHING_COLLECTED = 5
 #: Seconds an interrupted run of pytest is given to stop its servers.
 PATIENCE = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of pytest."""
+
+    title: str
+    environment: dict[str, str]
+    arguments: list[str]
+
+
 def main(arguments: Sequence[str]) -> int:
     os.chdir(ROOT)
-    options, paths = split_paths(arguments)
-    again = (
-        [path for path in paths if path.startswith(IN_PROCESS)] if paths else [path for path in IN_PROCESS if Path(path).is_dir()]
-    )
+    options, paths = split_paths(list(arguments))
     base = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
-    with database_server() as url, tempfile.TemporaryDirectory(prefix="post3-tests-") as reports:
+    with database_server() as url:
         base["POST3_TEST_POSTGRESQL_URL"] = url
-        runs = [("SQLite in process, servers of both kinds", base, paths or ["tests"])]
-        if again:
-            runs.append(("PostgreSQL in process", {**base, "DATABASE_URL": create_database(url)}, again))
-        results = []
-        for number, (title, environment, chosen) in enumerate(runs):
-            print(f"=== {title}", flush=True)
-            report = Path(reports, f"{number}.xml")
-            results.append(run_pytest([*options, *chosen], environment, report))
+        rounds = rounds_of_paths(base, options, paths) if paths else rounds_of_all(base, options)
+        results = [result for runs in rounds for result in run_together(runs)]
     passed, failed = (sum(counts) for counts in zip(*results, strict=True))
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
+
+
+def rounds_of_all(base: dict[str, str], options: list[str]) -> list[list[Run]]:
+    """Return the runs of all tests: those of one round go on side by side."""
+    others = [path for path in everything() if path not in (*WIRE, *ALONE)]
+    return [
+        [
+            Run("everything else, SQLite in process", base, [*options, *others]),
+            Run("S3 over HTTP", base, [*options, *WIRE]),
+            Run("PostgreSQL in process", on_postgresql(base), [*options, *IN_PROCESS]),
+        ],
+        [Run("faults and benchmarks", base, [*options, *ALONE])],
+    ]
+
+
+def rounds_of_paths(base: dict[str, str], options: list[str], paths: list[str]) -> list[list[Run]]:
+    """Return the runs of some tests, each a round of its own."""
+    again = [path for path in paths if path.startswith(IN_PROCESS)]
+    rounds = [[Run("SQLite in process, servers of both kinds", base, [*options, *paths])]]
+    return rounds + ([[Run("PostgreSQL in process", on_postgresql(base), [*options, *again])]] if again else [])
+
+
+def everything() -> list[str]:
+    """Return the directories and modules of tests."""
+    modules = list(Path("tests").glob("test_*.py"))
+    return sorted(map(str, [*modules, *{path.parent for path in Path("tests").glob("*/test_*.py")}]))
+
+
+def on_postgresql(base: dict[str, str]) -> dict[str, str]:
+    return {**base, "DATABASE_URL": create_database(base["POST3_TEST_POSTGRESQL_URL"])}
 
 
 @contextlib.contextmanager
@@ -64,36 +102,64 @@ def split_paths(arguments: list[str]) -> tuple[list[str], list[str]]:
     return [text for text in arguments if text not in paths], [os.path.relpath(path) for path in paths]
 
 
-def run_pytest(arguments: list[str], environment: dict[str, str], report: Path) -> tuple[int, int]:
-    """Run pytest; return how many tests passed and failed. A run that broke off counts as a failure."""
-    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
-    with subprocess.Popen(command, env=environment) as process:
-        try:
-            status = process.wait()
-        except KeyboardInterrupt as interrupt:
-            _end(process, told=not isinstance(interrupt, Terminated))
-            raise
-    suites = ElementTree.parse(report).getroot().iter("testsuite") if report.exists() else []
-    passed = failed = 0
-    for suite in suites:
-        count = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
-        failed += count["failures"] + count["errors"]
-        passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
-    if status not in (0, NOTHING_COLLECTED) and not failed:
-        failed += 1
-    return passed, failed
+def run_together(runs: list[Run]) -> list[tuple[int, int]]:
+    """Run these, `AT_ONCE` at a time; return how many tests of each passed and failed.
+
+    A run that is alone prints as it goes on. Of several, each prints at its end.
+    """
+    waiting, running, results = list(runs), list[Running](), list[tuple[int, int]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                running.append(Running(waiting.pop(0), alone=len(runs) == 1))
+            for one in [one for one in running if one.process.poll() is not None]:
+                running.remove(one)
+                results.append(one.finish())
+            time.sleep(0.1)
+    except KeyboardInterrupt as interrupt:
+        for one in running:
+            one.end(told=not isinstance(interrupt, Terminated))
+        raise
+    return results
 
 
-def _end(process: subprocess.Popen[bytes], *, told: bool) -> None:
-    """Let pytest stop its servers; a terminal has told it of Ctrl-C already, and a second one would cut that short."""
-    for _ in range(2):
-        if not told:
-            process.send_signal(signal.SIGINT)
-        told = False
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
-            return
-    process.kill()
+class Running:
+    """A run of pytest that has been started."""
+
+    def __init__(self, run: Run, *, alone: bool) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="post3-tests-")
+        self._report, self._output = (Path(self._directory.name, name) for name in ("report.xml", "output"))
+        self._run, self._alone = run, alone
+        print(f"=== {run.title}{'' if alone else ' (begins)'}", flush=True)
+        command = [sys.executable, "-m", "pytest", f"--junitxml={self._report}", *run.arguments]
+        with open(self._output, "wb") as output:
+            self.process = subprocess.Popen(command, env=run.environment, stdout=None if alone else output)
+
+    def finish(self) -> tuple[int, int]:
+        """Print what it printed; return how many tests passed and failed. A run that broke off counts as a failure."""
+        if not self._alone:
+            print(f"=== {self._run.title}", self._output.read_text(errors="replace"), sep="\n", flush=True)
+        suites = ElementTree.parse(self._report).getroot().iter("testsuite") if self._report.exists() else []
+        passed = failed = 0
+        for suite in suites:
+            count = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+            failed += count["failures"] + count["errors"]
+            passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
+        if self.process.returncode not in (0, NOTHING_COLLECTED) and not failed:
+            failed += 1
+        self._directory.cleanup()
+        return passed, failed
+
+    def end(self, *, told: bool) -> None:
+        """Let pytest stop its servers; a terminal has told it of Ctrl-C already, and a second one would cut that short."""
+        for _ in range(2):
+            if not told:
+                self.process.send_signal(signal.SIGINT)
+            told = False
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
+                return
+        self.process.kill()
 
 
 if __name__ == "__main__":

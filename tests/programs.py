@@ -1,14 +1,27 @@
 """Programs of the machine that tests run: found, or installed through apt-get as `tests/cluster.py` installs PostgreSQL."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def ensure_program(name: str, *packages: str) -> str:
     """Return the path of a program; install its Debian packages first where it is missing. Raises RuntimeError."""
     if found := shutil.which(name):
         return found
+    with _one_at_a_time():
+        _install(name, packages)
+    if found := shutil.which(name):
+        return found
+    raise RuntimeError(f"apt-get installed {', '.join(packages)}, but there is still no {name}.")
+
+
+def _install(name: str, packages: tuple[str, ...]) -> None:
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):
@@ -16,6 +29,11 @@ def ensure_program(name: str, *packages: str) -> str:
             subprocess.run([*prefix, "apt-get", *arguments], env=environment, stdin=subprocess.DEVNULL, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise RuntimeError(f"There is no {name} on this machine, and installing it failed: {error}") from None
-    if found := shutil.which(name):
-        return found
-    raise RuntimeError(f"apt-get installed {', '.join(packages)}, but there is still no {name}.")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Wait for other runs of tests that install something: apt-get itself fails where another one is at work."""
+    with open(Path(tempfile.gettempdir(), f"post3-tests-install-{os.geteuid()}"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
