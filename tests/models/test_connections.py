@@ -14,9 +14,9 @@ HARMFUL = {
     "DateStyle": ("German", "ISO, MDY"),
     "standard_conforming_strings": ("off", "on"),
     "session_replication_role": ("replica", "origin"),
-    "statement_timeout": ("1ms", "0"),
-    "lock_timeout": ("1ms", "0"),
-    "idle_in_transaction_session_timeout": ("1ms", "0"),
+    "statement_timeout": ("200ms", "0"),
+    "lock_timeout": ("200ms", "0"),
+    "idle_in_transaction_session_timeout": ("200ms", "0"),
 }
 
 
