@@ -11,3 +11,6 @@ urlpatterns = [
     path("", include("post3.console_urls")),
     *probes,
 ]
+
+handler400 = "post3.views.pages.bad_request"
+handler404 = "post3.views.pages.not_found"

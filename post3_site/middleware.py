@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CSRF_SESSION_KEY
-from django.urls import is_valid_path
+from django.urls import Resolver404, is_valid_path
 
 from post3.origins import came_to_console, console_host
+from post3.views.pages import not_found
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -25,7 +26,7 @@ class ConsoleOnItsOriginOnly:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         elsewhere = console_host() is not None and not came_to_console(request)
         if elsewhere and not is_valid_path(request.path_info, settings.ROOT_URLCONF):
-            return HttpResponse("There is nothing here.\n", content_type="text/plain; charset=utf-8", status=404)
+            return not_found(request, Resolver404())
         return self._get_response(request)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
-from django.views.defaults import bad_request
+
+from post3.views.pages import bad_request
 
 SENTENCE = "The host name of this request is not allowed. Add it to POST3_ALLOWED_HOSTS."
 

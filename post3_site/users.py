@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.text import get_text_list
 
+from post3.admin.pages import ByPrimaryKey
 from post3.models import ApiKey, Bucket, MultipartUpload, Object
 
 #: Owners that a refusal names.
@@ -36,7 +37,7 @@ class FiltersOnly:
         return lookup in self.filters
 
 
-class ConsoleUserAdmin(FiltersOnly, UserAdmin):
+class ConsoleUserAdmin(FiltersOnly, ByPrimaryKey, UserAdmin):
     filters = frozenset(
         f"{name}__{lookup}"
         for name, lookups in {
@@ -60,7 +61,7 @@ class ConsoleUserAdmin(FiltersOnly, UserAdmin):
         return [], {}, set(), [sentence]
 
 
-class ConsoleGroupAdmin(FiltersOnly, GroupAdmin):
+class ConsoleGroupAdmin(FiltersOnly, ByPrimaryKey, GroupAdmin):
     pass
 
 

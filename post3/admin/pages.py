@@ -130,7 +130,14 @@ class ReadOnly:
         return False
 
 
-class CatalogueAdmin(ReadOnly, admin.ModelAdmin):
+class ByPrimaryKey:
+    """Finds a row by its primary key alone: `_to_field` may name any field, and an empty name makes Django's own page fail."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return super().get_object(request, object_id)
+
+
+class CatalogueAdmin(ReadOnly, ByPrimaryKey, admin.ModelAdmin):
     """A read-only list over one index."""
 
     actions = None

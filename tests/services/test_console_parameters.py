@@ -11,6 +11,7 @@ from django.test import Client
 
 from post3.models import ApiKey, Blob, Bucket, MultipartUpload, Object, ObjectPart
 
+from .console import ConsoleClient
 from .test_console_queries import console, made_object, owner  # noqa: F401  (fixtures)
 
 
@@ -178,6 +179,40 @@ def test_no_number_in_a_path_makes_a_page_fail(console: Client, pages: list[str]
                 url = f"/_/admin/{model}/{number}/{view}"
                 wrong += [url[:100]] if console.get(url).status_code not in (200, 301, 302, 400, 403, 404) else []
     assert not wrong
+
+
+@pytest.mark.parametrize("field", ["", "id", "username", "nothing", "pk"])
+def test_no_field_that_a_form_names_makes_a_page_fail(console: Client, pages: list[str], field: str) -> None:  # noqa: F811
+    console.get("/_/admin/post3/apikey/add/")
+    for page in pages:
+        if page.endswith("/change/"):
+            assert console.post(page, {"_to_field": field}).status_code in (200, 302, 400, 403, 404), page
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data; b", b"--b--\r\n"),
+        ("multipart/form-data; boundary=\xff", b"--b--\r\n"),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="a"; filename="f"\r\n\r\nx\r\n' * 20 + b"--b--\r\n",
+        ),
+        ("application/x-www-form-urlencoded", b"a=1&" * 2000),
+    ],
+)
+@pytest.mark.parametrize("path", ["/_/nothing", "/_%0Fadmin/", "/_/admin/nothing/", "/_/admin/post3/bucket/", "/_/static/x"])
+def test_no_form_that_cannot_be_read_makes_a_refusal_fail(
+    console: Client,  # noqa: F811
+    path: str,
+    content_type: str,
+    body: bytes,
+) -> None:
+    # With a token beside the session, so that Django reads the form to compare.
+    client = ConsoleClient(enforce_csrf_checks=True)
+    client.force_login(User.objects.get(is_superuser=True))
+    assert 'name="csrfmiddlewaretoken"' in client.get("/_/admin/post3/apikey/add/").content.decode()
+    assert client.generic("POST", path, body, content_type=content_type).status_code in (302, 400, 403, 404, 405)
 
 
 def test_lists_of_users_take_only_their_own_filters(console: Client, pages: list[str]) -> None:  # noqa: F811

@@ -1,0 +1,21 @@
+"""Pages of the console's origin that refuse.
+
+Not Django's own: those check the CSRF token of a form before they refuse, which reads the form, and a form that cannot be read
+would turn the refusal into a 500.
+"""
+
+from django.http import HttpRequest, HttpResponse
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404, as a `handler404`."""
+    return _sentence("There is nothing here.", 404)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400, as a `handler400`."""
+    return _sentence("This request cannot be answered.", 400)
+
+
+def _sentence(text: str, status: int) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
