@@ -77,7 +77,7 @@ def empty(connection: Any) -> None:
     from django.contrib.auth import get_user_model
 
     tables = [name for name in connection.introspection.table_names() if name.startswith("post3_")]
-    tables += [get_user_model()._meta.db_table]
+    tables += ["django_admin_log", get_user_model()._meta.db_table]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")

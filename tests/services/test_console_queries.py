@@ -140,7 +140,7 @@ def test_prefix_search_finds_exactly_the_keys_with_that_prefix(owner: Any, prefi
 def test_object_list_shows_odd_keys_escaped(console: Client, photos: Bucket) -> None:
     made_object(photos, "!<script>\n\x01").save()
     page = console.get(OBJECTS, {"bucket__id__exact": photos.pk}).content.decode()
-    assert "!&lt;script&gt;\\x0a\\x01" in page and "<script>\n" not in page.partition("result_list")[2]
+    assert "!&lt;script&gt;\\n\\x01" in page and "<script>\n" not in page.partition("result_list")[2]
 
 
 @pytest.mark.parametrize("query", [{}, {"bucket__id__exact": "x"}, {"bucket__id__exact": 10**30}, {"e": 1}])
