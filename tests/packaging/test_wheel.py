@@ -92,13 +92,13 @@ def test_version_and_help(run: Run, program: tuple[str, ...]) -> None:
 def test_a_command_before_there_is_a_catalogue_says_so_in_one_line(run: Run) -> None:
     done = run("post3", "list_api_keys")
     (line,) = done.stderr.splitlines()
-    assert done.returncode == 1 and "no such table" in line and "serve" in line
+    assert done.returncode == 1 and "There is no store here" in line and "migrate" in line
 
 
 def test_wrong_commands_and_settings_are_told_without_traceback(run: Run) -> None:
     for arguments, options, expected in (
         (("sevre",), {}, "serve"),
-        (("create_api_key", "--user", "nobody"), {"POST3_STORAGE": "tape"}, "POST3_STORAGE=filesystem"),
+        (("create_api_key", "--user", "nobody"), {"POST3_STORAGE": "tape"}, "Write filesystem or database."),
     ):
         done = run("post3", *arguments, **options)
         assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
