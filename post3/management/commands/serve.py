@@ -227,7 +227,8 @@ def run_together(
         while not stopped.wait(0.2):
             told = told or tell()
             for name, child in children.items():
-                if child.poll() is not None:
+                # A signal to the whole group may end a child before this process has seen it.
+                if child.poll() is not None and not stopped.wait(0.2):
                     raise CommandError(f"The {name} has ended by itself (status {child.returncode}), so everything stops.")
     finally:
         stop_all(list(children.values()))
