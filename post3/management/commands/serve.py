@@ -60,7 +60,7 @@ class Command(BaseCommand):
                 connections.close_all()
             commands = {"server": server_command(places)}
             if not options["no_worker"]:
-                commands["worker"] = [sys.executable, sys.argv[0], "run_worker", "--skip-checks"]
+                commands["worker"] = [sys.executable, *_this_program(), "run_worker", "--skip-checks"]
             run_together(commands, stopped, lambda: self.tell_when_serving(host, port), places)
 
     def announce(self, host: str, port: int) -> None:
@@ -206,6 +206,12 @@ def server_command(places: Sequence[socket.socket]) -> list[str]:
     module, _, attribute = settings.ASGI_APPLICATION.rpartition(".")
     numbers = [f"--fd={place.fileno()}" for place in places]
     return [sys.executable, "-m", "post3.server_process", *numbers, f"--grace={GRACE}", f"{module}:{attribute}"]
+
+
+def _this_program() -> list[str]:
+    """Return how this program was started: a script by its path, a package (`python -m post3_site`) by its name."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return [sys.argv[0]] if spec is None else ["-m", spec.parent]
 
 
 def run_together(
