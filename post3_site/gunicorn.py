@@ -84,6 +84,9 @@ def on_starting(server: Any) -> None:
     if not issubclass(server.cfg.worker_class, Worker):
         refused = f"The worker class {server.cfg.worker_class_str} keeps none of post3's limits of heads, bodies and connections."
         stop([Problem("post3.E070", refused, "Use `-k post3_site.worker.Worker` with `post3_site.asgi:application`.")])
+    if server.app.app_uri.partition(":")[0] == "post3_site.wsgi":
+        # Refused here, not by the workers: where two fail at once, gunicorn 27 ends with a traceback and status 1.
+        from . import wsgi  # noqa: F401
     check_before_fork()
 
 
