@@ -1,6 +1,6 @@
 """What the ASGI handler sends, and the protocol where it goes past the handler."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.http import HttpResponseBase
@@ -27,15 +27,12 @@ class Answer:
     @classmethod
     def of_s3(cls, response: S3Response) -> "Answer":
         last_modified = response.headers.get("Last-Modified", "")
-        return cls(response.status, _encoded(response.head()), response.body, response.close, last_modified)
+        return cls(response.status, response.head(), response.body, response.close, last_modified)
 
     @classmethod
     def of_django(cls, response: HttpResponseBase) -> "Answer":
-        headers = _encoded((name, value) for name, value in response.items() if name.lower() != "date")
+        items = ((name, value) for name, value in response.items() if name.lower() != "date")
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in items]
         headers += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
         body = iter(response) if response.streaming else response.content
         return cls(response.status_code, headers, body, response.close)
-
-
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]

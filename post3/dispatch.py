@@ -110,7 +110,7 @@ def as_django(response: S3Response, observation: Observation) -> HttpResponseBas
         made = StreamingHttpResponse(ObservedPieces(response.body, observation), status=response.status)
     del made["Content-Type"]
     for name, value in response.head():
-        made[name] = value
+        made[name.decode("latin-1")] = value.decode("latin-1")
     return made
 
 

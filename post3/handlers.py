@@ -64,6 +64,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
         self._pages = Pages()
         self._mount: Mount | None = find_mount()
+        self._console = origins.console_host()
         counts.watch(self._count_threads)
         self._requires_limits = requires_limits
         #: Whether the server writes no Date of its own, and whether it was seen at all.
@@ -127,7 +128,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     async def _handle_page(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer what is not surely S3's, on threads that S3 does not need: see `pages.py`."""
         path = scope["path"].removeprefix(get_script_prefix(scope))
-        role = role_on_console(path) if origins.is_consoles(scope) else role_of(path, self._mount)
+        role = role_on_console(path) if self._is_consoles(scope) else role_of(path, self._mount)
         threads = {Role.S3: self._threads, Role.PROBE: self._pages.probe_threads}.get(role, self._pages.threads)
         length, expects_continue = announced_body(scope["headers"])
         try:
@@ -179,7 +180,11 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     def _is_s3(self, scope: dict[str, Any]) -> bool:
         path, mount = scope["path"].removeprefix(get_script_prefix(scope)), self._mount
-        return mount is not None and mount.holds(path) and not origins.is_consoles(scope)
+        return mount is not None and mount.holds(path) and not self._is_consoles(scope)
+
+    def _is_consoles(self, scope: dict[str, Any]) -> bool:
+        """Whether the request came to the console's own origin."""
+        return self._console is not None and self._console.holds_scope(scope)
 
     async def _exchange(
         self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None, threads: Threads

@@ -6,16 +6,14 @@ heads are written (`s3/responses.py`), because rows may come from older releases
 """
 
 import re
-from functools import lru_cache
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: CTL of RFC 9110, without the tab. Characters beyond ASCII are data: they travel as bytes of UTF-8, or encoded.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@lru_cache(maxsize=1024)
 def is_name(name: str) -> bool:
-    """Whether this can be the name of a header. Cached: each answer has the same dozen."""
+    """Whether this can be the name of a header."""
     return _TOKEN.fullmatch(name) is not None
 
 

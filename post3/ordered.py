@@ -15,6 +15,8 @@ from uvicorn.protocols.utils import is_ssl
 
 #: What ends a head, and a body in chunks.
 END = b"\r\n\r\n"
+#: The headers that matter to the protocol itself.
+NOTED = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 
 
 class Chunks:
@@ -104,12 +106,19 @@ class OrderedProtocol(HttpToolsProtocol):
         self._body_left, self._chunks = 0, None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # By length first: this is called for every header.
-        if len(name) == 14 and name.lower() == b"content-length" and value.strip().isdigit():
-            self._body_left = int(value)
-        elif len(name) == 17 and name.lower() == b"transfer-encoding":
+        """As uvicorn's, which is not called: this runs for every header of every request."""
+        name = name.lower()
+        if name in NOTED:
+            self._note(name, value)
+        self.headers.append((name, value))
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"content-length":
+            self._body_left = int(value) if value.strip().isdigit() else 0
+        elif name == b"transfer-encoding":
             self._chunks = Chunks()
-        super().on_header(name, value)
+        elif value.lower() == b"100-continue":
+            self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         self._in_body = True

@@ -5,9 +5,7 @@ console has a port or a host name of its own, where S3 is not served. A port sep
 have the same host name, browsers also put each object into a sandbox (`docs/security.md`).
 """
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -38,12 +36,6 @@ def _s3_hosts() -> set[str]:
 def s3_address() -> tuple[str, int]:
     """Return host and port that `serve` and gunicorn listen on for S3."""
     return getattr(settings, "POST3_ADDRESS", DEFAULT_ADDRESS)
-
-
-def is_consoles(scope: Mapping[str, Any]) -> bool:
-    """Return whether the request of an ASGI scope came to the console's own origin."""
-    console = console_host()
-    return console is not None and console.holds_scope(scope)
 
 
 def came_to_console(request: HttpRequest) -> bool:

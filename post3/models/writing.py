@@ -242,7 +242,7 @@ def delete_objects(bucket_id: int, keys: Sequence[str]) -> list[tuple[str, str]]
             "SELECT key, sidecar FROM gone",
             [bucket_id, ordered, bucket_id, ordered],
         )
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         listed = ", ".join(["%s"] * len(ordered))
         gone = fetch(
             f"DELETE FROM post3_object WHERE bucket_id = %s AND is_latest AND key IN ({listed}) RETURNING key, sidecar",

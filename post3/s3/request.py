@@ -112,6 +112,8 @@ def path_below(raw_path: str, mount: str) -> str:
     slash that is percent-encoded ends no segment. Raises InvalidURI where the path does not begin with the mount.
     """
     rest = raw_path
+    if not mount and rest.startswith("/"):  # as nearly always
+        return rest[1:]
     for wanted in mount.split("/")[1:]:
         segment, slash, below = rest[1:].partition("/")
         if not rest.startswith("/") or (segment != wanted and percent_decode(segment) != wanted):

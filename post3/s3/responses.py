@@ -29,8 +29,8 @@ class S3Response:
     #: All of it, or pieces to be sent one by one.
     body: bytes | Iterator[bytes] = b""
 
-    def head(self) -> list[tuple[str, str]]:
-        """Return the headers as they go over the wire: each character of a value is a byte.
+    def head(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as they go over the wire.
 
         Every way of serving writes what this returns, so nothing that would end a header and begin another can pass. User
         metadata that is no header is left out and counted in `x-amz-missing-meta` (B130); of any other header the value is
@@ -38,17 +38,18 @@ class S3Response:
         """
         made, missing = [], 0
         for name, value in self.headers.items():
-            if value.isascii() and value.isprintable() and is_name(name) and name != _METADATA:
-                made.append((name, value))
+            wire_name = _wire_name(name)
+            if wire_name and value.isascii() and value.isprintable():
+                made.append((wire_name, value.encode()))
             elif name.startswith(_METADATA):
-                if is_name(name) and is_value(value) and name != _METADATA:
-                    made.append((name, value if value.isascii() else encoded_words.encode(value)))
+                if wire_name and is_value(value):
+                    made.append((wire_name, value.encode() if value.isascii() else encoded_words.encode(value).encode()))
                 else:
                     missing += 1
-            elif is_name(name):
-                made.append((name, clean_value(value).encode().decode("latin-1")))
+            elif wire_name:
+                made.append((wire_name, clean_value(value).encode()))
         if missing:
-            made.append(("x-amz-missing-meta", str(missing)))
+            made.append((b"x-amz-missing-meta", str(missing).encode()))
         return made
 
     def close(self) -> None:
@@ -56,6 +57,12 @@ class S3Response:
         close = getattr(self.body, "close", None)
         if close is not None:
             close()
+
+
+@lru_cache(maxsize=1024)
+def _wire_name(name: str) -> bytes:
+    """Return the name of a header as it is sent, empty where it can be none. Cached: each answer has the same dozen."""
+    return name.encode() if is_name(name) and name != _METADATA else b""
 
 
 def xml(root: str, nodes: list[Node] | str, headers: dict[str, str] | None = None) -> S3Response:

@@ -9,7 +9,7 @@ import pytest
 
 from ..helpers import query
 from ..servers import Server
-from .test_console import Browser, browser, make_key  # noqa: F401  (a fixture)
+from .test_console import Browser, browser, logged_in, make_key  # noqa: F401  (fixtures)
 
 #: Links that are followed, of those whose addresses differ in numbers and values only.
 ALIKE = 2

@@ -15,6 +15,7 @@ from ..servers import Server
 from .test_console import MAKE_ADMIN, PASSWORD
 
 LOGIN = "/_/admin/login/"
+QUICK = {"DJANGO_SETTINGS_MODULE": "tests.quick_passwords"}
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Visitor:
 
 @pytest.fixture(scope="module", params=["sqlite-files", "postgresql-blocks"])
 def careful(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server that allows two guesses at once, because each takes a second to hash."""
-    server = make_server(request.param, environment={"POST3_LOGIN_GUESSES": "2"})
+    """A server that allows two guesses at once."""
+    server = make_server(request.param, environment={**QUICK, "POST3_LOGIN_GUESSES": "2"})
     server.manage("shell", "-v", "0", "-c", MAKE_ADMIN)
     return server
 
@@ -134,7 +135,7 @@ def test_login_keeps_neither_names_nor_addresses(console: Server) -> None:
 
 def test_login_limit_can_be_changed_and_switched_off(make_server: Callable[..., Server]) -> None:
     for environment, expected in (({}, [200] * 5 + [429]), ({"POST3_LOGIN_GUESSES": "0"}, [200] * 8)):
-        server = make_server("sqlite-files", environment=environment)
+        server = make_server("sqlite-files", environment={**QUICK, **environment})
         assert Visitor(server).guess("console", len(expected)) == expected
 
 

@@ -198,14 +198,12 @@ def test_wrong_environment_stops_with_one_sentence(name: str, value: str, check_
 @pytest.mark.parametrize(
     ("name", "value", "check_id"),
     [
-        ("POST3_THREADS", "0", "post3.E010"),
         ("POST3_TREADS", "8", "post3.E009"),
         ("DATABASE_URL", "foo", "post3.E005"),
-        ("POST3_DATA_DIR", "/dev/null/x", "post3.E007"),
         ("POST3_MIN_PART_SIZE", "10000000000000", "post3.E015"),
     ],
 )
-@pytest.mark.parametrize("way", STARTS)
+@pytest.mark.parametrize("way", [way for way in STARTS if way != "check"])
 def test_wrong_environment_stops_every_start(way: str, name: str, value: str, check_id: str, tmp_path: Path) -> None:
     assert_refused_once(start(STARTS[way], tmp_path, **{name: value}), check_id)
 
