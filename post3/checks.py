@@ -15,10 +15,10 @@ from django.utils.module_loading import import_string
 
 from .conf import Settings, conf, find_disorder
 from .console_host import is_console_host, parse_console_host
-from .databases import find_faults
+from .db.databases import find_faults
 from .declaring import Problem, declared, misspelt
-from .origins import s3_address
 from .storage.base import Storage
+from .web.origins import s3_address
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
 SQLITE_VERSION = (3, 38, 0)

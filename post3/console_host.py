@@ -35,7 +35,7 @@ class ConsoleHost:
             return True
         if not self.name:
             return False
-        # What a trusted proxy says of the host (`proxies.py`) goes before the header.
+        # What a trusted proxy says of the host (`web/proxies.py`) goes before the header.
         host = scope.get("post3.host") or next((value for name, value in scope["headers"] if name == b"host"), b"").decode(
             "latin-1"
         )

@@ -1,7 +1,7 @@
 """S3's errors: one class per code, the class name being the code.
 
 Status and the names of further XML elements are data; the XML itself is made in `s3/documents.py`, and the one place that
-catches them is `dispatch.py`. Texts are AWS's where it has one.
+catches them is `api/dispatch.py`. Texts are AWS's where it has one.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 

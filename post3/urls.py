@@ -5,8 +5,8 @@ A bucket name can hold no underscore, so `/_/` shadows no bucket.
 
 from django.urls import re_path
 
-from .dispatch import dispatch
-from .probe_urls import urlpatterns as probes
+from .api.dispatch import dispatch
+from .api.probe_urls import urlpatterns as probes
 
 urlpatterns = [
     *probes,

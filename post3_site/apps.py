@@ -8,7 +8,7 @@ class Post3SiteConfig(AppConfig):
     name = "post3_site"
 
     def ready(self) -> None:
-        from post3 import databases
+        from post3.db import databases
 
         from . import checks  # noqa: F401  (registers the system checks)
 

@@ -1,6 +1,6 @@
 """The ASGI application: `uvicorn post3_site.asgi:application`.
 
-It does not start under a server that cannot be given post3's limits of the wire (`post3/serving.py`).
+It does not start under a server that cannot be given post3's limits of the wire (`post3/server/lifespan.py`).
 """
 
 from .checks import start_django

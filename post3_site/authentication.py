@@ -13,8 +13,8 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from post3.outages import log_burst
-from post3.services import guesses
+from post3.access import guesses
+from post3.db.outages import log_burst
 
 logger = logging.getLogger("post3.login")
 

@@ -12,7 +12,7 @@ from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from post3.declaring import Problem
-from post3.starting import STARTUP_FAILURE, find_errors, stop
+from post3.server.startup import STARTUP_FAILURE, find_errors, stop
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +66,10 @@ _checked_before_fork = False
 
 
 def _check_all() -> None:
+    from post3.access.keys import find_unreadable_key
+    from post3.catalogue.schema import CatalogueFault, CatalogueIsNewer, require_file, require_tables
     from post3.checks import CATALOGUE
-    from post3.services import room
-    from post3.services.access import find_unreadable_key
-    from post3.services.catalogue import CatalogueFault, CatalogueIsNewer, require_file, require_tables
+    from post3.services import disk_reserve
 
     try:
         require_file()
@@ -78,7 +78,7 @@ def _check_all() -> None:
         if errors := find_errors():
             stop(errors)
         require_tables()
-        room.keep()
+        disk_reserve.keep()
         if key := find_unreadable_key():
             logger.warning("%s", WRONG_SECRET.format(key=key))
     except CatalogueIsNewer as fault:

@@ -41,7 +41,7 @@ def _run() -> None:
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
-    from post3.databases import UnfitDatabase
+    from post3.db.databases import UnfitDatabase
     from post3.visible import visible
 
     try:
@@ -73,7 +73,7 @@ def _stop_early(command: str) -> None:
     django.setup()
     if command in MAKERS or command not in get_commands():
         return
-    from post3.services.catalogue import CatalogueFault, require_file
+    from post3.catalogue.schema import CatalogueFault, require_file
 
     try:
         require_file()

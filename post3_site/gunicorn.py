@@ -13,12 +13,12 @@ from typing import Any
 
 from django.conf import settings as _settings
 
-from post3 import shared as _shared
 from post3.console_host import in_url as _in_url
-from post3.counting import counts as _counts
 from post3.declaring import Problem
-from post3.origins import console_host as _console_host
-from post3.starting import stop
+from post3.server.startup import stop
+from post3.telemetry import shared_memory as _shared
+from post3.telemetry.counters import counts as _counts
+from post3.web.origins import console_host as _console_host
 
 from .checks import check_before_fork, stop_on_problems
 
@@ -59,7 +59,7 @@ graceful_timeout = 30
 keepalive = 75
 
 # Nobody's forwarding headers count for gunicorn, or for uvicorn's middleware under its worker: POST3_TRUSTED_PROXIES decides
-# (post3/proxies.py).
+# (post3/web/proxies.py).
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 
@@ -92,7 +92,7 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Have a process that nobody asked anything yet counted among them."""
-    from post3 import dispatch  # noqa: F401  (declares what is counted; under WSGI nothing has imported it yet)
+    from post3.api import dispatch  # noqa: F401  (declares what is counted; under WSGI nothing has imported it yet)
 
     _counts.join()
 

@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CSRF_SESSION_KEY
 from django.urls import Resolver404, is_valid_path
 
-from post3.origins import came_to_console, console_host
-from post3.views.pages import not_found
+from post3.api.views.pages import not_found
+from post3.web.origins import came_to_console, console_host
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
-from post3.views.pages import bad_request
+from post3.api.views.pages import bad_request
 
 SENTENCE = "The host name of this request is not allowed. Add it to POST3_ALLOWED_HOSTS."
 

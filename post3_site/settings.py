@@ -76,7 +76,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# The console's; post3/handlers.py leads S3 requests past it.
+# The console's; post3/server/handlers.py leads S3 requests past it.
 MIDDLEWARE = [
     "post3_site.middleware.ConsoleOnItsOriginOnly",
     "django.middleware.security.SecurityMiddleware",
@@ -93,7 +93,7 @@ MIDDLEWARE = [
     "post3_site.authentication.TooManyGuessesMiddleware",
 ]
 AUTHENTICATION_BACKENDS = ["post3_site.authentication.Backend"]
-# post3/pages.py bounds bodies. What is within them stays in memory, whoever sent it: the disk is for objects.
+# post3/server/pages.py bounds bodies. What is within them stays in memory, whoever sent it: the disk is for objects.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 TEMPLATES = [

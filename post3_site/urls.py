@@ -5,4 +5,4 @@ from django.urls import include, path
 urlpatterns = [path("", include("post3.urls"))]
 
 handler400 = "post3_site.refusals.refuse"
-handler404 = "post3.views.pages.not_found"
+handler404 = "post3.api.views.pages.not_found"

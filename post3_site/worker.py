@@ -21,7 +21,7 @@ from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from post3.protocol import Protocol
+from post3.server.fast_path import Protocol
 
 logger = logging.getLogger("uvicorn.error")
 

@@ -4,7 +4,7 @@ A Django project that mounts post3 may have a `wsgi.py` of its own (`docs/django
 """
 
 from post3.declaring import Problem
-from post3.starting import stop
+from post3.server.startup import stop
 
 stop(
     [

@@ -22,7 +22,7 @@ START_TIMEOUT, STOP_TIMEOUT = 60, 20
 
 RUNNERS = {
     # As `manage.py serve` starts it.
-    "uvicorn": "post3.server_process {sockets} post3_site.asgi:application",
+    "uvicorn": "post3.server.process {sockets} post3_site.asgi:application",
     "uvicorn-plain": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
     "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application",
     # As a Django project that mounts post3 may be served.

@@ -1,10 +1,10 @@
-"""The README tells the truth: its lists of operations are those of `operations.py`, its settings are the declared ones."""
+"""The README tells the truth: its lists of operations are those of `api/operations.py`, its settings are the declared ones."""
 
 import re
 import runpy
 from pathlib import Path
 
-from post3 import operations
+from post3.api import operations
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

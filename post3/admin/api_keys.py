@@ -12,8 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
+from ..access import keys
 from ..models import ApiKey
-from ..services import access
 from .cells import code, moment, visible
 from .pages import CatalogueAdmin
 from .site import console
@@ -63,7 +63,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         return field
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.Form, change: bool) -> None:
-        key, secret = access.create_api_key(obj.user, obj.name)
+        key, secret = keys.create_api_key(obj.user, obj.name)
         for field in ApiKey._meta.concrete_fields:
             setattr(obj, field.attname, getattr(key, field.attname))
         obj.secret = secret
@@ -95,7 +95,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         if not key.is_active:
             messages.info(request, f"{key} was revoked already.")
             return
-        access.revoke_api_key(key.access_key)
+        keys.revoke_api_key(key.access_key)
         self.log_change(request, key, "Revoked.")
         messages.success(request, f"{key} is revoked.")
 

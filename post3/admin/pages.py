@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.text import capfirst
 
-from ..models.listing import successor
+from ..catalogue.listing import successor
 from .cells import human_size, visible
 
 

@@ -12,11 +12,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import FileField
 from django.utils.module_loading import import_string
 
+from ..catalogue.buckets import find_bucket
 from ..conf import conf
 from ..declaring import is_origin
 from ..errors import NoSuchBucket
+from ..s3.names import is_valid_name
 from ..s3.signature import MAX_EXPIRES
-from ..services.buckets import find_bucket, is_valid_name
 from .storage import Post3Storage
 
 _ORIGIN_HINT = 'Write scheme, host and the path that post3 is mounted at, like "https://example.com/s3".'

@@ -27,11 +27,13 @@ from django.core.files.storage import Storage
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 
+from ..access import keys
+from ..catalogue.buckets import find_bucket
+from ..catalogue.rows import CommonPrefix, ObjectRow
 from ..conf import conf
 from ..errors import BucketAlreadyOwnedByYou, EntityTooLarge, InvalidAccessKeyId, NoSuchBucket, NoSuchKey, PreconditionFailed
-from ..models.rows import CommonPrefix, ObjectRow
 from ..s3.presigning import presign_get
-from ..services import access, buckets, listings, objects
+from ..services import buckets, listings, objects
 from ..values import Conditions, Description
 from .files import FilePayload, ObjectReader, StoredFile, content_type_of
 
@@ -127,22 +129,22 @@ class Post3Storage(Storage):
     def _find_or_make_bucket(self) -> int:
         """Return the id of the bucket's owner."""
         try:
-            return buckets.find_bucket(self.bucket).owner_id
+            return find_bucket(self.bucket).owner_id
         except NoSuchBucket:
             if not self.create_bucket:
                 raise ImproperlyConfigured(
                     f"Post3Storage: there is no bucket {self.bucket!r}. Make it with any S3 client, or set create_bucket."
                 ) from None
         try:
-            owner = access.find_user(self.owner or None, create=bool(self.owner))
-            if not self.access_key and not access.has_active_key(owner):
-                access.create_api_key(owner, f"signs URLs of the bucket {self.bucket}")
-        except (access.NoSuchUser, access.InactiveUser) as error:
+            owner = keys.find_user(self.owner or None, create=bool(self.owner))
+            if not self.access_key and not keys.has_active_key(owner):
+                keys.create_api_key(owner, f"signs URLs of the bucket {self.bucket}")
+        except (keys.NoSuchUser, keys.InactiveUser) as error:
             raise ImproperlyConfigured(f"Post3Storage cannot make its bucket {self.bucket!r}: {error}") from None
         try:
             return buckets.create_bucket(self.bucket, owner.pk, None if conf.REGION == "us-east-1" else conf.REGION).owner_id
         except BucketAlreadyOwnedByYou:  # made by somebody else since it was looked for
-            return buckets.find_bucket(self.bucket).owner_id
+            return find_bucket(self.bucket).owner_id
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
         if self.allow_overwrite:
@@ -211,10 +213,10 @@ class Post3Storage(Storage):
         if not origin:
             raise ImproperlyConfigured("Post3Storage makes no URLs without public_origin (or the setting POST3_PUBLIC_ORIGIN).")
         try:
-            secret, identity = access.look_up(self.access_key) if self.access_key else access.find_signer(self.bucket)
+            secret, identity = keys.look_up(self.access_key) if self.access_key else keys.find_signer(self.bucket)
         except InvalidAccessKeyId:
             raise ImproperlyConfigured(f"Post3Storage: there is no active API key {self.access_key!r}.") from None
-        except access.NoApiKey as error:
+        except keys.NoApiKey as error:
             raise ImproperlyConfigured(f"Post3Storage cannot sign URLs: {error}") from None
         signer = (identity.access_key, secret)
         seconds = self.expires if expire is None else expire

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
-from ..services.catalogue import CatalogueFault, require_catalogue
+from ..catalogue.schema import CatalogueFault, require_catalogue
 
 
 class StoreCommand(BaseCommand):

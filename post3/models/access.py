@@ -10,7 +10,7 @@ class ApiKey(models.Model):
     """An access key and its secret, belonging to a Django user. A revoked key stays a row, so that its name is never reused."""
 
     access_key = models.CharField(max_length=128, unique=True)
-    #: The secret, encrypted under a key derived from the site's SECRET_KEY (services/access.py).
+    #: The secret, encrypted under a key derived from the site's SECRET_KEY (access/keys.py).
     secret_encrypted = models.BinaryField()
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="post3_api_keys")
     name = models.CharField(max_length=200, blank=True)
@@ -30,7 +30,7 @@ class ApiKey(models.Model):
 
 
 class LoginAllowance(models.Model):
-    """Until when something is remembered of logging in, by a digest of what it is: see `services/guesses.py`.
+    """Until when something is remembered of logging in, by a digest of what it is: see `access/guesses.py`.
 
     Names and addresses themselves are not kept. A row of the past means nothing, and the worker removes it.
     """

@@ -45,7 +45,7 @@ class Blob(models.Model):
 
 
 class Block(models.Model):
-    """A piece of a blob kept in the database. `storage/database.py` alone reads and writes it."""
+    """A piece of a blob kept in the database. `storage/database/blocks.py` alone reads and writes it."""
 
     pk = models.CompositePrimaryKey("blob_id", "index")
     blob = models.ForeignKey(Blob, on_delete=models.CASCADE, db_index=False)

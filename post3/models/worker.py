@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import models
 
-from .sql import execute, timestamp
+from ..db.sql import execute, timestamp
 
 
 class WorkerState(models.Model):

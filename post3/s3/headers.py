@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import InvalidArgument, MetadataTooLarge, S3NotImplemented
-from ..header_fields import is_name, is_value
 from ..values import ByteRange, Conditions
+from ..web.header_fields import is_name, is_value
 from .request import S3Request
 
 #: The system headers kept with an object, in the order of `models.rows.HEADER_COLUMNS`.

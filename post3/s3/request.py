@@ -37,7 +37,7 @@ class S3Request:
     #: The body as it comes over the wire, aws-chunked framing and all.
     body: Body
     secure: bool = False
-    #: The host that the client addressed where Host does not say it: by a trusted proxy (`proxies.py`), and by a target in
+    #: The host that the client addressed where Host does not say it: by a trusted proxy (`web/proxies.py`), and by a target in
     #: absolute form (RFC 9112, 3.2.2). "": not said.
     forwarded_host: str = ""
     target_host: str = ""

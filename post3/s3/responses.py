@@ -11,7 +11,7 @@ from functools import lru_cache
 from time import time
 
 from ..errors import S3Error
-from ..header_fields import clean_value, is_name, is_value
+from ..web.header_fields import clean_value, is_name, is_value
 from . import encoded_words
 from .documents import Node, document
 

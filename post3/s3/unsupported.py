@@ -1,6 +1,6 @@
 """Headers that ask for something S3 has and post3 lacks. Ignoring them would be a silent lie, so they are refused with 501.
 
-Each is known where AWS's operation has it, which the rows of `operations.py` declare by the groups below. A header that only
+Each is known where AWS's operation has it, which the rows of `api/operations.py` declare by the groups below. A header that only
 states the default asks for nothing and is accepted (B132), as is an empty one. A header that nobody knows is ignored, as AWS
 ignores it (D70): SDKs send such (`x-amz-api-version`).
 

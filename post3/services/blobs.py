@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from ..catalogue.writing import BlobStep, new_blob, no_blob, pending_blob
 from ..errors import InvalidStorageClass, S3NotImplemented
 from ..models import Blob
-from ..models.writing import BlobStep, new_blob, no_blob, pending_blob
 from ..s3 import checksums
 from ..storage.base import MIB, BlobRef, Storage, Stream
 from ..storage.handler import UnknownStorageClass, storages
-from ..storage.readahead import ReadAhead
+from ..threads.readahead import ReadAhead
 from ..values import Payload
 from .publishing import discard_quietly
 

@@ -5,7 +5,12 @@ from contextlib import suppress
 
 from django.db import IntegrityError, connection, transaction
 
+from ..access.keys import user_name
+from ..catalogue.listing import successor
 from ..conf import conf
+from ..db.rollback import on_rollback
+from ..db.sql import execute
+from ..descriptions.sidecars import describe_bucket, describing_storages
 from ..errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -16,35 +21,14 @@ from ..errors import (
     NoSuchBucket,
 )
 from ..models import Bucket, Object
-from ..models.listing import successor
-from ..models.rows import BucketRow
-from ..models.sql import execute, fetch
+from ..s3.names import is_valid_name
 from ..storage.base import BlobMissing
-from .access import user_name
+from .disk_reserve import may_use_reserve
 from .publishing import retried
-from .rollbacks import on_rollback
-from .room import may_use_reserve
-from .sidecars import describe_bucket, describing_storages
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
-_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _REGION = re.compile(r"EU|[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
 #: How often a bucket is made again that was deleted between the attempt and the look at whose it is.
 _ATTEMPTS = 5
-_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
-_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-
-
-def is_valid_name(name: str) -> bool:
-    """Whether S3 allows a bucket of that name."""
-    return bool(
-        _NAME.fullmatch(name)
-        and not any(pair in name for pair in ("..", ".-", "-."))
-        and not _ADDRESS.fullmatch(name)
-        and not name.startswith(_RESERVED_PREFIXES)
-        and not name.endswith(_RESERVED_SUFFIXES)
-    )
 
 
 def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
@@ -108,14 +92,6 @@ def _check_location(region: str | None) -> None:
 def region_of(location: str) -> str:
     """The region that a location constraint names: itself, but for the old name of eu-west-1 (B147)."""
     return "eu-west-1" if location == "EU" else location
-
-
-def find_bucket(name: str) -> BucketRow:
-    """Return a bucket. Raises NoSuchBucket."""
-    rows = fetch("SELECT id, name, owner_id, region FROM post3_bucket WHERE name = %s", [name])
-    if not rows:
-        raise NoSuchBucket(BucketName=name)
-    return BucketRow(*rows[0])
 
 
 def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, limit: int) -> list[Bucket]:

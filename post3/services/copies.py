@@ -3,16 +3,16 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ..catalogue.buckets import find_bucket
+from ..catalogue.rows import NewObject, ObjectRow
+from ..catalogue.writing import no_blob, shared_blob
 from ..conf import conf
 from ..errors import InvalidRequest
-from ..header_fields import clean_metadata, clean_values
-from ..models.rows import NewObject, ObjectRow
-from ..models.writing import no_blob, shared_blob
 from ..s3 import checksums
 from ..storage.base import Storage
 from ..values import Conditions, Description
+from ..web.header_fields import clean_metadata, clean_values
 from . import blobs, parts
-from .buckets import find_bucket
 from .conditions import check_copy_source
 from .objects import check_key, head_object, open_object, open_span
 from .part_copies import CopiedPayload

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from ..models.listing import list_objects as list_rows
-from ..models.listing import successor
-from ..models.rows import CommonPrefix, ListedObject
-from .buckets import find_bucket, region_of
+from ..catalogue.buckets import find_bucket
+from ..catalogue.listing import list_objects as list_rows
+from ..catalogue.listing import successor
+from ..catalogue.rows import CommonPrefix, ListedObject
+from .buckets import region_of
 
 
 @dataclass(frozen=True, slots=True)

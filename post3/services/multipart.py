@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 
 from django.db import IntegrityError, connection, transaction
 
+from ..catalogue.buckets import find_bucket
+from ..catalogue.rows import HEADER_COLUMNS, NewObject
+from ..catalogue.writing import BlobStep, make_blob, no_blob
+from ..db.sql import execute
+from ..descriptions.sidecars import PartBlob
 from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
 from ..models import MultipartUpload, MultipartUploadMetadata, Object, UploadPart
-from ..models.rows import HEADER_COLUMNS, NewObject
-from ..models.sql import execute
-from ..models.writing import BlobStep, make_blob, no_blob
 from ..s3 import checksums
 from ..values import Completion, Conditions, Description, Payload
 from . import blobs, completing, upload_ids
-from .buckets import find_bucket
 from .completing import Completed
+from .disk_reserve import may_use_reserve
 from .objects import check_key
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
-from .room import may_use_reserve
-from .sidecars import PartBlob
 from .verifying import refuse_damaged
 
 

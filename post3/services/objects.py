@@ -7,6 +7,12 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection, transaction
 
+from ..catalogue.buckets import find_bucket
+from ..catalogue.reading import find_object
+from ..catalogue.rows import CACHE_HEADERS, NewObject, ObjectRow
+from ..catalogue.writing import delete_object as delete_row
+from ..catalogue.writing import delete_objects as delete_rows
+from ..db.rollback import on_rollback
 from ..errors import (
     InvalidPartNumber,
     InvalidRange,
@@ -18,24 +24,16 @@ from ..errors import (
     S3Error,
 )
 from ..models import Blob
-from ..models.reading import find_object
-from ..models.rows import CACHE_HEADERS, NewObject, ObjectRow
-from ..models.writing import delete_object as delete_row
-from ..models.writing import delete_objects as delete_rows
 from ..s3.checksums import COMPOSITE
+from ..s3.names import MAX_KEY_SIZE
 from ..storage.base import BlobRef, Storage, is_full
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Deletion, Description, Payload
 from . import blobs, parts
-from .buckets import find_bucket
 from .conditions import check_read, check_write, is_for_version
+from .disk_reserve import may_use_reserve
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
-from .rollbacks import on_rollback
-from .room import may_use_reserve
 from .verifying import open_blob, verify
-
-#: Bytes of a key in UTF-8.
-MAX_KEY_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True)

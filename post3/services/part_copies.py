@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import md5
 
+from ..catalogue.rows import ObjectRow
+from ..catalogue.writing import shared_blob
 from ..conf import conf
 from ..errors import InvalidArgument, InvalidRequest
 from ..models import Blob, MultipartUpload, UploadPart
-from ..models.rows import ObjectRow
-from ..models.writing import shared_blob
 from ..s3 import checksums
 from ..values import ByteRange, Conditions
 from . import multipart

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..models.rows import ObjectRow
-from ..models.sql import fetch
+from ..catalogue.rows import ObjectRow
+from ..db.sql import fetch
+from ..descriptions.sidecars import PartBlob
 from ..storage.base import PIECE, BlobRef, Pieces
-from .sidecars import PartBlob
 from .verifying import open_blob, refuse_damaged
 
 

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
+from ..catalogue.rows import NewObject
+from ..catalogue.writing import BlobStep, Written, lock_blobs, write_object
+from ..descriptions.sidecars import PartBlob, describe, describing_storages
 from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
-from ..models.rows import NewObject
-from ..models.writing import BlobStep, Written, lock_blobs, write_object
 from ..storage.base import Storage, StorageError, is_full
 from ..values import Conditions
 from .conditions import check_undisturbed, check_write, is_write_condition
-from .sidecars import PartBlob, describe, describing_storages
 
 logger = logging.getLogger(__name__)
 

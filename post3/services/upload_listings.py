@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from ..catalogue.buckets import find_bucket
+from ..catalogue.listing import successor
 from ..errors import InvalidArgument
 from ..models import MultipartUpload
-from ..models.listing import successor
 from . import upload_ids
-from .buckets import find_bucket
 
 _BATCH = 1000
 

@@ -16,11 +16,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploaded
 from django.db.migrations.writer import MigrationWriter
 from django.test import override_settings
 
+from post3.access import keys
 from post3.contrib.storage import Post3Storage
 from post3.errors import KeyTooLongError
 from post3.models import ApiKey, Bucket, Object
 from post3.s3.presigning import presign_get
-from post3.services import access
 
 BIG = bytes(range(256)) * 4 * 5000  # 5 MB, no two pieces of a MiB alike at the same place of a block
 
@@ -174,7 +174,7 @@ def test_the_bucket_is_made_with_its_owner_and_a_key(storage: Post3Storage) -> N
     made.save("a", ContentFile(b"x"))
     bucket = Bucket.objects.select_related("owner").get(name="made")
     assert bucket.owner.username == "new-owner" and not bucket.owner.has_usable_password()
-    assert access.find_signer("made")[1].access_key in made.url("a")
+    assert keys.find_signer("made")[1].access_key in made.url("a")
     assert ApiKey.objects.filter(user=bucket.owner).count() == 1
 
 
@@ -212,9 +212,9 @@ def test_url_without_origin_or_key_is_told(storage: Post3Storage) -> None:
         Post3Storage(bucket="media").url("a")
     with override_settings(POST3_PUBLIC_ORIGIN="http://z.example/p", POST3_API_KEY_CACHE_SECONDS=0):
         assert Post3Storage(bucket="media").url("a").startswith("http://z.example/p/media/a?")
-        for key in access.find_api_keys():
-            access.revoke_api_key(key.access_key)
-        access._signers.forget("media")
+        for key in keys.find_api_keys():
+            keys.revoke_api_key(key.access_key)
+        keys._signers.forget("media")
         with pytest.raises(ImproperlyConfigured, match="create_api_key"):
             Post3Storage(bucket="media").url("a")
 

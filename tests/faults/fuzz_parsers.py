@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from post3 import operations
+from post3.api import operations
+from post3.api.views import completion, describing, objects
 from post3.errors import S3Error
 from post3.s3 import checksums, headers, parameters, responses, sigv4
 from post3.s3.body import WsgiBody
@@ -18,7 +19,6 @@ from post3.s3.chunked import ChunkedBody
 from post3.s3.payload import open_document, open_payload
 from post3.s3.reading import Items, parse
 from post3.s3.request import S3Request, request_of_django, request_of_scope
-from post3.views import completion, describing, objects
 from tests.s3.signing import SCOPE, SECRET, TIMESTAMP, SlowBody, authorization, example_context, frame
 
 from .mutations import Mutator

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from post3.handlers import PROOF, SMALL_PIECE, Post3ASGIHandler
+from post3.server.handlers import PROOF, SMALL_PIECE, Post3ASGIHandler
 from post3.storage.base import PIECE, Pieces, StorageError
-from post3.threads import Threads
+from post3.threads.pools import Threads
 
 #: More than shows that a client keeps up.
 WHOLE = 2 * PROOF // SMALL_PIECE

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from post3.maintenance.checking import Check, Finding
 from post3.management.commands import check_storage
-from post3.services.checking import Check, Finding
 from post3.storage import StorageError
 
 REMAINS = Finding("damaged", "blob 1", "its CRC is another", False, [("bucket", "a\nkey")])

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from post3.maintenance.rebuild.rebuilding import Rebuild, RebuildRefused
 from post3.management.commands import rebuild_catalog as command
-from post3.services.rebuilding import Rebuild, RebuildRefused
 from post3.storage import StorageError
 
 from ..cluster import create_database

@@ -7,8 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from post3.maintenance import garbage, scrubbing
 from post3.management.commands import run_worker
-from post3.services import buckets, figures, garbage, scrubbing
+from post3.services import buckets
+from post3.telemetry import catalogue_figures
 
 
 class Stopper(threading.Event):
@@ -30,8 +32,8 @@ class Stopper(threading.Event):
 def _nothing_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """No catalogue is counted here; tests/services/test_figures.py does."""
     monkeypatch.setattr(buckets, "describe_buckets", lambda: 0)
-    monkeypatch.setattr(figures, "measure_storage", lambda: None)
-    monkeypatch.setattr(figures, "measure_storage_if_due", lambda: False)
+    monkeypatch.setattr(catalogue_figures, "measure_storage", lambda: None)
+    monkeypatch.setattr(catalogue_figures, "measure_storage_if_due", lambda: False)
     monkeypatch.setattr(scrubbing, "scrub", lambda: 0)
 
 

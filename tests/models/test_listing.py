@@ -12,9 +12,11 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.utils import timezone
 
-from post3.models import Bucket, Object, listing, reading, sql
-from post3.models.listing import successor
-from post3.models.rows import CommonPrefix, ListedObject
+from post3.catalogue import listing, reading
+from post3.catalogue.listing import successor
+from post3.catalogue.rows import CommonPrefix, ListedObject
+from post3.db import sql
+from post3.models import Bucket, Object
 
 FOLDERS = 20
 KEYS = [*(f"{number % FOLDERS:02}/{number:06}" for number in range(10_000)), "plain"]

@@ -8,8 +8,8 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.db.utils import OperationalError
 
+from post3.db.sql import execute, fetch, timestamp
 from post3.models import Bucket
-from post3.models.sql import execute, fetch, timestamp
 
 INSERT = "INSERT INTO post3_bucket (name, owner_id, region, created_at) VALUES (%s, %s, %s, %s)"
 

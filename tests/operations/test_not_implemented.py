@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from post3 import operations
+from post3.api import operations
 
 from ..helpers import keys_of, read, refusal_of
 from ..raw import RawClient

@@ -7,7 +7,7 @@ import pytest
 
 from post3.errors import InvalidURI
 from post3.s3.request import path_below, request_of_django, request_of_scope, split_target
-from post3.streams import MemoryBody
+from post3.server.bodies import MemoryBody
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.test import Client
 
-from post3.origins import console_host
+from post3.web.origins import console_host
 
 
 class ConsoleClient(Client):

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from post3.maintenance.rebuild.rebuilding import Fault, Rebuild, rebuild_catalog
 from post3.models import Object
-from post3.services.rebuilding import Fault, Rebuild, rebuild_catalog
 
 from .store import Store
 

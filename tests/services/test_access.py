@@ -12,9 +12,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from post3.access import keys as api_keys
 from post3.errors import InternalError, InvalidAccessKeyId
 from post3.models import ApiKey
-from post3.services import access
 
 #: So long that no test sees an entry end.
 CACHED = override_settings(POST3_API_KEY_CACHE_SECONDS=3600)
@@ -40,118 +40,121 @@ def count_queries(catalogue: Any, access_key: str) -> int:
         return execute(sql, *rest)
 
     with catalogue.execute_wrapper(count):
-        access.look_up(access_key)
+        api_keys.look_up(access_key)
     return len(statements)
 
 
 def test_created_key_has_the_shape_that_clients_accept(user: Any) -> None:
-    key, secret = access.create_api_key(user, "laptop")
+    key, secret = api_keys.create_api_key(user, "laptop")
     assert re.fullmatch(r"P3[A-Z0-9]{18}", key.access_key)
     assert re.fullmatch(r"[A-Za-z0-9]{40}", secret)
     assert (key.user, key.name, key.is_active) == (user, "laptop", True)
 
 
 def test_secret_is_not_in_the_row(user: Any) -> None:
-    key, secret = access.create_api_key(user)
+    key, secret = api_keys.create_api_key(user)
     key.refresh_from_db()
     assert secret.encode() not in bytes(key.secret_encrypted)
 
 
 def test_key_of_an_inactive_user_is_not_made(user: Any) -> None:
     user.is_active = False
-    with pytest.raises(access.InactiveUser, match="ada"):
-        access.create_api_key(user)
+    with pytest.raises(api_keys.InactiveUser, match="ada"):
+        api_keys.create_api_key(user)
 
 
 def test_look_up_gives_secret_and_identity(user: Any) -> None:
-    key, secret = access.create_api_key(user)
-    assert access.look_up(key.access_key) == (secret, access.Identity(key.access_key, user.pk, access.canonical_id(user.pk)))
+    key, secret = api_keys.create_api_key(user)
+    assert api_keys.look_up(key.access_key) == (
+        secret,
+        api_keys.Identity(key.access_key, user.pk, api_keys.canonical_id(user.pk)),
+    )
 
 
 @pytest.mark.parametrize("access_key", ["", "P3UNKNOWN", "with\x00nul", "ünicode", "x" * 5000])
 def test_look_up_of_an_unknown_key_is_refused(catalogue: Any, access_key: str) -> None:
     with pytest.raises(InvalidAccessKeyId) as refused:
-        access.look_up(access_key)
+        api_keys.look_up(access_key)
     assert refused.value.fields == {"AWSAccessKeyId": access_key}
 
 
 @CACHED
 def test_key_revoked_in_this_process_is_refused_at_once(user: Any) -> None:
-    key, _ = access.create_api_key(user)
-    access.look_up(key.access_key)
-    access.revoke_api_key(key.access_key)
+    key, _ = api_keys.create_api_key(user)
+    api_keys.look_up(key.access_key)
+    api_keys.revoke_api_key(key.access_key)
     with pytest.raises(InvalidAccessKeyId):
-        access.look_up(key.access_key)
+        api_keys.look_up(key.access_key)
 
 
 @override_settings(POST3_API_KEY_CACHE_SECONDS=0.05)
 def test_key_revoked_elsewhere_is_refused_after_the_cache_time(user: Any) -> None:
-    key, _ = access.create_api_key(user)
-    access.look_up(key.access_key)
+    key, _ = api_keys.create_api_key(user)
+    api_keys.look_up(key.access_key)
     ApiKey.objects.update(revoked_at=key.created_at)
     threading.Event().wait(0.06)
     with pytest.raises(InvalidAccessKeyId):
-        access.look_up(key.access_key)
+        api_keys.look_up(key.access_key)
 
 
 @UNCACHED
 def test_key_of_a_user_made_inactive_is_refused(user: Any) -> None:
-    key, _ = access.create_api_key(user)
-    access.look_up(key.access_key)
+    key, _ = api_keys.create_api_key(user)
+    api_keys.look_up(key.access_key)
     get_user_model().objects.update(is_active=False)
     with pytest.raises(InvalidAccessKeyId):
-        access.look_up(key.access_key)
+        api_keys.look_up(key.access_key)
 
 
 @CACHED
 def test_look_up_asks_the_database_once(user: Any, catalogue: Any) -> None:
-    key, _ = access.create_api_key(user)
+    key, _ = api_keys.create_api_key(user)
     assert [count_queries(catalogue, key.access_key) for _ in range(3)] == [1, 0, 0]
 
 
 @CACHED
 def test_cache_is_bounded(user: Any, catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "CACHE_ENTRIES", 2)
-    keys = [access.create_api_key(user)[0].access_key for _ in range(3)]
+    monkeypatch.setattr(api_keys, "CACHE_ENTRIES", 2)
+    keys = [api_keys.create_api_key(user)[0].access_key for _ in range(3)]
     for key in keys:
-        access.look_up(key)
+        api_keys.look_up(key)
     assert [count_queries(catalogue, key) for key in (keys[2], keys[1], keys[0])] == [0, 0, 1]
 
 
 @UNCACHED
 def test_secret_outlives_a_rotation_of_the_secret_key(user: Any) -> None:
     with override_settings(SECRET_KEY="old " * 10):
-        key, secret = access.create_api_key(user)
+        key, secret = api_keys.create_api_key(user)
     with override_settings(SECRET_KEY="new " * 10, SECRET_KEY_FALLBACKS=["old " * 10]):
-        assert access.look_up(key.access_key)[0] == secret
+        assert api_keys.look_up(key.access_key)[0] == secret
 
 
 @UNCACHED
 def test_secret_under_a_lost_secret_key_is_an_internal_error_that_the_log_explains(
     user: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key, _ = access.create_api_key(user)
+    key, _ = api_keys.create_api_key(user)
     with override_settings(SECRET_KEY="other " * 10), caplog.at_level(logging.ERROR), pytest.raises(InternalError):
-        access.look_up(key.access_key)
+        api_keys.look_up(key.access_key)
     assert key.access_key in caplog.text and "SECRET_KEY_FALLBACKS" in caplog.text
 
 
 def test_canonical_id_is_stable_and_different_for_each_user() -> None:
     # Written down, because a changed id would make every client see other owners.
-    assert access.canonical_id(1) == "66883638da2bef60b2f95d800a4b643bbce03b6aa5a2d01c4806e062f46d511e"
-    assert access.canonical_id(1) != access.canonical_id(2)
+    assert api_keys.canonical_id(1) == "66883638da2bef60b2f95d800a4b643bbce03b6aa5a2d01c4806e062f46d511e"
+    assert api_keys.canonical_id(1) != api_keys.canonical_id(2)
 
 
 def test_revoking_again_keeps_the_first_date(user: Any) -> None:
-    key, _ = access.create_api_key(user)
-    first = access.revoke_api_key(key.access_key).revoked_at
-    assert first is not None and access.revoke_api_key(key.access_key).revoked_at == first
+    key, _ = api_keys.create_api_key(user)
+    first = api_keys.revoke_api_key(key.access_key).revoked_at
+    assert first is not None and api_keys.revoke_api_key(key.access_key).revoked_at == first
 
 
 def test_commands_make_list_and_revoke_a_key(catalogue: Any) -> None:
     made = json.loads(manage("create_api_key", "--user", "bob", "--create-user", "--name", "backup", "--json"))
     access_key, secret = made["AWS_ACCESS_KEY_ID"], made["AWS_SECRET_ACCESS_KEY"]
-    assert access.look_up(access_key)[0] == secret
+    assert api_keys.look_up(access_key)[0] == secret
     bob = get_user_model().objects.get(username="bob")
     assert not (bob.is_staff or bob.is_superuser or bob.has_usable_password())
     (listed,) = json.loads(manage("list_api_keys", "--json"))

@@ -12,10 +12,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
+from post3.maintenance import checking, garbage, orphans
+from post3.maintenance.checking import Check
+from post3.maintenance.scrubbing import LEASE, Scrubber
 from post3.models import Blob, Block, Bucket, Object, WorkerState
-from post3.services import checking, damage, garbage, orphans
-from post3.services.checking import Check
-from post3.services.scrubbing import LEASE, Scrubber
+from post3.services import damage
 from post3.storage import StorageError, storages
 
 from .store import Store

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import override_settings
 
 from post3.models import ApiKey
-from post3.origins import CONSOLE_URLCONF, console_host
+from post3.web.origins import CONSOLE_URLCONF, console_host
 
 from .console import ConsoleClient
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from post3.admin.pages import prefix_filter
 from post3.models import Blob, Bucket, MultipartUpload, Object, ObjectPart
-from post3.origins import CONSOLE_URLCONF
+from post3.web.origins import CONSOLE_URLCONF
 
 from .console import ConsoleClient
 

@@ -14,11 +14,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
-from post3 import operations
+from post3.access import permissions
+from post3.access.keys import Identity, canonical_id
+from post3.api import operations
 from post3.errors import S3Error
 from post3.s3.request import S3Request
-from post3.services import permissions
-from post3.services.access import Identity, canonical_id
 
 from .store import Store
 

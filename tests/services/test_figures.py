@@ -8,14 +8,14 @@ from django.db import OperationalError
 from django.test.utils import CaptureQueriesContext
 
 from post3.models import Blob, WorkerState
-from post3.services import figures
+from post3.telemetry import catalogue_figures
 
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "REMEMBER_SECONDS", 0.0)
-    monkeypatch.setattr(figures._remembered, "until", 0.0)
-    monkeypatch.setattr(figures._measuring, "pause", figures.MEASURE_SECONDS)
+    monkeypatch.setattr(catalogue_figures, "REMEMBER_SECONDS", 0.0)
+    monkeypatch.setattr(catalogue_figures._remembered, "until", 0.0)
+    monkeypatch.setattr(catalogue_figures._measuring, "pause", catalogue_figures.MEASURE_SECONDS)
 
 
 def blob(size: int, state: Blob.State = Blob.State.STORED, released: datetime | None = None) -> Blob:
@@ -24,21 +24,21 @@ def blob(size: int, state: Blob.State = Blob.State.STORED, released: datetime | 
 
 
 def test_what_is_stored_is_what_the_worker_counted_last(catalogue: Any) -> None:
-    assert figures.read_figures().stored == {}
+    assert catalogue_figures.read_figures().stored == {}
     blob(10), blob(20), blob(5, Blob.State.DAMAGED)
-    assert figures.measure_storage_if_due()
-    stored = figures.read_figures().stored
+    assert catalogue_figures.measure_storage_if_due()
+    stored = catalogue_figures.read_figures().stored
     assert {place: (amount.count, amount.size) for place, amount in stored.items()} == {
         ("objects", "STANDARD"): (0, 0),
         ("blobs", "STANDARD"): (2, 30),
         ("damaged", "STANDARD"): (1, 5),
     }
     Blob.objects.all().delete()
-    assert not figures.measure_storage_if_due(), "counted again at once"
-    assert figures.read_figures().stored["blobs", "STANDARD"].count == 2
-    WorkerState.objects.update(updated_at=datetime.now(UTC) - timedelta(seconds=figures.MEASURE_SECONDS + 1))
-    assert figures.measure_storage_if_due()
-    assert figures.read_figures().stored["blobs", "STANDARD"].count == 0
+    assert not catalogue_figures.measure_storage_if_due(), "counted again at once"
+    assert catalogue_figures.read_figures().stored["blobs", "STANDARD"].count == 2
+    WorkerState.objects.update(updated_at=datetime.now(UTC) - timedelta(seconds=catalogue_figures.MEASURE_SECONDS + 1))
+    assert catalogue_figures.measure_storage_if_due()
+    assert catalogue_figures.read_figures().stored["blobs", "STANDARD"].count == 0
 
 
 def test_backlogs_are_told_at_once_and_counted_up_to_a_bound(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,25 +46,25 @@ def test_backlogs_are_told_at_once_and_counted_up_to_a_bound(catalogue: Any, mon
     for number in range(5):
         blob(100, released=old + timedelta(minutes=number))
     blob(0, Blob.State.PENDING)
-    found = figures.read_figures()
+    found = catalogue_figures.read_figures()
     assert (found.garbage, found.garbage_size, found.pending, found.uploads) == (5, 500, 1, 0)
     assert 7200 <= found.garbage_age < 7300
-    monkeypatch.setattr(figures, "COUNT_AT_MOST", 3)
-    found = figures.read_figures()
+    monkeypatch.setattr(catalogue_figures, "COUNT_AT_MOST", 3)
+    found = catalogue_figures.read_figures()
     assert (found.garbage, found.garbage_size) == (3, 300)
 
 
 def test_work_is_all_other_states_of_the_worker(catalogue: Any) -> None:
     WorkerState.objects.create(name="scrub", count=7, size=700, position=3)
-    figures.measure_storage()
-    work = figures.read_figures().work
+    catalogue_figures.measure_storage()
+    work = catalogue_figures.read_figures().work
     assert {name: (amount.count, amount.size) for name, amount in work.items()} == {"scrub": (7, 700)}
 
 
 def test_no_scrape_counts_objects(catalogue: Any) -> None:
-    figures.measure_storage()
+    catalogue_figures.measure_storage()
     with CaptureQueriesContext(catalogue) as queries:
-        figures.read_figures()
+        catalogue_figures.read_figures()
     texts = [query["sql"] for query in queries]
     assert texts and not [text for text in texts if '"post3_object"' in text], texts
 
@@ -75,6 +75,6 @@ def test_a_database_that_does_not_answer_ends_no_scrape(
     def fail() -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(figures, "_read", fail)
-    assert figures.read_figures() is None
+    monkeypatch.setattr(catalogue_figures, "_read", fail)
+    assert catalogue_figures.read_figures() is None
     assert "No figures of the catalogue" in caplog.text

@@ -12,10 +12,12 @@ from django.db import connection, connections, transaction
 from django.test import override_settings
 
 from post3.errors import NoSuchUpload
+from post3.maintenance import garbage
+from post3.maintenance.garbage import collect_garbage
 from post3.models import Blob, Bucket, MultipartUpload, Object, UploadPart, WorkerState
-from post3.services import blobs, garbage, multipart, objects
-from post3.services.garbage import collect_garbage
-from post3.storage import BlobRef, StorageError, database
+from post3.services import blobs, multipart, objects
+from post3.storage import BlobRef, StorageError
+from post3.storage.database import blocks
 from post3.storage.handler import storages
 
 from .store import ALWAYS, PLAIN, Body, Store
@@ -290,7 +292,7 @@ def test_upload_that_is_being_completed_does_not_expire(store: Store) -> None:
 
 def test_large_deletion_rests_stops_and_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "SMALL", 1_000_000)
-    monkeypatch.setattr(database, "DELETE_STEP", 1)
+    monkeypatch.setattr(blocks, "DELETE_STEP", 1)
     store.put("k", LARGE)
     store.put("other", SMALL)
     store.delete("k")

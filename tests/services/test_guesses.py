@@ -9,8 +9,8 @@ import pytest
 from django.db import connections
 from django.db.models import F
 
+from post3.access import guesses
 from post3.models import LoginAllowance
-from post3.services import guesses
 
 
 def tries(count: int, name: str = "anna", address: str = "192.0.2.1") -> int:

@@ -6,20 +6,20 @@ import pytest
 from django.db import OperationalError
 from django.test import override_settings
 
-from post3.services import health
 from post3.storage.base import StorageError
+from post3.telemetry import readiness
 
 DATABASE_STORAGE = {"BACKEND": "post3.storage.database.DatabaseStorage"}
 
 
 @override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE, "COLD": DATABASE_STORAGE})
 def test_all_is_well(catalogue: Any) -> None:
-    assert health.check_readiness() == {"database": "ok", "storage STANDARD": "ok", "storage COLD": "ok"}
+    assert readiness.check_readiness() == {"database": "ok", "storage STANDARD": "ok", "storage COLD": "ok"}
 
 
 @override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE, "COLD": {"BACKEND": "no.such.Storage"}})
 def test_storage_that_cannot_be_made_is_named(catalogue: Any) -> None:
-    report = health.check_readiness()
+    report = readiness.check_readiness()
     assert report["database"] == report["storage STANDARD"] == "ok"
     assert report["storage COLD"].startswith("failed: ImproperlyConfigured")
 
@@ -34,9 +34,9 @@ def test_reasons_are_told_to_the_log_only(
     def fail(self: Any) -> None:
         raise StorageError("/secret-path is full")
 
-    monkeypatch.setattr(health, "_check_database", fail_to_connect)
+    monkeypatch.setattr(readiness, "_check_database", fail_to_connect)
     monkeypatch.setattr("post3.storage.database.DatabaseStorage.check", fail)
-    report = health.check_readiness()
+    report = readiness.check_readiness()
     assert report["database"].startswith("failed: OperationalError")
     assert report["storage STANDARD"].startswith("failed: StorageError")
     assert "secret" not in str(report)

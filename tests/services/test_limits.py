@@ -2,23 +2,23 @@
 
 import pytest
 
-from post3.services import limits
+from post3.access import rate_limit
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now[0])
     return now
 
 
-def spend(limit: limits.RateLimit, key: str, times: int) -> int:
+def spend(limit: rate_limit.RateLimit, key: str, times: int) -> int:
     """Ask that often; return how often it was allowed."""
     return sum(limit.spend(key) for _ in range(times))
 
 
 def test_a_seconds_worth_may_come_at_once_and_then_as_fast_as_the_rate(clock: list[float]) -> None:
-    limit = limits.RateLimit(10)
+    limit = rate_limit.RateLimit(10)
     assert spend(limit, "a", 30) == 10
     assert spend(limit, "b", 30) == 10, "another key has a bucket of its own"
     clock[0] += 0.35
@@ -28,7 +28,7 @@ def test_a_seconds_worth_may_come_at_once_and_then_as_fast_as_the_rate(clock: li
 
 
 def test_a_rate_below_one_allows_one_request_at_a_time(clock: list[float]) -> None:
-    limit = limits.RateLimit(0.5)
+    limit = rate_limit.RateLimit(0.5)
     assert spend(limit, "a", 3) == 1
     clock[0] += 1.9
     assert spend(limit, "a", 3) == 0
@@ -37,11 +37,11 @@ def test_a_rate_below_one_allows_one_request_at_a_time(clock: list[float]) -> No
 
 
 def test_keys_are_remembered_in_bounded_memory(clock: list[float]) -> None:
-    limit = limits.RateLimit(1)
-    for number in range(3 * limits.ENTRIES):
+    limit = rate_limit.RateLimit(1)
+    for number in range(3 * rate_limit.ENTRIES):
         limit.spend(f"key {number}")
-    assert len(limit._full_at) <= limits.ENTRIES
-    assert not limit.spend(f"key {3 * limits.ENTRIES - 1}"), "the newest is forgotten"
+    assert len(limit._full_at) <= rate_limit.ENTRIES
+    assert not limit.spend(f"key {3 * rate_limit.ENTRIES - 1}"), "the newest is forgotten"
     clock[0] += 10
     limit.spend("a"), limit.spend("b")
     assert len(limit._full_at) == 2, "full buckets are kept"

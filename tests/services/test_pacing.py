@@ -1,6 +1,6 @@
 """How long a worker rests, by what it sees waiting."""
 
-from post3.services.pacing import LITTLE, PAUSE, RARELY, REST, SMALL, Pace
+from post3.maintenance.pacing import LITTLE, PAUSE, RARELY, REST, SMALL, Pace
 from post3.storage.base import MIB
 
 

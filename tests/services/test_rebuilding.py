@@ -10,14 +10,14 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
+from post3.access.accounts import account_id
 from post3.errors import BucketAlreadyExists, BucketNotEmpty
+from post3.maintenance.garbage import collect_garbage
+from post3.maintenance.rebuild.owners import OwnerMismatch
+from post3.maintenance.rebuild.rebuilding import RebuildRefused
+from post3.maintenance.rebuild.rows import BlobRows
 from post3.models import Account, Blob, Bucket, Object, ObjectMetadata, WorkerState
 from post3.services import buckets, objects
-from post3.services.accounts import account_id
-from post3.services.garbage import collect_garbage
-from post3.services.rebuilding import RebuildRefused
-from post3.services.rebuilding_owners import OwnerMismatch
-from post3.services.rebuilding_rows import BlobRows
 from post3.storage.base import StorageError
 from post3.storage.handler import storages
 
@@ -120,7 +120,7 @@ def test_newest_description_of_a_key_wins(tree: Store, lose: Callable[[], None],
         monkeypatch.setattr(storages["STANDARD"], "delete_sidecar", lambda name, durable=True: None)
     for batch in (1, 4, 1000):
         lose()
-        monkeypatch.setattr("post3.services.rebuilding.BATCH", batch)
+        monkeypatch.setattr("post3.maintenance.rebuild.rebuilding.BATCH", batch)
         report = Report()
         assert report == []
         assert (report.counts.objects, report.counts.superseded, Object.objects.count()) == (1, 5, 1)
@@ -165,7 +165,7 @@ def test_interrupted_rebuild_goes_on(tree: Store, lose: Callable[[], None], monk
         tree.put(f"{number}", SMALL)
     tree.copy("0", "copy")
     lose()
-    monkeypatch.setattr("post3.services.rebuilding.BATCH", 2)
+    monkeypatch.setattr("post3.maintenance.rebuild.rebuilding.BATCH", 2)
     need, calls = BlobRows.need, iter(range(4))
 
     def fail(self: BlobRows, *args: Any) -> Any:

@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from post3.errors import InvalidStorageClass, S3NotImplemented
+from post3.maintenance.garbage import collect_garbage
 from post3.models import Block, Bucket, Object
-from post3.services.garbage import collect_garbage
 
 from .store import Store
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from post3.ordered import Chunks
+from post3.server.ordered import Chunks
 
 
 def framed(chunks: list[bytes], trailers: bytes = b"", extension: bytes = b"") -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from post3.streams import send_while_open
+from post3.server.bodies import send_while_open
 
 
 def test_what_is_sent_to_a_connection_that_uvloop_has_closed_is_dropped() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from post3 import shared
-from post3.counting import Counts
+from post3.telemetry import shared_memory
+from post3.telemetry.counters import Counts
 
 from ..faults.disks import small_disk
 
@@ -77,10 +77,10 @@ def test_files_of_another_version_are_removed_once_nobody_holds_them(tmp_path: P
     count(new)
     assert new.read().rows["Get"].statuses[200] == 1, "another version's numbers are read"
     assert len(list(tmp_path.iterdir())) == 2
-    shared.remove(str(tmp_path))
+    shared_memory.remove(str(tmp_path))
     assert len(list(tmp_path.iterdir())) == 2, "files in use are removed"
     new._forget()
-    shared.remove(str(tmp_path))
+    shared_memory.remove(str(tmp_path))
     assert len(list(tmp_path.iterdir())) == 2, "a file that counts on is removed while another is in use"
     old._forget()
     count(counts_in(tmp_path, ("Post",)))

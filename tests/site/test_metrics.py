@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from django.test import RequestFactory, override_settings
 
-from post3 import dispatch  # noqa: F401  (declares what is counted)
-from post3.views.metrics import metrics
+from post3.api import dispatch  # noqa: F401  (declares what is counted)
+from post3.telemetry.metrics import metrics
 
 from ..helpers import query, refusal_of
 from ..raw import RawClient

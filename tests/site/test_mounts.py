@@ -14,7 +14,7 @@ from ..servers import ROOT, Server
 SETTINGS = "from post3_site.settings import *\nROOT_URLCONF = 'mounted_urls'\n"
 URLS = """
 from django.urls import include, path, re_path
-from post3.views import health
+from post3.api.views import health
 
 S3 = include("post3.urls")
 urlpatterns = [
@@ -124,7 +124,9 @@ def test_bent_path_never_reaches_another_object(mounted: Server, mount: str) -> 
 
 def test_root_path_that_a_proxy_has_stripped(make_server: Callable[..., Server], tmp_path: Path) -> None:
     """`uvicorn --root-path`: the proxy cuts /api off, the client has signed it."""
-    runner = "uvicorn --host {host} --port {port} --http post3.protocol:Protocol --root-path /api post3_site.asgi:application"
+    runner = (
+        "uvicorn --host {host} --port {port} --http post3.server.fast_path:Protocol --root-path /api post3_site.asgi:application"
+    )
     raw = client_of(start(make_server, tmp_path, runner))
     fill(raw, "/s3", "/api/s3")
     for path in ("/s3/bkt/key", "/%733/bkt/key"):

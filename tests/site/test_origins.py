@@ -7,7 +7,7 @@ from django.urls import include, path
 
 from post3.checks import check_console_host
 from post3.console_host import ConsoleHost, parse_console_host, split_host
-from post3.origins import console_host, objects_need_sandbox
+from post3.web.origins import console_host, objects_need_sandbox
 
 
 @pytest.mark.parametrize(

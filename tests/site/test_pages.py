@@ -13,7 +13,7 @@ import pytest
 from django.core.handlers.asgi import ASGIRequest
 from django.http import UnreadablePostError
 
-from post3.streams import MemoryBody, StreamedFile
+from post3.server.bodies import MemoryBody, StreamedFile
 
 from ..raw import RawClient, RawResponse, read_response
 from ..servers import Server

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from post3.parking import occupy, parked
-from post3.threads import ParkingThreads
+from post3.threads.parking import occupy, parked
+from post3.threads.pools import ParkingThreads
 from tests.site.waiting import PATIENCE, Gauge, Stop, alive, run, until, wait_until
 
 

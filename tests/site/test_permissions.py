@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from post3.storage.filesystem import FilesystemStorage
+from post3.storage.filesystem.storage import FilesystemStorage
 from post3_site.sqlite3.base import keep_private
 
 from ..servers import Server

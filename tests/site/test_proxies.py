@@ -10,7 +10,7 @@ import pytest
 from django.test import override_settings
 
 from post3.checks import check_values
-from post3.proxies import Client, find_client, was_forwarded
+from post3.web.proxies import Client, find_client, was_forwarded
 
 from ..raw import RawClient, RawResponse, read_response
 from ..servers import ROOT, RUNNERS, Server

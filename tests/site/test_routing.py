@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import Resolver404, clear_url_caches, include, path, re_path, resolve
 
-from post3.dispatch import dispatch
-from post3.routing import Mount, find_mount
+from post3.api.dispatch import dispatch
+from post3.web.mount import Mount, find_mount
 
 
 def other(request: HttpRequest, **arguments: object) -> HttpResponse:

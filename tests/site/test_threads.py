@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from post3.threads import ParkingThreads, Threads
+from post3.threads.pools import ParkingThreads, Threads
 from tests.site.waiting import PATIENCE, Gauge, Stop, alive, run, until, wait_until
 
 

@@ -10,9 +10,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 
-from post3.models import Blob, Block, sql
-from post3.storage import BlobRef, Storage, StorageError, database
-from post3.storage.database import DELETE_BATCH, DatabaseStorage
+from post3.db import sql
+from post3.models import Blob, Block
+from post3.storage import BlobRef, Storage, StorageError
+from post3.storage.database import blocks as database
+from post3.storage.database.blocks import DELETE_BATCH, DatabaseStorage
 
 from .suite import BrokenStream, StorageSuite
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from post3.storage import direct
-from post3.storage.direct import BLOCK, LargeFile
+from post3.storage.filesystem import direct
+from post3.storage.filesystem.direct import BLOCK, LargeFile
 
 #: Lengths of the pieces that come one after the other.
 PIECES = [

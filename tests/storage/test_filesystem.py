@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from post3.storage import BlobMissing, BlobRef, Storage, StorageError, files
-from post3.storage.filesystem import PIECE, FilesystemStorage
-from post3.storage.names import MAX_KEY_PART
+from post3.storage import BlobMissing, BlobRef, Storage, StorageError
+from post3.storage.filesystem import files
+from post3.storage.filesystem.names import MAX_KEY_PART
+from post3.storage.filesystem.storage import PIECE, FilesystemStorage
 
 from .suite import ODD_KEYS, StorageSuite, in_threads
 

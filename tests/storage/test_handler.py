@@ -8,8 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from post3.storage import UnknownStorageClass, storages
-from post3.storage.database import DatabaseStorage
-from post3.storage.filesystem import FilesystemStorage
+from post3.storage.database.blocks import DatabaseStorage
+from post3.storage.filesystem.storage import FilesystemStorage
 
 from .suite import in_threads
 

@@ -12,8 +12,8 @@ import pytest
 from post3.services.parts import PartsPieces, StoredPart
 from post3.storage import BlobMissing, BlobRef, Storage
 from post3.storage.base import FIRST_PIECE, KIB, LONG, MIB, PIECE, Pieces
-from post3.storage.database import DatabaseStorage
-from post3.storage.filesystem import FilesystemStorage
+from post3.storage.database.blocks import DatabaseStorage
+from post3.storage.filesystem.storage import FilesystemStorage
 from post3.storage.handler import storages
 
 from .suite import StorageSuite, in_threads

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from post3.parking import occupy
-from post3.storage import readahead
-from post3.storage.readahead import AHEAD, PIECE, ReadAhead
+from post3.threads import readahead
+from post3.threads.parking import occupy
+from post3.threads.readahead import AHEAD, PIECE, ReadAhead
 
 from .suite import BrokenStream, ShortStream
 

@@ -9,8 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from post3.models import Blob, Block
-from post3.storage import vacuum
-from post3.storage.vacuum import Vacuum
+from post3.storage.database import vacuum
+from post3.storage.database.vacuum import Vacuum
 
 SIZE, COUNT = 1 << 20, 40
 

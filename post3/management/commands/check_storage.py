@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from ...conf import conf
-from ...services.checking import Check, Finding
+from ...maintenance.checking import Check, Finding
 from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand

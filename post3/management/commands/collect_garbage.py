@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...services import garbage
+from ...maintenance import garbage
 from ..base import StoreCommand
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...services import access
-from ...services.accounts import account_id
+from ...access import keys
+from ...access.accounts import account_id
 from ...visible import visible
 from ..base import StoreCommand
 
@@ -25,15 +25,15 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["create_user"] and not options["user"]:
             raise CommandError("--create-user needs --user NAME.")
-        if unreadable := access.find_unreadable_key():
+        if unreadable := keys.find_unreadable_key():
             line = f"The secret does not open API key {unreadable}. A server with the right secret would refuse the new key."
             self.stderr.write(line)
         try:
-            user = access.find_user(options["user"], create=options["create_user"])
-            key, secret = access.create_api_key(user, options["name"])
-        except access.NoSuchUser as error:
+            user = keys.find_user(options["user"], create=options["create_user"])
+            key, secret = keys.create_api_key(user, options["name"])
+        except keys.NoSuchUser as error:
             raise CommandError(visible(f"{error} --create-user makes one." if options["user"] else str(error))) from None
-        except access.InactiveUser as error:
+        except keys.InactiveUser as error:
             raise CommandError(visible(str(error))) from None
         values = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
         if options["json"]:

@@ -11,7 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
-from ...services import access
+from ...access import keys
 from ...visible import visible
 from ..base import StoreCommand
 
@@ -35,11 +35,11 @@ class Command(StoreCommand):
         name, generated = options["name"], not (options["ask"] or options["password_file"])
         password = secrets.token_urlsafe(15) if generated else self._given_password(options)
         try:
-            user, is_new = access.prepare_console_user(name, reset=options["reset"])
+            user, is_new = keys.prepare_console_user(name, reset=options["reset"])
             if not generated:
                 validate_password(password, user)
-            access.let_log_in(user, password)
-        except access.UserExists as error:
+            keys.let_log_in(user, password)
+        except keys.UserExists as error:
             raise CommandError(f"{error} Add --reset to give them a new password.") from None
         except ValidationError as error:
             raise CommandError(visible(" ".join(error.messages))) from None

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ...access import keys
+from ...access.accounts import account_id
 from ...models import ApiKey
-from ...services import access
-from ...services.accounts import account_id
 from ...visible import visible
 from ..base import StoreCommand
 
@@ -22,7 +22,7 @@ class Command(StoreCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         account = account_id()
-        rows = [_row(key, account) for key in access.find_api_keys()]
+        rows = [_row(key, account) for key in keys.find_api_keys()]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2))
             return

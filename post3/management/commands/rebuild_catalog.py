@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
-from ...services.rebuilding import Fault, Rebuild, RebuildRefused, rebuild_catalog
-from ...services.rebuilding_owners import OwnerMismatch
-from ...services.rebuilding_rows import Counts
+from ...maintenance.rebuild.owners import OwnerMismatch
+from ...maintenance.rebuild.rebuilding import Fault, Rebuild, RebuildRefused, rebuild_catalog
+from ...maintenance.rebuild.rows import Counts
 from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...access import keys
 from ...models import ApiKey
-from ...services import access
 from ...visible import visible
 from ..base import StoreCommand
 
@@ -18,7 +18,7 @@ class Command(StoreCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            key = access.revoke_api_key(options["access_key"])
+            key = keys.revoke_api_key(options["access_key"])
         except ApiKey.DoesNotExist as error:
             raise CommandError(visible(str(error))) from None
         self.stdout.write(f"{key.access_key} is revoked since {key.revoked_at.isoformat(timespec='seconds')}")

@@ -13,8 +13,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, close_old_connections
 
 from ...checks import CATALOGUE
-from ...services import buckets, figures, garbage, scrubbing
+from ...maintenance import garbage, scrubbing
+from ...services import buckets
 from ...storage.base import StorageError
+from ...telemetry import catalogue_figures
 from ..base import StoreCommand
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Command(StoreCommand):
         if options["once"]:
             buckets.describe_buckets()
             count = garbage.collect_garbage()
-            figures.measure_storage()
+            catalogue_figures.measure_storage()
             self.stdout.write(f"One pass is done: {count} things were removed.")
             return
         stopped = threading.Event()
@@ -73,7 +75,7 @@ def work(stopped: threading.Event, interval: float) -> int:
                 buckets.describe_buckets()
                 described = True
             done = garbage.collect_garbage(stopped.wait)
-            figures.measure_storage_if_due()
+            catalogue_figures.measure_storage_if_due()
             scrubbing.scrub()
         except (DatabaseError, InterfaceError, StorageError, OSError) as error:
             logger.error("Garbage collection failed, next try in %g s: %s: %s", back_off, type(error).__name__, error)

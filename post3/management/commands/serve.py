@@ -23,11 +23,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
+from ...access import keys
 from ...console_host import ConsoleHost, in_url, is_console_host
-from ...databases import UnfitDatabase, find_faults
-from ...origins import console_host, console_url, s3_address
-from ...server_process import BACKLOG
-from ...services import access
+from ...db.databases import UnfitDatabase, find_faults
+from ...server.process import BACKLOG
+from ...web.origins import console_host, console_url, s3_address
 
 #: Seconds that running requests are given at the end, and seconds after which a child is killed.
 GRACE, KILL_AFTER = 10, 15
@@ -180,7 +180,7 @@ def make_first_key() -> list[str]:
 
     Where any key exists, even a revoked one, nothing is made: then somebody looks after keys already.
     """
-    if access.find_api_keys().exists():
+    if keys.find_api_keys().exists():
         return []
     users = get_user_model()._default_manager
     admin, login = users.filter(is_superuser=True, is_active=True).order_by("pk").first(), []
@@ -189,7 +189,7 @@ def make_first_key() -> list[str]:
         name = next(name for name in ("admin", "post3-admin", f"admin-{secrets.token_hex(4)}") if not _taken(name))
         admin = users.create_superuser(**{get_user_model().USERNAME_FIELD: name}, password=password)
         login = [f"User: {name}", f"Password: {password}"]
-    key, secret = access.create_api_key(admin, "first key")
+    key, secret = keys.create_api_key(admin, "first key")
     return [f"export AWS_ACCESS_KEY_ID={key.access_key}", f"export AWS_SECRET_ACCESS_KEY={secret}", *login]
 
 
@@ -205,7 +205,7 @@ def shown_host(host: str) -> str:
 def server_command(places: Sequence[socket.socket]) -> list[str]:
     module, _, attribute = settings.ASGI_APPLICATION.rpartition(".")
     numbers = [f"--fd={place.fileno()}" for place in places]
-    return [sys.executable, "-m", "post3.server_process", *numbers, f"--grace={GRACE}", f"{module}:{attribute}"]
+    return [sys.executable, "-m", "post3.server.process", *numbers, f"--grace={GRACE}", f"{module}:{attribute}"]
 
 
 def _this_program() -> list[str]:

@@ -13,10 +13,10 @@ import uvicorn
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from ...access import keys
 from ...conf import conf
-from ...handlers import get_asgi_application
-from ...server_process import BACKLOG, make_server
-from ...services import access
+from ...server.handlers import get_asgi_application
+from ...server.process import BACKLOG, make_server
 
 
 class Command(BaseCommand):
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
-        key, secret = access.create_api_key(access.find_user("tests", create=True), "tests")
+        key, secret = keys.create_api_key(keys.find_user("tests", create=True), "tests")
         place = socket.socket()
         place.bind(("127.0.0.1", 0))
         place.listen(BACKLOG)

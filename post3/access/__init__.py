@@ -1,0 +1,1 @@
+"""Who may do what: keys, permissions, limits of requests and of guessed passwords."""

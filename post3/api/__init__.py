@@ -1,0 +1,1 @@
+"""HTTP in and out: the table of operations, and one line from request to answer."""

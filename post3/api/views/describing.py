@@ -1,0 +1,77 @@
+"""What several object operations have in common: an object's headers, and what a request says of an object to be."""
+
+from ...catalogue.rows import ObjectRow
+from ...errors import InvalidArgument, InvalidRequest
+from ...s3 import headers, responses
+from ...s3.request import S3Request
+from ...services.objects import Span
+from ...values import Description
+from ...web.origins import objects_need_sandbox
+
+#: Query parameter -> header it replaces in the answer (B056), in the order of `HEADER_COLUMNS`.
+_OVERRIDES = (
+    ("Content-Type", "response-content-type"),
+    ("Content-Encoding", "response-content-encoding"),
+    ("Content-Disposition", "response-content-disposition"),
+    ("Content-Language", "response-content-language"),
+    ("Cache-Control", "response-cache-control"),
+    ("Expires", "response-expires"),
+)
+
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+
+
+def description_of(request: S3Request) -> Description:
+    """Read what a client says of an object to be."""
+    content_type, *others = headers.object_headers(request)
+    return Description(
+        storage_class=request.header("x-amz-storage-class") or "STANDARD",
+        headers=(content_type or DEFAULT_CONTENT_TYPE, *others),
+        metadata=headers.user_metadata(request),
+    )
+
+
+def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, str]:
+    """The headers of GET and HEAD for those bytes of an object."""
+    found = {
+        "Last-Modified": responses.http_time(row.last_modified),
+        "ETag": f'"{row.etag}"',
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(span.length),
+    }
+    if span.partial and row.size:
+        found["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{row.size}"
+    if row.storage_class != "STANDARD":
+        found["x-amz-storage-class"] = row.storage_class
+    if span.checksum and request.header("x-amz-checksum-mode").upper() == "ENABLED":
+        found |= checksum_headers(row.checksum_algorithm, span.checksum, row.checksum_type)
+    for (name, override), kept in zip(_OVERRIDES, row.headers, strict=True):
+        value = request.query.get(override) if request.query else None
+        if value is not None and not _is_header_value(value):
+            raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentName=override)
+        if value or kept:
+            found[name] = value or kept
+    for name, value in row.metadata.items():
+        found[f"x-amz-meta-{name}"] = value
+    # Last, so that nothing that is stored or asked for replaces them.
+    found["X-Content-Type-Options"] = "nosniff"
+    if objects_need_sandbox():
+        found["Content-Security-Policy"] = "sandbox"
+    return found
+
+
+def _is_header_value(value: str) -> bool:
+    return all((" " <= character <= "\xff" and character != "\x7f") or character == "\t" for character in value)
+
+
+def checksum_headers(algorithm: str, checksum: str, checksum_type: str) -> dict[str, str]:
+    """The headers that tell a checksum; none where there is none."""
+    if not checksum:
+        return {}
+    return {f"x-amz-checksum-{algorithm.lower()}": checksum, "x-amz-checksum-type": checksum_type}
+
+
+def check_span(request: S3Request, part_number: int | None) -> None:
+    """Raise InvalidRequest where a read asks for a range and a part at once (B052)."""
+    if part_number is not None and request.header("range"):
+        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")

@@ -1,0 +1,100 @@
+"""The statements behind LIST: what a page costs is what it returns.
+
+Without a delimiter, a page is one range of the index of latest versions. With one, the keys under a common prefix are
+jumped over by an index seek each (loose index scan): ten prefixes over a million keys are ten seeks. The next seek begins at
+the smallest key that does not begin with the common prefix: the prefix with the last character of the delimiter raised by
+one. Keys hold no U+0000, so `key || chr(1)` follows a key at once.
+
+PostgreSQL has functions for it (migrations 0003 and 0007), which read by the index whatever the planner believes;
+SQLite gets the statements here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+
+from ..db.sql import fetch
+from .rows import CommonPrefix, ListedObject, as_datetime
+
+_MAX = 0x10FFFF
+#: Put behind anything, it is greater than every key that begins so: a key has 1,024 bytes at most.
+_BEYOND = chr(_MAX) * 257
+
+
+def successor(text: str) -> str | None:
+    """Return the smallest string greater than every string that begins with `text`; None where there is none."""
+    while text:
+        code = ord(text[-1]) + 1
+        if code == 0xD800:  # surrogates are no characters
+            code = 0xE000
+        if code <= _MAX:
+            return text[:-1] + chr(code)
+        text = text[:-1]
+    return None
+
+
+def list_objects(bucket_id: int, prefix: str, delimiter: str, start: str, limit: int) -> list[ListedObject | CommonPrefix]:
+    """Return up to `limit` entries in key order from the first key >= `start` (and within `prefix`)."""
+    low = max(start, prefix)
+    high = successor(prefix) or _BEYOND
+    if low >= high:
+        return []
+    if not delimiter:
+        return [_listed(row) for row in fetch(_FLAT[connection.vendor], [bucket_id, low, high, limit])]
+    raised = successor(delimiter) or _BEYOND
+    if connection.vendor == "sqlite":
+        return _list_rolled_up_on_sqlite(bucket_id, len(prefix), delimiter, raised, low, high, limit)
+    rows = fetch(_ROLLED_UP_ON_POSTGRESQL, [bucket_id, low, high, limit, len(prefix), delimiter, raised])
+    return [CommonPrefix(row[0]) if row[1] is None else _listed(row) for row in rows]
+
+
+def _list_rolled_up_on_sqlite(
+    bucket_id: int, skip: int, delimiter: str, raised: str, low: str, high: str, limit: int
+) -> list[ListedObject | CommonPrefix]:
+    parameters = [
+        *(bucket_id, low, high, skip),
+        *(bucket_id, delimiter, delimiter, raised, high, limit),
+        *(delimiter, bucket_id),
+    ]
+    entries: list[ListedObject | CommonPrefix] = []
+    for key, end, rolled_up, *row in fetch(_ROLLED_UP_ON_SQLITE, parameters):
+        if rolled_up:
+            entries.append(CommonPrefix(key[: end - 1 + len(delimiter)]))
+        elif row[0] is not None:  # None: deleted between the walk and the join
+            entries.append(_listed(row))
+    return entries
+
+
+def _listed(row: Sequence[Any]) -> ListedObject:
+    key, size, etag, last_modified, *others = row
+    return ListedObject(key, size, etag, as_datetime(last_modified), *others)
+
+
+_COLUMNS = "o.key, o.size, o.etag, o.last_modified, o.storage_class, o.owner_id, o.checksum_algorithm, o.checksum_type"
+_RANGE = "o.bucket_id = %s AND o.is_latest AND NOT o.is_delete_marker AND o.key >= {low} AND o.key < %s ORDER BY o.key"
+_FLAT = {
+    "postgresql": "SELECT * FROM post3_list_flat(%s::bigint, %s::text, %s::text, %s::integer)",
+    "sqlite": f"SELECT {_COLUMNS} FROM post3_object o WHERE {_RANGE.format(low='%s')} LIMIT %s",
+}
+_ROLLED_UP_ON_POSTGRESQL = (
+    "SELECT * FROM post3_list_rolled_up(%s::bigint, %s::text, %s::text, %s::integer, %s::integer, %s::text, %s::text)"
+)
+
+
+def _rolled_up_on_sqlite() -> str:
+    seek = f"SELECT o.key FROM post3_object o WHERE {_RANGE} LIMIT 1"
+    # place: where the delimiter begins in the key, 1-based; only behind the prefix counts (`skip` is its length).
+    place = "instr(substr(walk.key, walk.skip + 1), %s)"
+    following = f"CASE WHEN {place} > 0 THEN substr(walk.key, 1, walk.skip + {place} - 1) || %s ELSE walk.key || char(1) END"
+    return (
+        f"WITH RECURSIVE walk(key, n, skip) AS (SELECT ({seek.format(low='%s')}), 1, CAST(%s AS integer) "
+        f"UNION ALL SELECT ({seek.format(low=following)}), walk.n + 1, walk.skip FROM walk "
+        "WHERE walk.key IS NOT NULL AND walk.n < %s), "
+        f"entry AS (SELECT walk.key, walk.n, walk.skip, {place} AS place FROM walk WHERE walk.key IS NOT NULL) "
+        f"SELECT entry.key, entry.skip + entry.place, entry.place > 0, {_COLUMNS} FROM entry "
+        "LEFT JOIN post3_object o ON entry.place = 0 AND o.bucket_id = %s AND o.key = entry.key AND o.is_latest ORDER BY entry.n"
+    )
+
+
+_ROLLED_UP_ON_SQLITE = _rolled_up_on_sqlite()

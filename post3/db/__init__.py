@@ -1,0 +1,1 @@
+"""What stands between the catalogue's statements and the database: prepared statements, outages, rollbacks."""

@@ -1,0 +1,174 @@
+"""What happens while the catalogue's database is gone, and when it is back.
+
+Threads keep their connections, and a server that restarts breaks all of them. So
+ - a connection that ended while nobody used it is found by a look at its socket, and replaced before a request uses it;
+ - what one thread finds out, all know: a connection older than the last break is dropped before it is used;
+ - reading is done once more on a new connection, where the old one turned out to be dead;
+ - while the database cannot be reached one thread at a time tries, once a second, and all other requests are refused at once:
+   a host that swallows packets would otherwise hold every thread for as long as a connection may take.
+
+An outage makes thousands of equal errors; `log_burst` writes one line of each kind every ten seconds.
+"""
+
+import logging
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
+
+from ..errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+#: Seconds between two tries to reach a database that could not be reached.
+PAUSE = 1.0
+#: Seconds that requests wait for the outcome of somebody else's try: a database that is back answers sooner.
+MOMENT = 0.5
+#: Seconds that a client is asked to wait.
+RETRY_AFTER = "2"
+#: Seconds in which errors of one kind are one line.
+BURST = 10.0
+
+
+class Outage:
+    """What this process knows of its database. `breaks` is read without the lock: it may be late by one request."""
+
+    def __init__(self) -> None:
+        self.breaks = 0
+        self._is_on = False
+        self._next_try = self._try_began = 0.0
+        self._trying = False
+        self._changed = threading.Condition()
+
+    def note_break(self) -> None:
+        with self._changed:
+            self.breaks += 1
+
+    def may_try(self) -> bool:
+        """Whether the caller may connect: in an outage one at a time. The others wait a moment for what becomes of that."""
+        with self._changed:
+            if self._is_on and self._trying:
+                self._changed.wait_for(lambda: not self._trying, max(0.0, self._try_began + MOMENT - time.monotonic()))
+            if not self._is_on:
+                return True
+            if self._trying or time.monotonic() < self._next_try:
+                return False
+            self._trying, self._try_began = True, time.monotonic()
+            return True
+
+    def note_try(self, reached: bool) -> None:
+        with self._changed:
+            self._is_on, self._trying, self._next_try = not reached, False, time.monotonic() + PAUSE
+            self._changed.notify_all()
+
+
+_outage = Outage()
+
+
+def unavailable() -> ServiceUnavailable:
+    """Return the error that asks a client to come again."""
+    return ServiceUnavailable(headers={"Retry-After": RETRY_AFTER})
+
+
+def begin(database: Any) -> None:
+    """Drop the calling thread's connection before a request, where it is too old or must be broken."""
+    breaks = _outage.breaks
+    if database.__dict__.get("post3_breaks", breaks) != breaks and not database.in_atomic_block:
+        database.close()
+    database.post3_breaks = breaks
+    database.close_if_unusable_or_obsolete()
+
+
+def end(database: Any) -> bool:
+    """Drop the calling thread's connection, where it turned out to be broken; return whether it did."""
+    if database.connection is None or database.in_atomic_block:
+        return False
+    had_errors = database.errors_occurred
+    database.close_if_unusable_or_obsolete()
+    if database.connection is None and had_errors:
+        _outage.note_break()
+        database.post3_breaks = _outage.breaks
+        return True
+    return False
+
+
+def hung_up(database: Any) -> bool:
+    """Whether PostgreSQL ended this connection while nobody used it. It costs a look at the socket, and no round trip.
+
+    An idle server has nothing to say, so a socket that can be read holds its farewell and the end, or a rare notice (a
+    setting that was reloaded, say), which is taken in: only the end shows again at the next look, and then as an error.
+    """
+    if database.vendor != "postgresql":
+        return False
+    wire = database.connection.pgconn
+    try:
+        look = select.poll()
+        look.register(wire.socket, select.POLLIN)
+        while look.poll(0):
+            wire.consume_input()
+    except database.Database.Error:
+        return True
+    return False
+
+
+def reach() -> None:
+    """Connect the calling thread where it is not. Raises ServiceUnavailable, at once where others found the database gone."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.connection is not None and not database.in_atomic_block and hung_up(database):
+        database.close()
+    if database.connection is not None:
+        return
+    if not _outage.may_try():
+        raise unavailable()
+    reached = False
+    try:
+        database.ensure_connection()
+        reached = True
+    except Error as error:
+        log_burst(logging.getLogger("post3"), "reach", "The database cannot be reached: %s", error)
+        raise unavailable() from error
+    finally:
+        _outage.note_try(reached)
+
+
+def once_more(work: Callable[[], T]) -> T:
+    """Do what only reads; where the thread's connection turned out to be dead, do it once more on a new one."""
+    try:
+        return work()
+    except (OperationalError, InterfaceError):
+        if not end(connections[DEFAULT_DB_ALIAS]):
+            raise
+        return work()
+
+
+class _Bursts:
+    """When each kind of error was last written, and how many have come since."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def count(self, kind: str) -> int | None:
+        """Return how many of this kind were not written since the last line; None: this one shall not be, either."""
+        now = time.monotonic()
+        with self._lock:
+            written, left_out = self._kinds.get(kind, (-BURST, 0))
+            if now - written < BURST:
+                self._kinds[kind] = written, left_out + 1
+                return None
+            self._kinds[kind] = now, 0
+            return left_out
+
+
+_bursts = _Bursts()
+
+
+def log_burst(logger: logging.Logger, kind: str, message: str, *values: Any) -> None:
+    """Log an error as one line, and others of its kind in the next ten seconds as a number in the line after them."""
+    left_out = _bursts.count(kind)
+    if left_out is not None:
+        text = " ".join((message % values).split())
+        logger.error("%s%s", text, f" ({left_out} more of this kind before)" if left_out else "")

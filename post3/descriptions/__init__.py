@@ -1,0 +1,1 @@
+"""Descriptions beside the bytes, from which a lost catalogue is rebuilt."""

@@ -1,0 +1,1 @@
+"""What runs apart from requests: collecting garbage, checking and scrubbing, rebuilding a catalogue."""

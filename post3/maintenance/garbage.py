@@ -1,0 +1,267 @@
+"""Garbage: bytes that nothing refers to any more, and what crashed or forgotten uploads left.
+
+Small batches, each in short transactions; several workers may run at once. A blob is taken in two steps, so that no copy can
+come to refer to it in between: under a lock it is found unreferenced and marked DELETING; then its bytes go, then its row.
+`released_at` of such a blob tells when its worker was last seen at it: another one takes it up a minute later.
+
+Deleting is paced (`pacing.py`): after each step the worker rests for several times as long as it took.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import TypeVar
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models.functions import Greatest
+
+from ..access import guesses
+from ..conf import conf
+from ..db.sql import execute, fetch
+from ..models import Blob, MultipartUpload, Object, ObjectPart, UploadPart
+from ..models.worker import add_work
+from ..services import disk_reserve
+from ..services.disk_reserve import may_use_reserve
+from ..storage.base import MIB, BlobRef, StorageError
+from ..storage.handler import storages
+from .pacing import Pace
+
+logger = logging.getLogger(__name__)
+
+BATCH, UPLOAD_BATCH = 100, 10
+#: Bytes of blobs that are deleted in one step.
+SMALL = 8 * MIB
+#: Bytes that the smallest blob weighs among what waits, for its rows and its part of a step.
+LEAST = 16 * 1024
+#: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
+ABANDONED, STILL_HERE = 60, 20
+#: Seconds for each kind of garbage in a pass that rests: there may always be some, and the worker has other work, too.
+LONGEST = 60.0
+
+Row = TypeVar("Row", Blob, MultipartUpload)
+#: Rests for so many seconds; returns whether work shall end.
+Rest = Callable[[float], bool]
+
+
+class Stopped(Exception):
+    """The worker was told to end; what it is at is taken up again later."""
+
+
+class Pass:
+    """One pass: what it did, and how it rests."""
+
+    def __init__(self, rest: Rest | None) -> None:
+        self._rest = rest
+        #: Name in WorkerState -> count and bytes.
+        self.done: dict[str, tuple[int, int]] = {}
+
+    def note(self, name: str, count: int, size: int = 0) -> None:
+        if count:
+            had = self.done.get(name, (0, 0))
+            self.done[name] = had[0] + count, had[1] + size
+
+    def rest(self, seconds: float, size: int) -> None:
+        """Rest after work that took so long on so many bytes. Raises Stopped."""
+        if self._rest is not None and self._rest(_pace.rest_after(seconds, size)):
+            raise Stopped
+
+    @property
+    def to_the_end(self) -> bool:
+        return self._rest is None
+
+    @property
+    def count(self) -> int:
+        return sum(count for count, _ in self.done.values())
+
+
+def collect_garbage(rest: Rest | None = None) -> int:
+    """Do one pass; return how many blobs, uploads and leftovers went. Each failure is logged, and left for the next pass.
+
+    `rest`: how to rest between the steps; None: not at all.
+    """
+    one = Pass(rest)
+    try:
+        _collect(one)
+    except Stopped:
+        pass  # what was done is told all the same
+    finally:
+        disk_reserve.keep()  # there may be enough again
+        if one.done:
+            may_use_reserve(add_work)(one.done)
+            told = (f"{count} {name.replace('_', ' ')} ({size} bytes)" for name, (count, size) in sorted(one.done.items()))
+            logger.info("Done in this pass: %s", ", ".join(told))
+    return one.count
+
+
+@may_use_reserve
+def _collect(one: Pass) -> None:
+    _expire_uploads(one)
+    guesses.forget_old()
+    for take in (_take_released, _take_abandoned, _take_interrupted):
+        ends = time.monotonic() + LONGEST
+        while (one.to_the_end or time.monotonic() < ends) and (batch := take()):
+            _pace.look()
+            _delete(batch, one)
+    for storage_class in storages.classes():
+        try:
+            one.note("leftovers_removed", storages[storage_class].sweep(conf.PENDING_UPLOAD_SECONDS))
+        except StorageError:
+            logger.exception("Leftovers of storage %s could not be removed", storage_class)
+
+
+def _expire_uploads(one: Pass) -> None:
+    """Abort multipart uploads that nobody ends.
+
+    An upload is as old as its last part. Its row is locked before that is looked at for good, and a part that comes locks it
+    too, as does a Complete: each of them is either seen, or finds the upload gone and says NoSuchUpload.
+    """
+    if not conf.MULTIPART_UPLOAD_SECONDS:
+        return
+    before = datetime.now(UTC) - timedelta(seconds=conf.MULTIPART_UPLOAD_SECONDS)
+    recent = Exists(UploadPart.objects.filter(upload=OuterRef("pk"), last_modified__gte=before))
+    old = MultipartUpload.objects.filter(~recent, initiated_at__lt=before)
+    taken = True
+    while taken:
+        with transaction.atomic():
+            taken = [upload.pk for upload in _locked(old.order_by("initiated_at"), UPLOAD_BATCH)]
+            expired = list(old.filter(pk__in=taken).values_list("pk", flat=True))
+            size = UploadPart.objects.filter(upload__in=expired).aggregate(size=Sum("size"))["size"] or 0
+            for upload in expired:
+                execute("DELETE FROM post3_multipartupload WHERE id = %s", (upload,))  # the database cascades (migration 0002)
+        one.note("uploads_expired", len(expired), size)
+
+
+def _locked(rows: QuerySet[Row], count: int) -> list[Row]:
+    """Take up to so many rows that no other worker holds."""
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
+    return list(rows[:count])
+
+
+def _take_released() -> list[Blob]:
+    """Mark released blobs without references DELETING and return them; clear the mark of those still referred to."""
+    while True:
+        with transaction.atomic():
+            taken = _locked(_released().order_by("released_at"), BATCH)
+            if not taken:
+                return []
+            # A statement of its own, after the locks: it sees every reference committed before them, and later ones wait.
+            keys = [blob.pk for blob in taken]
+            shared = set(referenced(Blob.objects.filter(pk__in=keys)).values_list("pk", flat=True))
+            Blob.objects.filter(pk__in=shared).update(released_at=None)
+            free = [blob for blob in taken if blob.pk not in shared]
+            _mark(free)
+        if free:
+            return free
+
+
+def _released() -> QuerySet[Blob]:
+    """Return the blobs that were released, and whose grace is over."""
+    before = datetime.now(UTC) - timedelta(seconds=conf.GARBAGE_GRACE_SECONDS)
+    return Blob.objects.filter(released_at__lt=before, state__in=(Blob.State.STORED, Blob.State.DAMAGED))
+
+
+def _waiting() -> int:
+    """Return how many bytes wait to be deleted, or as much as so many blobs weigh."""
+    return _released().aggregate(size=Sum(Greatest("size", LEAST)))["size"] or 0
+
+
+_pace = Pace(_waiting)
+
+
+def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
+    """Return those of these blobs that an object or an upload refers to."""
+    reference = Exists(Object.objects.filter(blob=OuterRef("pk")))
+    for model in (ObjectPart, UploadPart):
+        reference = reference | Exists(model.objects.filter(blob=OuterRef("pk")))
+    return blobs.filter(reference)
+
+
+def _mark(blobs: list[Blob]) -> None:
+    """Mark locked blobs DELETING, by somebody who is here now."""
+    Blob.objects.filter(pk__in=[blob.pk for blob in blobs]).update(state=Blob.State.DELETING, released_at=datetime.now(UTC))
+
+
+def _take_abandoned() -> list[Blob]:
+    """Mark pending blobs whose upload can no longer be running DELETING and return them."""
+    before = datetime.now(UTC) - timedelta(seconds=conf.PENDING_UPLOAD_SECONDS)
+    with transaction.atomic():
+        pending = Blob.objects.filter(state=Blob.State.PENDING, created_at__lt=before).order_by("created_at")
+        taken = _locked(pending, BATCH)
+        _mark(taken)
+    return taken
+
+
+def _take_interrupted() -> list[Blob]:
+    """Take blobs whose deletion a crash interrupted: marked a while ago, and still there."""
+    before = datetime.now(UTC) - timedelta(seconds=ABANDONED)
+    with transaction.atomic():
+        taken = _locked(Blob.objects.filter(state=Blob.State.DELETING, released_at__lt=before).order_by("released_at"), BATCH)
+        _mark(taken)
+    return taken
+
+
+def _delete(blobs: list[Blob], one: Pass) -> None:
+    """Delete bytes and row of each."""
+    seen, waiting = time.monotonic(), {blob.pk for blob in blobs}
+    for storage_class, refs in _steps(blobs):
+        began = time.monotonic()
+        try:
+            for gone in _delete_step(storage_class, refs):
+                freed = _forget(gone, one)
+                waiting.difference_update(gone)
+                one.rest(time.monotonic() - began, sum(ref.size for ref in refs) or SMALL)
+                storages[storage_class].tidy(freed)
+                began = time.monotonic()
+                if began - seen > STILL_HERE:
+                    Blob.objects.filter(pk__in=waiting, state=Blob.State.DELETING).update(released_at=datetime.now(UTC))
+                    seen = began
+        except StorageError:
+            logger.exception("Blobs could not be deleted: %s", [ref.id for ref in refs])
+
+
+def _steps(blobs: list[Blob]) -> Iterator[tuple[str, list[BlobRef]]]:
+    """Yield storage class and blobs of each step: one that is large, or several small ones."""
+    ordered = sorted(blobs, key=lambda blob: blob.storage_class)
+    for storage_class, group in groupby(ordered, key=lambda blob: blob.storage_class):
+        small: list[BlobRef] = []
+        for blob in group:
+            ref = BlobRef(blob.pk, blob.name, blob.size, blob.block_size)
+            if not _is_small(ref):
+                yield storage_class, [ref]
+                continue
+            if sum(other.size for other in small) + ref.size > SMALL:
+                yield storage_class, small
+                small = []
+            small.append(ref)
+        if small:
+            yield storage_class, small
+
+
+def _is_small(ref: BlobRef) -> bool:
+    """Whether a blob is deleted together with others. How much a pending one has is not known: its size is 0."""
+    return 0 < ref.size <= SMALL
+
+
+def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]:
+    """Delete the bytes of these blobs; yield the ids of those that went, after each part of the work."""
+    storage = storages[storage_class]
+    if _is_small(refs[0]):
+        yield [ref.id for ref in storage.delete_small(refs)]
+        return
+    for _ in storage.delete_in_steps(refs[0]):
+        yield []
+    yield [refs[0].id]
+
+
+def _forget(gone: list[int], one: Pass) -> int:
+    """Delete the rows of blobs whose bytes went; return how many bytes those were."""
+    size = 0
+    if gone:
+        rows = fetch(f"DELETE FROM post3_blob WHERE id IN ({', '.join(['%s'] * len(gone))}) RETURNING size", gone)
+        size = sum(size for (size,) in rows)
+        one.note("blobs_collected", len(rows), size)
+    return size

@@ -1,0 +1,1 @@
+"""Rebuilding a catalogue from the descriptions beside the bytes."""

@@ -1,0 +1,205 @@
+"""A lost catalogue made again from what storages keep beside the bytes: descriptions of buckets and of objects.
+
+First the buckets, then every description of an object, in whatever order the storage gives them. Batches of them go into the
+catalogue, each in one transaction, where the newest description of a key wins; memory holds a batch, the buckets and the users.
+A description is believed only where the storage has the bytes it tells of. Run again, it goes on where it was.
+
+Nothing in a storage is written or deleted. What the storages do not tell comes not back: API keys, passwords, rights in the
+console, multipart uploads under way, objects whose bytes were in the lost database.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from ...access.accounts import restore_account
+from ...conf import conf
+from ...descriptions.described import DescribedBucket, DescribedObject, Unreadable, read_bucket, read_object
+from ...descriptions.sidecars import describing_storages
+from ...models import Bucket, Object, WorkerState
+from ...storage.base import Storage, StorageError
+from .owners import Owners
+from .rows import BlobRows, Counts, ObjectRows, Put
+
+#: Descriptions, and blobs, of one transaction; the last description may have up to 10,000 parts more.
+BATCH = 1000
+#: Bytes of the longest description that is read: of 10,000 parts, it has a third of that.
+MAX_DOCUMENT = 16 << 20
+#: The row of `WorkerState` that is there while a rebuild is not finished.
+UNFINISHED = "rebuild_catalog"
+
+
+class RebuildRefused(Exception):
+    """The catalogue cannot be rebuilt as things are. Says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something the storages hold that did not come back, or not as it was."""
+
+    #: A description, by the storage's name of it; a bucket; or a file that is no post3's.
+    name: str
+    reason: str
+    #: False where nothing is missing from the catalogue for it.
+    is_loss: bool = True
+
+
+@dataclass(slots=True)
+class Rebuild:
+    """What shall be done, whom to tell of it, and what was done."""
+
+    verify: bool
+    merge: bool
+    tell: Callable[[Fault], None]
+    progress: Callable[[Counts], None]
+    counts: Counts = field(default_factory=Counts)
+    #: Names of the users that had to be made, by their id.
+    users: dict[int, str] = field(default_factory=dict)
+
+    def fault(self, name: str, reason: str, is_loss: bool = True) -> None:
+        self.counts.lost += is_loss
+        self.tell(Fault(name, reason, is_loss))
+
+    def as_dict(self) -> dict[str, object]:
+        return {**self.counts.as_dict(), "users": self.users}
+
+
+def rebuild_catalog(rebuild: Rebuild) -> None:
+    """Bring back what the storages describe. Raises RebuildRefused, StorageError where a storage cannot be gone through."""
+    storages = describing_storages()
+    if not storages:
+        raise RebuildRefused("No configured storage keeps descriptions, so there is nothing to rebuild from (POST3_STORAGE).")
+    unfinished = WorkerState.objects.filter(name=UNFINISHED).exists()
+    if not (rebuild.merge or unfinished) and (Bucket.objects.exists() or Object.objects.exists()):
+        raise RebuildRefused(
+            "The catalogue holds buckets already. Give an empty one (DATABASE_URL or POST3_DATA_DIR, then `migrate`), or --merge "
+            "to add what it lacks and what is newer, while no server runs."
+        )
+    WorkerState.objects.get_or_create(name=UNFINISHED)
+    blobs = BlobRows(rebuild.verify, rebuild.counts, lambda: rebuild.progress(rebuild.counts))
+    with blobs.found_by_name():
+        run = _Run(rebuild, blobs, Owners(rebuild.users, trusting=rebuild.merge or unfinished))
+        for storage in storages:
+            run.take_buckets(storage)
+        for storage in storages:
+            run.take_objects(storage)
+        run.finish()
+    WorkerState.objects.filter(name=UNFINISHED).delete()
+
+
+class _Run:
+    """One way through the storages."""
+
+    def __init__(self, rebuild: Rebuild, blobs: BlobRows, owners: Owners) -> None:
+        self._rebuild, self._counts, self._owners = rebuild, rebuild.counts, owners
+        self._objects = ObjectRows(blobs)
+        #: Bucket -> its id.
+        self._buckets: dict[str, int] = dict(Bucket.objects.values_list("name", "pk"))
+        #: Bucket that nothing describes -> the date of its oldest object.
+        self._guessed: dict[str, datetime] = {}
+        self._analyse_at = BATCH
+        #: The account of the newest bucket that tells one, and when that was made.
+        self._account: tuple[datetime, str] | None = None
+
+    def take_buckets(self, storage: Storage) -> None:
+        for name in storage.bucket_sidecars():
+            document = self._document(storage, name)
+            if document is None:
+                continue
+            try:
+                bucket = read_bucket(document)
+                if storage.bucket_sidecar(bucket.name) != name:
+                    raise Unreadable(f"it is of the bucket {bucket.name!r}")
+            except Unreadable as error:
+                self._rebuild.fault(name, str(error))
+                continue
+            if bucket.account:
+                self._account = max(self._account or (bucket.created_at, bucket.account), (bucket.created_at, bucket.account))
+            if bucket.name not in self._buckets:
+                self._make_bucket(bucket)
+
+    def take_objects(self, storage: Storage) -> None:
+        batch: list[DescribedObject] = []
+        blobs = 0
+        for stored in storage.walk():
+            if stored.is_foreign:
+                self._counts.foreign += 1
+                self._rebuild.fault(stored.name, "no file of post3's", is_loss=False)
+            if not stored.is_description:
+                continue
+            if stored.size > MAX_DOCUMENT:
+                self._rebuild.fault(stored.name, f"it has {stored.size} bytes, more than any description")
+                continue
+            if (document := self._document(storage, stored.name)) is None:
+                continue
+            try:
+                described = read_object(document, stored.name, storage.storage_class)
+            except Unreadable as error:
+                self._rebuild.fault(stored.name, str(error))
+                continue
+            batch.append(described)
+            blobs += len(described.blobs())
+            if max(len(batch), blobs) >= BATCH:
+                self._put(storage, batch)
+                batch, blobs = [], 0
+        self._put(storage, batch)
+
+    def finish(self) -> None:
+        """Date the buckets that nothing describes, bring back the account's id, and name users as they were called last."""
+        for name, created_at in self._guessed.items():
+            Bucket.objects.filter(pk=self._buckets[name]).update(created_at=created_at)
+        if self._account and not self._rebuild.merge:  # a catalogue from a backup has its own
+            restore_account(self._account[1])
+        self._owners.finish()
+
+    def _document(self, storage: Storage, name: str) -> bytes | None:
+        """Return a description; None, having told, where it cannot be read."""
+        try:
+            return storage.read_sidecar(name)
+        except StorageError as error:
+            self._rebuild.fault(name, str(error))
+            return None
+
+    def _put(self, storage: Storage, batch: list[DescribedObject]) -> None:
+        if not batch:
+            return
+        with transaction.atomic():
+            for described in batch:
+                self._owners.need(described.new.owner_id, described.owner_name, described.new.last_modified)
+                self._need_bucket(described)
+            puts = self._objects.put(storage, self._buckets, batch)
+        for put in puts:
+            if put.outcome is Put.MADE or (put.outcome is Put.REPLACED and self._rebuild.merge):
+                self._counts.objects += 1
+            elif put.outcome is Put.KNOWN:
+                self._counts.known += 1
+            elif put.outcome is not Put.LEFT_OUT:  # what was replaced had come from an older description
+                self._counts.superseded += 1
+            if put.fault:
+                self._rebuild.fault(put.described.new.sidecar, f"{put.described.bucket}/{put.described.new.key}: {put.fault}")
+        if self._counts.objects >= self._analyse_at and connection.vendor == "postgresql":
+            # A planner that believes the tables to be empty reads all of them for each batch.
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE post3_object, post3_blob")
+            self._analyse_at = 2 * self._counts.objects
+        self._rebuild.progress(self._counts)
+
+    def _need_bucket(self, described: DescribedObject) -> None:
+        """Make the bucket of an object whose bucket nothing describes, as far as the object tells."""
+        name, moment = described.bucket, described.new.last_modified
+        if name not in self._buckets:
+            self._rebuild.fault(name, "nothing describes this bucket: its owner, region and date are guesses")
+            self._guessed[name] = moment
+            self._make_bucket(DescribedBucket(name, described.new.owner_id, described.owner_name, conf.REGION, moment))
+        elif name in self._guessed:
+            self._guessed[name] = min(self._guessed[name], moment)
+
+    def _make_bucket(self, bucket: DescribedBucket) -> None:
+        with transaction.atomic():
+            self._owners.need(bucket.owner_id, bucket.owner_name, bucket.created_at)
+            made = Bucket.objects.create(name=bucket.name, owner_id=bucket.owner_id, region=bucket.region)
+            Bucket.objects.filter(pk=made.pk).update(created_at=bucket.created_at)  # it had the date of today
+        self._buckets[bucket.name] = made.pk
+        self._counts.buckets += 1

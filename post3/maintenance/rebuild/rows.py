@@ -1,0 +1,247 @@
+"""The rows of objects and blobs of a catalogue that is rebuilt, many at once."""
+
+import enum
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import md5
+from typing import Any
+
+from django.db import connection
+
+from ...catalogue.rows import HEADER_COLUMNS
+from ...db.bulk_insert import insert_rows, moment, take_ids
+from ...db.sql import execute
+from ...descriptions.described import DescribedBlob, DescribedObject
+from ...models import Blob, Object, ObjectMetadata, ObjectPart
+from ...s3 import checksums
+from ...storage.base import BlobRef, Storage, StorageError
+
+#: Names asked for by one statement.
+CHUNK = 1000
+BLOB_COLUMNS = ("id", "storage_class", "name", "size", "md5", "crc64nvme", "block_size", "state", "created_at")
+OBJECT_COLUMNS = (
+    *("id", "bucket_id", "key", "version_id", "sequence", "is_latest", "is_delete_marker", "owner_id", "size", "etag"),
+    *("storage_class", "last_modified", "checksum_algorithm", "checksum_type", "checksum", "blob_id", "parts_count", "upload_id"),
+    *("sidecar", *HEADER_COLUMNS),
+)
+INDEX = "post3_blob_name_rebuilding"
+
+
+class Put(enum.Enum):
+    """What became of a description."""
+
+    MADE = enum.auto()
+    #: The catalogue holds what it describes, or something newer.
+    KNOWN = enum.auto()
+    SUPERSEDED = enum.auto()
+    #: In place of something older.
+    REPLACED = enum.auto()
+    LEFT_OUT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    described: DescribedObject
+    outcome: Put
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Counts:
+    buckets: int = 0
+    objects: int = 0
+    blobs: int = 0
+    #: Bytes read and compared.
+    verified: int = 0
+    #: Descriptions of keys that have a newer one; of objects the catalogue holds already.
+    superseded: int = 0
+    known: int = 0
+    #: Files that are no post3's.
+    foreign: int = 0
+    #: Things told of that did not come back, or not as they were.
+    lost: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+class BlobRows:
+    """Blobs by their names in a storage: one row each, however many objects share it."""
+
+    def __init__(self, verify: bool, counts: Counts, progress: Callable[[], None]) -> None:
+        self._verify, self._counts, self._progress = verify, counts, progress
+
+    @contextmanager
+    def found_by_name(self) -> Iterator[None]:
+        """Have an index of names meanwhile, which no other use of the catalogue would pay for."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE INDEX IF NOT EXISTS {INDEX} ON post3_blob (name)")
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP INDEX IF EXISTS {INDEX}")
+
+    def need(self, storage: Storage, described: Iterable[DescribedBlob]) -> dict[str, Blob]:
+        """Return the blobs of these names, made where they are missing."""
+        wanted = {blob.name: blob for blob in described}
+        found: dict[str, Blob] = {}
+        names = list(wanted)
+        for start in range(0, len(names), CHUNK):
+            chunk = Blob.objects.filter(name__in=names[start : start + CHUNK], storage_class=storage.storage_class)
+            found |= {blob.name: blob for blob in chunk}
+        # An older catalogue may have known them as being written, or about to go; now they are described, and there.
+        for name, old in found.items():
+            if old.state in (Blob.State.PENDING, Blob.State.DELETING):
+                found[name] = self._row(storage, wanted[name], old.created_at)
+                found[name].pk = old.pk
+                found[name].save(force_update=True)
+        made = [self._row(storage, blob, datetime.now(UTC)) for name, blob in wanted.items() if name not in found]
+        for blob, blob.pk in zip(made, take_ids(Blob, len(made)), strict=True):
+            found[blob.name] = blob
+        insert_rows(Blob, BLOB_COLUMNS, (_blob_values(blob) for blob in made))
+        self._counts.blobs += len(made)
+        return found
+
+    def _row(self, storage: Storage, blob: DescribedBlob, created_at: datetime) -> Blob:
+        state, crc64nvme = self._verified(storage, blob) if self._verify else (Blob.State.STORED, blob.crc64nvme)
+        return Blob(
+            storage_class=storage.storage_class,
+            name=blob.name,
+            size=blob.size,
+            md5=blob.md5,
+            crc64nvme=crc64nvme or None,
+            state=state,
+            created_at=created_at,
+        )
+
+    def _verified(self, storage: Storage, blob: DescribedBlob) -> tuple[Blob.State, str]:
+        """Read all bytes; return whether they are what was stored, by their CRC or, where none is told, MD5; and their CRC."""
+        summed = checksums.new_hasher("CRC64NVME")
+        hashed = None if blob.crc64nvme or not blob.md5 else md5(usedforsecurity=False)
+        try:
+            for piece in storage.open(BlobRef(0, blob.name, blob.size, 0), 0, blob.size):
+                summed.update(piece)
+                if hashed:
+                    hashed.update(piece)
+                self._counts.verified += len(piece)
+                self._progress()
+        except StorageError:
+            return Blob.State.DAMAGED, blob.crc64nvme
+        crc64nvme = summed.base64()
+        same = hashed.hexdigest() == blob.md5 if hashed else blob.crc64nvme in ("", crc64nvme)
+        return (Blob.State.STORED, crc64nvme) if same else (Blob.State.DAMAGED, blob.crc64nvme)
+
+
+def _blob_values(blob: Blob) -> tuple[Any, ...]:
+    checksums_and_state = (blob.md5, blob.crc64nvme, blob.block_size, int(blob.state), moment(blob.created_at))
+    return blob.pk, blob.storage_class, blob.name, blob.size, *checksums_and_state
+
+
+class ObjectRows:
+    """Objects by bucket and key, of which the newest description wins."""
+
+    def __init__(self, blobs: BlobRows) -> None:
+        self._blobs = blobs
+
+    def put(self, storage: Storage, buckets: dict[str, int], batch: Iterable[DescribedObject]) -> list[Outcome]:
+        """Bring descriptions into the catalogue, in the caller's transaction; say of each what became of it."""
+        outcomes: list[Outcome] = []
+        newest: dict[tuple[str, str], DescribedObject] = {}
+        for described in batch:
+            if fault := _missing(storage, described):
+                outcomes.append(Outcome(described, Put.LEFT_OUT, fault))
+                continue
+            other = newest.setdefault((described.bucket, described.new.key), described)
+            if other is not described:
+                older, newer = sorted((other, described), key=_age)
+                newest[described.bucket, described.new.key] = newer
+                outcomes.append(Outcome(older, Put.SUPERSEDED))
+        sequences: dict[tuple[str, str], int] = {}
+        replaced: list[int] = []
+        for place, there in _there(buckets, newest).items():
+            if there.sidecar == newest[place].new.sidecar:
+                outcomes.append(Outcome(newest.pop(place), Put.KNOWN))
+            elif (there.last_modified, there.sidecar) >= _age(newest[place]):
+                outcomes.append(Outcome(newest.pop(place), Put.SUPERSEDED))
+            else:
+                replaced.append(there.pk)
+                sequences[place] = there.sequence
+        for object_id in replaced:
+            execute("DELETE FROM post3_object WHERE id = %s", (object_id,))  # the database cascades (migration 0002)
+        blobs = self._blobs.need(storage, (blob for described in newest.values() for blob in described.blobs()))
+        _insert(buckets, newest, blobs, sequences)
+        for place, described in newest.items():
+            outcome = Put.REPLACED if place in sequences else Put.MADE
+            faults = (described.left_out, _damage(described, blobs))
+            outcomes.append(Outcome(described, outcome, "; ".join(fault for fault in faults if fault)))
+        return outcomes
+
+
+def _missing(storage: Storage, described: DescribedObject) -> str:
+    """Return what of an object's bytes is not there."""
+    blobs = described.blobs()
+    try:
+        sizes = storage.measure([BlobRef(0, blob.name, blob.size, 0) for blob in blobs])
+    except StorageError as error:
+        return str(error)
+    for blob, size in zip(blobs, sizes, strict=True):
+        if size is None:
+            return f"none of {blob.size} bytes is there: {blob.name}"
+        if size < blob.size:
+            return f"{size} of {blob.size} bytes are there: {blob.name}"
+    return ""
+
+
+def _age(described: DescribedObject) -> tuple[datetime, str]:
+    return described.new.last_modified, described.new.sidecar
+
+
+def _there(buckets: dict[str, int], places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Object]:
+    """Return what the catalogue has under these buckets and keys."""
+    keys = defaultdict(list)
+    for bucket, key in places:
+        keys[bucket].append(key)
+    found: dict[tuple[str, str], Object] = {}
+    for bucket, wanted in keys.items():
+        rows = Object.objects.filter(bucket_id=buckets[bucket], key__in=wanted, is_latest=True)
+        rows = rows.only("pk", "key", "sequence", "last_modified", "sidecar")
+        found |= {(bucket, row.key): row for row in rows}
+    return found
+
+
+def _insert(
+    buckets: dict[str, int],
+    chosen: dict[tuple[str, str], DescribedObject],
+    blobs: dict[str, Blob],
+    sequences: dict[tuple[str, str], int],
+) -> None:
+    """Insert objects with their metadata and parts; `sequences` are those of the rows that some replace."""
+    objects, metadata, parts = [], [], []
+    for object_id, (place, described) in zip(take_ids(Object, len(chosen)), chosen.items(), strict=True):
+        new, bucket_id = described.new, buckets[described.bucket]
+        blob_id = blobs[described.blob.name].pk if described.blob else None
+        fixed = ("null", sequences.get(place, 0) + 1, True, False)
+        last_modified = moment(new.last_modified)
+        objects.append(
+            (
+                *(object_id, bucket_id, new.key, *fixed, new.owner_id, new.size, new.etag, new.storage_class, last_modified),
+                *(new.checksum_algorithm, new.checksum_type, new.checksum, blob_id, new.parts_count, new.upload_id),
+                *(new.sidecar, *new.headers),
+            )
+        )
+        metadata += [(object_id, name, value) for name, value in new.metadata.items()]
+        for part in described.parts:
+            part_blob = blobs[part.blob.name].pk if part.blob else None
+            parts.append((object_id, part.part_number, part.offset, part.size, part.checksum, part_blob))
+    insert_rows(Object, OBJECT_COLUMNS, objects)
+    insert_rows(ObjectMetadata, ("object_id", "name", "value"), metadata)
+    insert_rows(ObjectPart, ("object_id", "part_number", "offset", "size", "checksum", "blob_id"), parts)
+
+
+def _damage(described: DescribedObject, blobs: dict[str, Blob]) -> str:
+    damaged = [blob.name for blob in described.blobs() if blobs[blob.name].state == Blob.State.DAMAGED]
+    return f"its bytes are damaged, and marked so: {', '.join(damaged)}" if damaged else ""

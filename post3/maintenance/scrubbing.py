@@ -1,0 +1,150 @@
+"""Scrubbing: all stored bytes are read, round and round, at a set rate, so that damage is found before its copies are gone.
+
+Each call does a slice of at most about a second, so that a worker's other work waits no longer for it. Where the round stands is
+the row "scrub" of `WorkerState`. Whoever wrote that row last goes on, within a blob too; other workers look on, and take
+over where it was not written for LEASE seconds. So the rate is that of all workers together, on either database, without a
+lock that is held while bytes are read.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import F
+
+from ..conf import conf
+from ..models import Blob, WorkerState
+from ..services.damage import Sum, mark_damaged, ref_of, refuse_absence
+from ..storage.base import PIECE, BlobDamaged, BlobMissing, Pieces, StorageError
+from ..storage.handler import storages
+
+logger = logging.getLogger(__name__)
+
+SCRUB, DAMAGED = "scrub", "damaged"
+#: Seconds one slice takes at most, but for the piece under way; seconds for which unused allowance is kept.
+SLICE, KEPT = 1.0, 30.0
+#: Bytes that a blob counts for beside its own: it costs a statement or two.
+BLOB_COST = 16 << 10
+#: Seconds after which another worker takes over.
+LEASE = 120.0
+
+
+@dataclass(slots=True)
+class Reading:
+    """A blob that this process has read the beginning of."""
+
+    blob: Blob
+    pieces: Pieces
+    sum: Sum
+
+
+class Scrubber:
+    """This process's part in the scrubbing."""
+
+    def __init__(self) -> None:
+        #: When this process last wrote the row; None where another may have.
+        self._written: datetime | None = None
+        self._reading: Reading | None = None
+
+    def scrub(self) -> int:
+        """Read for a slice, if it is this process's turn. Return the bytes read. Raises database errors."""
+        rate = conf.SCRUB_BYTES_PER_SECOND
+        if not rate:
+            return 0
+        state, _ = WorkerState.objects.get_or_create(name=SCRUB)
+        now = datetime.now(UTC)
+        age = (now - state.updated_at).total_seconds()
+        if state.updated_at != self._written:
+            self._let_go()
+            if age < LEASE and state.size:
+                return 0
+        allowance = int(rate * min(age, KEPT))
+        # Not sooner than a piece, or a second's worth, may be read: a worker that has much else to do calls often.
+        if allowance < min(rate, PIECE) or not self._write(state, now):
+            return 0
+        state.updated_at = now
+        started, size, done, position = time.monotonic(), 0, 0, state.position
+        while (left := allowance - size - done * BLOB_COST) > 0 and time.monotonic() - started < SLICE:
+            if self._reading is None and not self._begin(position):
+                position = 0  # once round
+                break
+            assert self._reading is not None
+            position = self._reading.blob.pk - 1
+            try:
+                read = self._read_piece(min(left, PIECE))
+            except StorageError as error:
+                logger.error("Nothing is scrubbed: %s", error)
+                break
+            size += read
+            if not read:
+                position += 1
+                done += 1
+        self._write(state, datetime.now(UTC), position=position, count=F("count") + done, size=F("size") + size)
+        return size
+
+    def _write(self, state: WorkerState, now: datetime, **changed: Any) -> bool:
+        """Write the row as long as nobody else did. Return whether it was written."""
+        ours = WorkerState.objects.filter(pk=state.pk, updated_at=state.updated_at)
+        written = bool(ours.update(updated_at=now, **changed))
+        self._written = now if written else None
+        if not written:
+            self._let_go()
+        return written
+
+    def _begin(self, after: int) -> bool:
+        """Begin with the next stored blob beyond that id. Return whether there is one."""
+        stored = Blob.objects.filter(pk__gt=after, state=Blob.State.STORED, storage_class__in=storages.classes())
+        blob = stored.order_by("pk").first()
+        if blob is None:
+            return False
+        pieces = storages[blob.storage_class].pieces(ref_of(blob), 0, blob.size)
+        self._reading = Reading(blob, pieces, Sum(blob))
+        return True
+
+    def _read_piece(self, most: int) -> int:
+        """Read and sum up a piece of at most that many bytes; after the last one, check. Return its bytes; 0: done.
+
+        Raises StorageError where it is the storage that fails.
+        """
+        reading = self._reading
+        assert reading is not None
+        try:
+            read = reading.pieces.claim(most)
+            if read is not None:
+                reading.sum.update(data := read())
+                return len(data)
+            reading.sum.check()
+        except StorageError as error:
+            self._let_go()
+            if not isinstance(error, BlobDamaged) or isinstance(error, BlobMissing):
+                refuse_absence(storages[reading.blob.storage_class])
+            if isinstance(error, BlobDamaged):
+                _found(reading.blob, error)
+            else:
+                logger.warning("Blob %s could not be scrubbed, and is left out this round: %s", reading.blob.pk, error)
+        self._let_go()
+        return 0
+
+    def _let_go(self) -> None:
+        if self._reading is not None:
+            self._reading.pieces.close()
+            self._reading = None
+
+
+def _found(blob: Blob, error: BlobDamaged) -> None:
+    """Mark a blob, unless it was collected while it was read."""
+    if mark_damaged(blob, error):
+        WorkerState.objects.get_or_create(name=DAMAGED)
+        WorkerState.objects.filter(name=DAMAGED).update(
+            count=F("count") + 1, size=F("size") + blob.size, updated_at=datetime.now(UTC)
+        )
+
+
+_scrubber = Scrubber()
+
+
+def scrub() -> int:
+    """Do this process's next slice; return the bytes read. Raises database errors."""
+    return _scrubber.scrub()

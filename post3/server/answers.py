@@ -1,0 +1,38 @@
+"""What the ASGI handler sends, and the protocol where it goes past the handler."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.http import HttpResponseBase
+
+from ..s3.responses import S3Response, answer_date
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is sent: S3's answer, or that of any other Django view."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    #: All of it, or pieces to be sent one by one.
+    body: bytes | Iterator[bytes]
+    close: Callable[[], None]
+    #: As `responses.http_time` writes it; empty where the answer has none, or a project's own view wrote it.
+    last_modified: str = ""
+
+    def date(self) -> None:
+        """Write the moment into it."""
+        self.headers.append((b"Date", answer_date(self.last_modified).encode()))
+
+    @classmethod
+    def of_s3(cls, response: S3Response) -> "Answer":
+        last_modified = response.headers.get("Last-Modified", "")
+        return cls(response.status, response.head(), response.body, response.close, last_modified)
+
+    @classmethod
+    def of_django(cls, response: HttpResponseBase) -> "Answer":
+        items = ((name, value) for name, value in response.items() if name.lower() != "date")
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in items]
+        headers += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
+        body = iter(response) if response.streaming else response.content
+        return cls(response.status_code, headers, body, response.close)

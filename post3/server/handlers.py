@@ -1,0 +1,326 @@
+"""The handlers under uvicorn and gunicorn: streams both ways, sync views on worker threads.
+
+Django's own ASGI handler spools every upload to a file before the view starts and reads a sync iterator whole into a list;
+both are fatal for an object store (architecture, decision 1: 1,730 requests per second and core against 9,430 of this one). Here
+ - a small body is read before a thread is taken, so that slow senders of small bodies hold none;
+ - a large body is a blocking, file-like object fed from `receive()` through a bounded buffer (`server/bodies.py`);
+ - views run on plain threads that keep their own database connection;
+ - a streaming response is pulled piece by piece on those threads and sent from the event loop, so that a slow reader holds none;
+ - S3 requests go around the middleware, whose sessions, CSRF and host checks are the console's.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any
+
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.http import HttpResponseBadRequest
+from django.urls import set_script_prefix
+
+from ..conf import conf
+from ..db import outages
+from ..s3.request import request_of_scope
+from ..storage.base import PIECE, Pieces, StorageError
+from ..telemetry import requests
+from ..telemetry.counters import counts
+from ..telemetry.requests import Observation
+from ..threads.pools import ParkingThreads, Threads
+from ..web import origins, proxies
+from ..web.mount import Mount, find_mount
+from .answers import Answer
+from .around import AroundMiddleware, Post3WSGIHandler
+from .bodies import MemoryBody, StreamedBody, StreamedFile, announced_body, gone, send_while_open
+from .lifespan import UNBOUNDED, take_over
+from .pages import Pages, Refused, Role, role_of, role_on_console
+from .startup import set_up
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: Bytes up to which a body is read before its request gets a thread.
+PREFETCH_SIZE = 256 * 1024
+#: Pieces that are read ahead of the one being sent, while the client takes each within `KEEPS_UP` seconds and took `PROOF` bytes:
+#: the system's own buffers take the first of them at once, however slow the client is.
+READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
+#: Bytes of the pieces of all others, but for the first: a thousand slow clients hold one each.
+SMALL_PIECE = 256 * 1024
+#: Seconds that threads are given, after the server's own limit, to remove what they have half-written.
+CLEAN_UP = 2.0
+
+
+class Post3ASGIHandler(AroundMiddleware, BaseHandler):
+    """One ASGI application: S3, console, health."""
+
+    def __init__(self, *, requires_limits: bool = False) -> None:
+        super().__init__()
+        from ..api.dispatch import answer  # here, because it needs the models, and those an application set up
+
+        self._answer = answer
+        self.load_middleware(is_async=False)
+        self._threads = Threads(conf.THREADS, "post3")
+        self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
+        self._pages = Pages()
+        self._mount: Mount | None = find_mount()
+        self._console = origins.console_host()
+        counts.watch(self._count_threads)
+        self._requires_limits = requires_limits
+        #: Whether the server writes no Date of its own, and whether it was seen at all.
+        self._dates = self._started = False
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            if self._requires_limits and not self._started:
+                raise RuntimeError(UNBOUNDED)
+            await self._handle(scope, receive, send)
+        else:
+            raise ValueError(f"post3 serves HTTP, not {scope['type']}.")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._started = self._dates = take_over(receive)
+                if not self._dates and self._requires_limits:
+                    await send({"type": "lifespan.startup.failed", "message": UNBOUNDED})
+                    return
+                counts.join()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._end()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _end(self) -> None:
+        """Let the threads end. The server may end the process next, so those that were cut are given time to clean up."""
+        pools = (self._threads, self._pages.threads, self._pages.probe_threads)
+        for pool in (*pools, self._upload_threads):
+            pool.shutdown()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLEAN_UP
+        while any(pool.counts()["running"] for pool in pools) or self._upload_threads.is_busy():
+            if loop.time() > deadline:
+                return
+            await asyncio.sleep(0.02)
+
+    async def _handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        proxies.settle_scope(scope, receive)
+        if not self._is_s3(scope):
+            await self._handle_page(scope, receive, send)
+            return
+        observation = requests.begin(scope)
+        try:
+            await self._exchange(scope, receive, send, observation, self._threads)
+        except (StorageError, asyncio.CancelledError) as error:
+            # Database or disk went while an answer was under way, or the server ends and has waited for long enough. It closes
+            # the connection of what is left unfinished.
+            requests.log_broken_off(observation, error)
+        except Exception as error:
+            requests.log_broken_off(observation, error)
+            raise
+        finally:
+            requests.finish(observation)
+
+    async def _handle_page(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer what is not surely S3's, on threads that S3 does not need: see `server/pages.py`."""
+        path = scope["path"].removeprefix(get_script_prefix(scope))
+        role = role_on_console(path) if self._is_consoles(scope) else role_of(path, self._mount)
+        threads = {Role.S3: self._threads, Role.PROBE: self._pages.probe_threads}.get(role, self._pages.threads)
+        length, expects_continue = announced_body(scope["headers"])
+        try:
+            if role is not Role.S3:
+                self._pages.admit(threads)
+            if role in (Role.S3, Role.PROJECT):
+                await self._exchange(scope, receive, send, None, threads)
+                return
+            body = await self._pages.read_form(receive, length, expects_continue)
+            self._pages.admit(threads)  # once more, as the form may have taken long
+            response = await threads.run(self._respond, scope, body, None)
+        except Refused as refused:
+            response = Answer.of_django(refused.response())
+            if expects_continue:  # as in `_exchange`
+                response.headers.append((b"Connection", b"close"))
+        await self._send(response, None, receive, send, threads)
+
+    def take(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
+        """Begin to answer a request that is whole, for `server/fast_path.py`; None where it is not surely S3's.
+
+        The answer is sent by `send_taken` or by the caller, who then calls `end_taken`.
+        """
+        if not self._is_s3(scope):
+            return None
+        observation = requests.begin(scope)
+        observation.received = body.received
+        return observation, self._threads.run(self._respond, scope, body, observation)
+
+    async def send_taken(
+        self, coming: asyncio.Future[Answer], observation: Observation, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        try:
+            await self._send(coming.result(), observation, receive, send, self._threads)
+        except (StorageError, asyncio.CancelledError) as error:  # as in `_handle`
+            requests.log_broken_off(observation, error)
+        except Exception as error:
+            requests.log_broken_off(observation, error)
+            raise
+        finally:
+            self.end_taken(observation)
+
+    def date(self, answer: Answer) -> None:
+        """Write the moment into an answer that is about to be sent, unless the server does."""
+        if self._dates:
+            answer.date()
+
+    def end_taken(self, observation: Observation) -> None:
+        requests.finish(observation)
+
+    def _is_s3(self, scope: dict[str, Any]) -> bool:
+        path, mount = scope["path"].removeprefix(get_script_prefix(scope)), self._mount
+        return mount is not None and mount.holds(path) and not self._is_consoles(scope)
+
+    def _is_consoles(self, scope: dict[str, Any]) -> bool:
+        """Whether the request came to the console's own origin."""
+        return self._console is not None and self._console.holds_scope(scope)
+
+    async def _exchange(
+        self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None, threads: Threads
+    ) -> None:
+        """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all.
+
+        `threads`: where a request without a large body is answered.
+        """
+        length, expects_continue = announced_body(scope["headers"])
+        body: MemoryBody | StreamedBody
+        # To ask for the body is to send `100 Continue`: that is for the view, of a request that is authenticated (B124).
+        if length is not None and length <= PREFETCH_SIZE and not expects_continue:
+            body = await MemoryBody.receive(receive, length, expects_continue)
+            pool: Threads | ParkingThreads = threads
+        else:
+            body = StreamedBody(asyncio.get_running_loop(), receive)
+            pool = self._upload_threads
+        try:
+            response = await pool.run(self._respond, scope, body, observation)
+            if expects_continue and not body.begun:
+                # The client will not send the body now, and the server would take its next request for it (RFC 9110, 10.1.1).
+                response.headers.append((b"Connection", b"close"))
+            await self._send(response, observation, receive, send, threads)
+        finally:
+            body.stop()
+            if observation is not None:
+                observation.received = body.received
+
+    def _respond(self, scope: dict[str, Any], body: MemoryBody | StreamedBody, observation: Observation | None) -> Answer:
+        root = get_script_prefix(scope)
+        set_script_prefix(root)
+        if observation is None or self._mount is None:
+            return self._respond_by_django(scope, body)
+        # What Django's request signals do, without 30 µs of sending them: a connection broken or too old is replaced.
+        database = connections[DEFAULT_DB_ALIAS]
+        outages.begin(database)
+        try:
+            mount = (root if scope["path"].startswith(root) else "") + self._mount.prefix.removesuffix("/")
+            return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount), observation))
+        finally:
+            outages.end(database)
+
+    def _respond_by_django(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        try:
+            request = ASGIRequest(scope, StreamedFile(body))
+        except UnicodeDecodeError:
+            return Answer.of_django(HttpResponseBadRequest("The query is not ASCII.", content_type="text/plain"))
+        request.post3_body = body
+        response = self.get_response(request)
+        if not response.streaming:
+            response.close()  # the content stays readable
+        return Answer.of_django(response)
+
+    async def _send(
+        self, response: Answer, observation: Observation | None, receive: Receive, send: Send, threads: Threads
+    ) -> None:
+        """Send an answer; what is iterated and closed of it is on these threads."""
+        send = partial(send_while_open, send)
+        self.date(response)
+        try:
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            if isinstance(response.body, bytes):
+                await send({"type": "http.response.body", "body": response.body})
+                if observation is not None:
+                    observation.sent, observation.whole = len(response.body), True
+            elif isinstance(response.body, Pieces) and observation is not None:
+                await self._send_pieces(response.body, observation, receive, send)
+            else:
+                await self._send_iterated(response.body, observation, send, threads)
+        finally:
+            if not isinstance(response.body, bytes):
+                await threads.run(response.close)
+
+    async def _send_pieces(self, pieces: Pieces, observation: Observation, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        client_gone = loop.create_task(gone(receive))
+        coming: deque[asyncio.Future[bytes]] = deque()
+        sent, ahead = 0, 0
+        try:
+            while not client_gone.done():
+                self._read_ahead(pieces, coming, ahead or 1, PIECE if ahead or not sent else SMALL_PIECE)
+                if not coming:
+                    await send({"type": "http.response.body"})
+                    observation.whole = True
+                    break
+                piece = await coming.popleft()
+                self._read_ahead(pieces, coming, ahead, PIECE)
+                began, sent = loop.time(), sent + len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                del piece
+                # The server takes a piece at once, and waits only when it is given the next: so it is given nothing first.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
+                if not client_gone.done():
+                    observation.sent = sent
+                ahead = READ_AHEAD if loop.time() - began < KEEPS_UP and sent >= PROOF else 0
+            else:  # gone, perhaps because it has all it wanted
+                observation.whole = not coming and observation.sent == sent and pieces.claim(SMALL_PIECE) is None
+        finally:
+            client_gone.cancel()
+            # Nobody else may close what they read; an error among them is another one of what broke off.
+            await asyncio.gather(*coming, return_exceptions=True)
+
+    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
+        while len(coming) < count and (read := pieces.claim(most)) is not None:
+            coming.append(self._threads.run_aside(read))
+
+    async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send, threads: Threads) -> None:
+        while (piece := await threads.run(next, body, None)) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if observation is not None:
+                observation.sent += len(piece)
+        await send({"type": "http.response.body"})
+        if observation is not None:
+            observation.whole = True
+
+    def _count_threads(self) -> dict[str, int]:
+        """Return the gauges of the pools, by their names in `counting`."""
+        pools = {"requests": self._threads, "uploads": self._upload_threads, "console": self._pages.threads}
+        return {f"{pool} {state}": count for pool, threads in pools.items() for state, count in threads.counts().items()}
+
+
+def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:
+    """Set Django up and return the ASGI application.
+
+    With `requires_limits` it does not start under a server that cannot be given post3's limits of the wire.
+    """
+    set_up()
+    return Post3ASGIHandler(requires_limits=requires_limits)
+
+
+def get_wsgi_application() -> Post3WSGIHandler:
+    """Set Django up and return the WSGI application."""
+    set_up()
+    from ..api import dispatch  # noqa: F401  (what is counted is known before the first request)
+
+    return Post3WSGIHandler()

@@ -1,0 +1,260 @@
+"""Bytes in the catalogue's own database, in rows of one block each.
+
+A block is written by a short statement of its own, so no transaction is open while a client sends. On PostgreSQL these
+commit without waiting for the disk (`synchronous_commit = off`): the write-ahead log is sequential, so the flush that makes
+the catalogue's publishing commit durable makes every earlier block durable with it. Reading is one statement per
+block on whatever connection the calling thread has, so a slow reader holds no cursor and no snapshot.
+
+This module alone touches the table of `Block`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, connection
+
+from post3.db import outages, sql
+
+from ..base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, StoredName, Stream
+from .vacuum import Vacuum
+
+logger = logging.getLogger(__name__)
+
+#: Blocks one statement copies, and one deletes: it bounds the locks, the log and the time each takes.
+COPY_BATCH, DELETE_BATCH = 16, 64
+#: Blobs that one statement tells the sizes of.
+WALK_BATCH = 500
+#: The same of a deletion that lets others go first: their commits wait for its part of the log.
+DELETE_STEP = 8
+#: A block is read and written whole, in memory and on the wire.
+MAX_BLOCK_SIZE = 64 * MIB
+
+# {relaxed} is a condition that always holds; see `_run`.
+INSERT = 'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, %s, %s WHERE {relaxed}'
+COPY = (
+    'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, "index", data FROM post3_block '
+    'WHERE blob_id = %s AND "index" >= %s AND "index" < %s AND {relaxed} RETURNING length(data)'
+)
+DELETE = (
+    'DELETE FROM post3_block WHERE blob_id = %s AND "index" IN '
+    '(SELECT "index" FROM post3_block WHERE blob_id = %s ORDER BY "index" LIMIT %s) AND {relaxed}'
+)
+# `length` reads no bytes: PostgreSQL keeps it with the pointer to them, SQLite in the row's header.
+SIZES = (
+    'SELECT blob_id, CAST(sum(length(data)) AS bigint), count(*), max("index") FROM post3_block '
+    "WHERE {condition} GROUP BY blob_id ORDER BY blob_id LIMIT %s"
+)
+DELETE_ALL = "DELETE FROM post3_block WHERE blob_id = ANY(%s::bigint[]) AND {relaxed}"
+# Evaluated once, before the first row, and for this transaction alone, which is this one statement: one round trip
+# where SET LOCAL in a transaction would be four.
+RELAXED = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
+
+
+class DatabaseStorage(Storage):
+    """Blocks of `block_size` bytes as rows of `post3_block`, on PostgreSQL and SQLite."""
+
+    inline = True
+
+    def __init__(self, storage_class: str, block_size: int = MIB) -> None:
+        super().__init__(storage_class)
+        if not 1 <= block_size <= MAX_BLOCK_SIZE:
+            raise ImproperlyConfigured(f"block_size of storage class {storage_class} must be 1 to {MAX_BLOCK_SIZE} bytes")
+        self.block_size = block_size
+        self.inline_size = min(block_size, 256 * KIB)
+        self.inline_insert_size = min(block_size, MIB)
+        self._vacuum = Vacuum()
+
+    def save(self, ref: BlobRef, stream: Stream) -> int:
+        """Save `stream` block by block; they are durable once the next commit of this database is (the catalogue's)."""
+        size = index = 0
+        try:
+            while block := _read_block(stream, ref.block_size or self.block_size):
+                with self._telling("save", ref):
+                    _run(INSERT, [ref.id, index, block], sql.execute)
+                size += len(block)
+                index += 1
+        except BaseException:
+            if index:
+                self._discard(ref)
+            raise
+        return size
+
+    def pieces(self, ref: BlobRef, start: int, length: int) -> "BlockPieces":
+        return BlockPieces(self, ref, start, length)
+
+    def copy(self, source: BlobRef, target: BlobRef) -> int:
+        if (target.block_size or self.block_size) != source.block_size:
+            # The setting changed since the source was saved: cut anew.
+            return self.save(target, _PieceStream(self.open(source, 0, source.size)))
+        copied = 0
+        try:
+            for index in range(0, -(-source.size // source.block_size), COPY_BATCH):
+                with self._telling("copy", source):
+                    rows = _run(COPY, [target.id, source.id, index, index + COPY_BATCH], sql.fetch)
+                copied += sum(row[0] for row in rows)
+            if copied != source.size:
+                raise BlobMissing(f"{self._describe(source)} has {copied} of {source.size} bytes")
+        except BaseException:
+            self._discard(target)
+            raise
+        return copied
+
+    def delete(self, ref: BlobRef) -> None:
+        with self._telling("delete", ref):
+            while _run(DELETE, [ref.id, ref.id, DELETE_BATCH], sql.execute) == DELETE_BATCH:
+                pass
+
+    def delete_small(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
+        if connection.vendor != "postgresql":
+            return super().delete_small(refs)
+        with self._telling("delete", refs[0] if refs else None):
+            _run(DELETE_ALL, [[ref.id for ref in refs]], sql.execute)
+        return list(refs)
+
+    def delete_in_steps(self, ref: BlobRef) -> Iterator[None]:
+        deleted = DELETE_STEP
+        while deleted == DELETE_STEP:
+            with self._telling("delete", ref):
+                deleted = _run(DELETE, [ref.id, ref.id, DELETE_STEP], sql.execute)
+            yield
+
+    def tidy(self, freed: int) -> None:
+        self._vacuum.note(freed)
+
+    def check(self) -> None:
+        with self._telling("reach", None):
+            sql.fetch("SELECT 1 FROM post3_block LIMIT 1")
+
+    def walk(self) -> Iterator[StoredName]:
+        last = -1
+        while rows := self._sizes("blob_id > %s", [last]):
+            for blob_id, size, _, _ in rows:
+                yield StoredName(blob_id, "", size, 0.0)
+            last = rows[-1][0]
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        sizes: dict[int, int] = {}
+        for start in range(0, len(refs), WALK_BATCH):
+            ids = [ref.id for ref in refs[start : start + WALK_BATCH]]
+            for blob_id, size, count, highest in self._sizes(f"blob_id IN ({', '.join(['%s'] * len(ids))})", ids):
+                if highest == count - 1:
+                    sizes[blob_id] = size
+        return [sizes.get(ref.id) for ref in refs]
+
+    def _sizes(self, condition: str, params: list[Any]) -> list[tuple[Any, ...]]:
+        """Return (blob id, bytes, blocks, highest index) of up to a batch of blobs, by id."""
+        with self._telling("measure", None):
+            return outages.once_more(partial(sql.fetch, SIZES.format(condition=condition), [*params, WALK_BATCH]))
+
+    def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
+        return 'INSERT INTO post3_block (blob_id, "index", data) SELECT id, 0, %s FROM blob', [data]
+
+    def inline_select(self, blob_id: str) -> str:
+        return f'(SELECT data FROM post3_block WHERE blob_id = {blob_id} AND "index" = 0)'
+
+    def piece_size(self, ref: BlobRef, position: int, most: int) -> int:
+        """Return how many bytes a piece from `position` has: none beyond the block it begins in."""
+        block_size = ref.block_size or self.block_size
+        return min(most, block_size - position % block_size)
+
+    def fetch_piece(self, ref: BlobRef, position: int, wanted: int) -> bytes:
+        """Return `wanted` bytes from `position`, all of one block."""
+        block_size = ref.block_size or self.block_size
+        index, offset = divmod(position, block_size)
+        where = 'FROM post3_block WHERE blob_id = %s AND "index" = %s'
+        if wanted == min(block_size, ref.size - index * block_size):
+            statement, params = f"SELECT data {where}", [ref.id, index]
+        else:  # stored EXTERNAL on PostgreSQL, so that this reads only the pages it needs
+            part = "substring(data from %s for %s)" if connection.vendor == "postgresql" else "substr(data, %s, %s)"
+            statement, params = f"SELECT {part} {where}", [offset + 1, wanted, ref.id, index]
+        with self._telling("read", ref):
+            rows = outages.once_more(partial(sql.fetch, statement, params))  # a long download outlives many a connection
+        if not rows or len(rows[0][0]) != wanted:
+            raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
+        return rows[0][0]
+
+    def _discard(self, ref: BlobRef) -> None:
+        """Delete what a failed save wrote. Where even that fails, the worker does it later: the blob is still pending."""
+        try:
+            self.delete(ref)
+        except Exception:
+            logger.warning("could not delete the half-written %s", self._describe(ref), exc_info=True)
+
+    @contextmanager
+    def _telling(self, doing: str, ref: BlobRef | None) -> Iterator[None]:
+        """Turn the database's errors into StorageError, saying what could not be done."""
+        try:
+            yield
+        except Error as error:
+            raise StorageError(f"cannot {doing} {self._describe(ref) if ref else 'the blocks'}: {error}") from error
+
+    def _describe(self, ref: BlobRef) -> str:
+        return f"blob {ref.id} of storage class {self.storage_class}"
+
+
+class BlockPieces(Pieces):
+    """The bytes of a range, a block or less at a time, each on the connection of the thread that reads it."""
+
+    def __init__(self, storage: DatabaseStorage, ref: BlobRef, start: int, length: int) -> None:
+        self._storage, self._ref = storage, ref
+        self._position, self._end = start, start + length
+        self._first: bytes | None = None
+
+    def look(self) -> None:
+        """Read the first piece, so that missing bytes are an error and not a broken-off answer."""
+        read = self.claim(FIRST_PIECE if self._end - self._position > LONG else PIECE)
+        self._first = read() if read else None
+
+    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return lambda: first
+        if self._position >= self._end:
+            return None
+        position = self._position
+        wanted = self._storage.piece_size(self._ref, position, min(most, self._end - position))
+        self._position += wanted
+        return partial(self._storage.fetch_piece, self._ref, position, wanted)
+
+    def close(self) -> None:
+        """Give no further piece. There is nothing to release."""
+        self._position, self._first = self._end, None
+
+
+class _PieceStream:
+    """A stream over an iterator of pieces; a read gives one piece or the rest of it."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._rest or next(self._pieces, b"")
+        size = len(data) if size < 0 else size
+        self._rest = data[size:]
+        return data[:size]
+
+
+def _read_block(stream: Stream, size: int) -> bytes:
+    """Read until `size` bytes or the end: a socket may give fewer than asked for."""
+    block = stream.read(size)
+    if not block or len(block) == size:
+        return block
+    pieces, have = [block], len(block)
+    while have < size and (piece := stream.read(size - have)):
+        pieces.append(piece)
+        have += len(piece)
+    return b"".join(pieces)
+
+
+def _run(statement: str, params: Sequence[Any], how: Any) -> Any:
+    """Run a statement that writes blocks, by `sql.fetch` or `sql.execute`; alone, its commit does not wait for the disk.
+
+    Inside a caller's transaction it must not say so: the setting would last until the caller's own commit,
+    which would then be acknowledged before it is on disk.
+    """
+    relaxed = connection.vendor == "postgresql" and not connection.in_atomic_block
+    return how(statement.format(relaxed=RELAXED if relaxed else "1 = 1"), params)

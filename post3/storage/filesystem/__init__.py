@@ -1,0 +1,5 @@
+"""One file per blob, in directories that can be read without the catalogue."""
+
+from .storage import FilesystemStorage
+
+__all__ = ["FilesystemStorage"]

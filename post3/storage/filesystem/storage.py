@@ -1,0 +1,256 @@
+"""Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
+`<location>/<bucket>/bucket.json` describes the bucket.
+
+`xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
+file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
+into its place, and the directory synced: what has its name is whole, and what `save` returned for survives a power cut.
+
+Directories stay when their last file goes: to remove one would race with a save into it, and there are few.
+
+Damaged files are set aside under `<location>/.quarantine`, by the name they had.
+
+No symbolic link below `location` is followed (`directories.py`).
+"""
+
+import os
+import re
+import stat
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from ..base import PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
+from .direct import LargeFile
+from .directories import DirectoryTree
+from .files import FilePieces, copy_bytes, sync_data, write_all
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
+from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
+
+OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
+OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+#: What `check` writes: an object's file, its description and the catalogue's log grow by less.
+PROBE = bytes(64 << 10)
+
+
+class FilesystemStorage(DirectoryTree):
+    """One file per blob below the directory `location`, which is made where it is missing."""
+
+    describes = True
+
+    def new_name(self, bucket: str, key: str) -> str:
+        if not re.fullmatch(BUCKET, bucket):
+            raise StorageError(f"{bucket!r} cannot be the name of a directory")
+        unique = uuid.uuid4().hex
+        return f"{bucket}/{unique[:2]}/{encode_key(key)}.{unique}"
+
+    def save(self, ref: BlobRef, stream: Stream) -> int:
+        with self._written_aside(ref.name) as file:
+            large = LargeFile(file)
+            # Reading is outside `_telling`: an OSError of the client's connection is no error of ours.
+            while piece := stream.read(PIECE):
+                with self._telling("write", ref.name):
+                    large.write(piece)
+            with self._telling("write", ref.name):
+                large.finish()
+        return large.size
+
+    def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
+        return FilePieces(partial(self._open_whole, ref.name, start + length), self._full_path(ref.name), start, length)
+
+    def save_at_hand(self, ref: BlobRef, data: bytes) -> None:
+        with self._written_aside(ref.name, sync_directory=False) as file, self._telling("write", ref.name):
+            write_all(file, data)
+
+    def has_place(self, bucket: str) -> bool:
+        return bucket in self._handles
+
+    def copy(self, source: BlobRef, target: BlobRef) -> int:
+        file = self._open_whole(source.name, source.size)
+        try:
+            with self._written_aside(target.name) as copy, self._telling("copy", source.name):
+                copy_bytes(file, copy, source.size)
+        finally:
+            os.close(file)
+        return source.size
+
+    def delete(self, ref: BlobRef) -> None:
+        self._delete(ref.name)
+
+    def write_sidecar(self, name: str, document: bytes) -> None:
+        with self._written_aside(f"{name}.json") as file, self._telling("write", name):
+            write_all(file, document)
+
+    def delete_sidecar(self, name: str, durable: bool = True) -> None:
+        self._delete(f"{name}.json", durable)
+
+    def read_sidecar(self, name: str) -> bytes:
+        file = self._open_file(f"{name}.json")
+        with os.fdopen(file, "rb") as opened:
+            self._check_size(file, f"{name}.json", 0)
+            with self._telling("read", f"{name}.json"):
+                return opened.read()
+
+    def bucket_sidecar(self, bucket: str) -> str:
+        return f"{bucket}/bucket"
+
+    def bucket_sidecars(self) -> Iterator[str]:
+        with self._telling("go through", ""):
+            yield from find_bucket_descriptions(self.location)
+
+    def walk(self) -> Iterator[StoredName]:
+        with self._telling("go through", ""):
+            yield from walk_tree(self.location)
+
+    def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
+        return [status.st_size if (status := self._status(ref.name)) else None for ref in refs]
+
+    def quarantine(self, ref: BlobRef) -> None:
+        steps, file_name = self._split(ref.name)
+        with self._telling("set aside", ref.name), suppress(FileNotFoundError):
+            directory = self._open_directory(*steps)
+            try:
+                aside = self._open_directory(QUARANTINE, *steps, make=True)
+                try:
+                    os.rename(file_name, file_name, src_dir_fd=directory, dst_dir_fd=aside)
+                    os.fsync(aside)
+                    os.fsync(directory)
+                finally:
+                    os.close(aside)
+            finally:
+                os.close(directory)
+
+    def _status(self, name: str) -> os.stat_result | None:
+        """Return the status of a plain file; None where it is not there, or is something else."""
+        steps, file_name = self._split(name)
+        with self._telling("examine", name), suppress(FileNotFoundError):
+            directory = self._open_directory(*steps)
+            try:
+                status = os.stat(file_name, dir_fd=directory, follow_symlinks=False)
+            finally:
+                os.close(directory)
+            return status if stat.S_ISREG(status.st_mode) else None
+        return None
+
+    def check(self) -> None:
+        with self._telling("write to", TEMPORARY):
+            name, directory = uuid.uuid4().hex, self._open_directory(TEMPORARY, make=True)
+            try:
+                file = os.open(name, OPEN_TO_WRITE, self._file_mode, dir_fd=directory)
+                try:
+                    write_all(file, PROBE)
+                finally:
+                    os.close(file)
+                    os.unlink(name, dir_fd=directory)
+            finally:
+                os.close(directory)
+
+    def sweep(self, older_than: float) -> int:
+        """Delete files under `.tmp` last written that many seconds ago; choose more than a stalled upload may take."""
+        swept, limit = 0, time.time() - older_than
+        with self._telling("sweep", TEMPORARY):
+            directory = self._open_directory(TEMPORARY, make=True)
+            try:
+                for name in os.listdir(directory):
+                    with suppress(FileNotFoundError):  # its owner was quicker
+                        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
+                            os.unlink(name, dir_fd=directory)
+                            swept += 1
+            finally:
+                os.close(directory)
+        return swept
+
+    @contextmanager
+    def _written_aside(self, name: str, sync_directory: bool = True) -> Iterator[int]:
+        """Give a file open for writing; afterwards make it durable under `name`, or leave nothing where anything raised.
+
+        Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
+        """
+        steps, file_name = self._split(name)
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
+        with self._telling("create a file for", name):
+            aside = self._open_directory(TEMPORARY, make=True)
+            try:
+                file = os.open(temporary, OPEN_TO_WRITE, self._file_mode, dir_fd=aside)
+            except BaseException:
+                os.close(aside)
+                raise
+        try:
+            try:
+                yield file
+                with self._telling("sync", name):
+                    sync_data(file)
+            finally:
+                os.close(file)
+            with self._telling("rename a file to", name):
+                directory = self._open_directory(*steps, make=True)
+                try:
+                    os.rename(temporary, file_name, src_dir_fd=aside, dst_dir_fd=directory)
+                    try:
+                        if sync_directory:
+                            os.fsync(directory)
+                    except BaseException:
+                        os.unlink(file_name, dir_fd=directory)
+                        raise
+                finally:
+                    os.close(directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=aside)
+            raise
+        finally:
+            os.close(aside)
+
+    def _open_whole(self, name: str, size: int) -> int:
+        """Open a file of at least `size` bytes for reading. Raises BlobMissing where it is not there, or shorter."""
+        file = self._open_file(name)
+        try:
+            self._check_size(file, name, size)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _open_file(self, name: str) -> int:
+        """Open a file for reading. Raises BlobMissing where it is not there."""
+        steps, file_name = self._split(name)
+        with self._telling("open", name):
+            try:
+                directory = self._open_directory(*steps)
+                try:
+                    return os.open(file_name, OPEN_TO_READ, dir_fd=directory)
+                finally:
+                    os.close(directory)
+            except FileNotFoundError:
+                raise BlobMissing(f"{self._full_path(name)} is missing") from None
+
+    def _check_size(self, file: int, name: str, size: int) -> None:
+        """Raise BlobMissing unless the file is a plain one of at least `size` bytes."""
+        with self._telling("examine", name):
+            status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise BlobMissing(f"{self._full_path(name)} is not a plain file")
+        if status.st_size < size:
+            raise BlobMissing(f"{self._full_path(name)} has {status.st_size} bytes of at least {size}")
+
+    def _delete(self, name: str, durable: bool = True) -> None:
+        """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
+        steps, file_name = self._split(name)
+        with self._telling("delete", name), suppress(FileNotFoundError):
+            directory = self._open_directory(*steps)
+            try:
+                os.unlink(file_name, dir_fd=directory)
+                if durable:
+                    os.fsync(directory)
+            finally:
+                os.close(directory)
+
+    def _split(self, name: str) -> tuple[list[str], str]:
+        """Return directories and file name. Raises StorageError for a name this storage would not make."""
+        if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
+            raise StorageError(f"{name!r} is no name of a file in {self.location}")
+        *steps, file_name = name.split("/")
+        return steps, file_name

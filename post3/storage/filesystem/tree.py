@@ -1,0 +1,68 @@
+"""Going through a file system storage's whole tree, an entry at a time."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from ..base import StoredName
+from .directories import OPEN_DIRECTORY
+from .names import BUCKET, BUCKET_DESCRIPTION, NAME
+
+#: Where files are written before they have a name, and where damaged ones are set aside. No bucket's name starts with a dot.
+TEMPORARY, QUARANTINE = ".tmp", ".quarantine"
+
+
+def walk_tree(location: str) -> Iterator[StoredName]:
+    """Yield every file below `location` but for those being written, those set aside and the buckets' descriptions.
+
+    Follows no link. Raises OSError.
+
+    What is no file of the storage's making is yielded as foreign: a directory as one thing.
+    """
+    top = os.open(location, OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+    try:
+        yield from _walk(top, "")
+    finally:
+        os.close(top)
+
+
+def find_bucket_descriptions(location: str) -> Iterator[str]:
+    """Yield the names of the descriptions of buckets that are there, less their `.json`. Raises OSError."""
+    with os.scandir(location) as entries:
+        for entry in entries:
+            path = f"{entry.name}/bucket.json"
+            if BUCKET_DESCRIPTION.fullmatch(path) and os.path.lexists(os.path.join(location, path)):
+                yield path.removesuffix(".json")
+
+
+def _walk(directory: int, path: str) -> Iterator[StoredName]:
+    # Read an entry at a time: a directory may hold a million. Its handle is what `stat` starts from, so that no link is followed.
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = f"{path}/{entry.name}" if path else entry.name
+            if name in (TEMPORARY, QUARANTINE) or BUCKET_DESCRIPTION.fullmatch(name):
+                continue
+            with suppress(FileNotFoundError, NotADirectoryError):  # gone, or replaced, since it was read
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode) and _is_ours(name):
+                    below = os.open(entry.name, OPEN_DIRECTORY, dir_fd=directory)
+                    try:
+                        yield from _walk(below, name)
+                    finally:
+                        os.close(below)
+                else:
+                    yield _stored(name, status)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a directory may hold files of the storage: `<bucket>`, or `<bucket>/<xx>`."""
+    return re.fullmatch(rf"{BUCKET}(/[0-9a-f]{{2}})?", path, re.ASCII) is not None
+
+
+def _stored(path: str, status: os.stat_result) -> StoredName:
+    match = NAME.fullmatch(path) if stat.S_ISREG(status.st_mode) else None
+    is_description = match is not None and path.endswith(".json")
+    name = path.removesuffix(".json") if is_description else path
+    return StoredName(0, name, status.st_size, status.st_mtime, is_description, is_foreign=match is None)

@@ -1,0 +1,1 @@
+"""What is counted and noted of requests, and where it is read: metrics, health."""

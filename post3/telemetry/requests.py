@@ -1,0 +1,148 @@
+"""What is noted of each S3 request, from its head to the last byte of its answer: for the metrics and the request log.
+
+`dispatch` notes who asks for what and what the answer is, the handlers note what was really sent and when it ended. A record is
+plain assignments to one small object; at the end it is added to `counting.counts` and, with POST3_REQUEST_LOG, written as a line
+of JSON on the logger `post3.requests`.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from ..conf import conf
+from ..db.outages import log_burst
+from .counters import counts
+
+logger = logging.getLogger("post3.requests")
+errors = logging.getLogger("post3")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(slots=True)
+class Observation:
+    """One request."""
+
+    #: The ASGI scope or the WSGI environment: where the request comes from.
+    source: dict[str, Any]
+    #: On the clock of `time.perf_counter`.
+    began: float
+    request_id: str = ""
+    #: AWS's name; empty where the request was refused before that was known.
+    operation: str = ""
+    #: As the request says; it is proven by its signature only where that was not what it was refused for.
+    access_key: str = ""
+    bucket: str = ""
+    key: str = ""
+    #: 0 while there is no answer.
+    status: int = 0
+    error: str = ""
+    #: Bytes of the request's body that came, framing included, and bytes of the answer's body that the server took.
+    received: int = 0
+    sent: int = 0
+    #: Whether the answer went out to its end.
+    whole: bool = False
+
+
+@cache
+def _wanted() -> tuple[bool, bool]:
+    """Whether there are metrics, and a log; asked once, because a look into the settings costs a microsecond."""
+    return conf.METRICS, conf.REQUEST_LOG
+
+
+def begin(source: dict[str, Any]) -> Observation:
+    """Begin to observe a request."""
+    if _wanted()[0]:
+        counts.begin()
+    return Observation(source, time.perf_counter())
+
+
+def finish(observation: Observation) -> None:
+    """Tell what became of a request. Once for each."""
+    counting, logging_too = _wanted()
+    seconds = time.perf_counter() - observation.began
+    if counting:
+        counts.finish(
+            observation.operation,
+            observation.status,
+            seconds,
+            observation.received,
+            observation.sent,
+            observation.whole,
+        )
+    if logging_too:
+        # Not `logger.info`, which looks up the stack for who calls.
+        logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, _encode(_fields(observation, seconds)), (), None))
+
+
+def note_limited() -> None:
+    """Count a request that its key's limit refused."""
+    if _wanted()[0]:
+        counts.refused()
+
+
+def _fields(observation: Observation, seconds: float) -> dict[str, Any]:
+    remote, agent = _sender(observation.source)
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "request_id": observation.request_id,
+        "access_key": observation.access_key,
+        "operation": observation.operation,
+        "bucket": observation.bucket,
+        "key": observation.key,
+        "status": observation.status,
+        "error": observation.error,
+        "bytes_in": observation.received,
+        "bytes_out": observation.sent,
+        "whole": observation.whole,
+        "seconds": round(seconds, 6),
+        "remote": remote,
+        "user_agent": agent,
+    }
+
+
+def _sender(source: dict[str, Any]) -> tuple[str, str]:
+    """Return the address a request came from, and the name its client gives itself."""
+    if "wsgi.version" in source or "REQUEST_METHOD" in source:
+        return source.get("REMOTE_ADDR", ""), source.get("HTTP_USER_AGENT", "")
+    client = source.get("client")
+    agent = next((value for name, value in source["headers"] if name == b"user-agent"), b"")
+    return client[0] if client else "", agent.decode("latin-1")
+
+
+def log_broken_off(observation: Observation, error: BaseException) -> None:
+    """Name the request that an error ended when its answer had begun; the server, which closes the connection, logs where."""
+    kind = f"broken off: {type(error).__name__}"
+    log_burst(errors, kind, "Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
+
+
+class ObservedPieces(Iterator[bytes]):
+    """The pieces of an answer under a server of Django's kind, which says nothing of what it sent: one that is asked for the
+    next piece has sent the last one."""
+
+    def __init__(self, pieces: Iterator[bytes], observation: Observation) -> None:
+        self._pieces, self._observation, self._out = pieces, observation, 0
+
+    def __next__(self) -> bytes:
+        self._observation.sent += self._out
+        self._out = 0
+        try:
+            piece = next(self._pieces)
+        except StopIteration:
+            self._observation.whole = True
+            raise
+        except Exception as error:
+            log_broken_off(self._observation, error)
+            raise
+        self._out = len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let go of what the pieces come from."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()

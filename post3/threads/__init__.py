@@ -1,0 +1,1 @@
+"""Threads that answer requests, wait for clients and read ahead."""

@@ -1,0 +1,181 @@
+"""Whose forwarding headers count: those of the proxies in POST3_TRUSTED_PROXIES, for address, scheme and host.
+
+Post3's handlers call these functions for each request, before anything reads it. Afterwards `client` and
+`scheme` of the scope (`REMOTE_ADDR` and `wsgi.url_scheme` of the environment) are the client's, for S3, the console, the request
+log and every limit by address. The servers' own treatment of these headers is undone, so that one setting decides (D79).
+
+Only X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host count. A proxy that writes these passes Forwarded, X-Real-IP and all
+others on as its client sent them.
+"""
+
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from django.http import HttpRequest
+
+from ..conf import conf
+
+Address = IPv4Address | IPv6Address
+Headers = Iterable[tuple[bytes, bytes]]
+
+FOR, PROTO, HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
+COUNTED = frozenset((FOR, PROTO, HOST))
+#: What stands for peers without an address among the networks.
+UNIX = "unix"
+#: Headers that tell of a proxy, whoever wrote them: any name that begins with one of these.
+TRACES = (
+    "x-forwarded",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+)
+#: The longest text of an address that is looked at, and so kept by the caches.
+MAX_ADDRESS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who sent a request, as far as it is known."""
+
+    #: "" where the peer is a Unix socket and no proxy named anybody.
+    address: str
+    scheme: str
+    #: None: the Host header stands.
+    host: str | None = None
+
+
+@lru_cache(maxsize=8)
+def parse_networks(names: tuple[str, ...]) -> frozenset[IPv4Network | IPv6Network]:
+    """Return the networks of POST3_TRUSTED_PROXIES."""
+    return frozenset(ip_network(name) for name in names if name != UNIX)
+
+
+@lru_cache(maxsize=1024)
+def parse_address(text: str) -> Address | None:
+    """Return the address that a peer or an entry of X-Forwarded-For names, its port left out; None for anything else."""
+    host, bracket, _ = text.removeprefix("[").partition("]")
+    if not bracket and text.count(":") == 1:
+        host = text.partition(":")[0]
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_loopback(peer: str) -> bool:
+    """Whether a peer's address is this machine's own."""
+    address = parse_address(peer)
+    return address is not None and address.is_loopback
+
+
+def was_forwarded(names: Iterable[str]) -> bool:
+    """Whether any of a request's header names tells that it came through a proxy."""
+    return any(name.lower().replace("_", "-").startswith(TRACES) for name in names)
+
+
+def settle_scope(scope: dict[str, Any], receive: Any = None) -> None:
+    """Have an ASGI scope name the client instead of the proxy that it trusts. A second call changes nothing.
+
+    `receive` is the server's: uvicorn's own middleware has changed the scope by then, and the connection knows better.
+    """
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    for name, _ in headers:  # not by `any`, which costs twice as much, of every request
+        if name in COUNTED:
+            break
+    else:
+        return
+    if "post3.host" in scope:
+        return
+    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is not None:
+        peername = transport.get_extra_info("peername")
+        scope["client"] = peername[:2] if isinstance(peername, tuple) else None
+        scope["scheme"] = "https" if transport.get_extra_info("sslcontext") else "http"
+    told = [",".join(value.decode("latin-1") for name, value in headers if name == wanted) for wanted in (FOR, PROTO, HOST)]
+    peer = (scope.get("client") or ("", 0))[0]
+    client = find_client(peer, scope.get("scheme", "http"), *told)
+    if client.address != peer:
+        scope["client"] = (client.address, 0)
+    scope["scheme"], scope["post3.host"] = client.scheme, client.host
+
+
+def settle_request(request: HttpRequest) -> None:
+    """Do what is left for a request of Django's: that of WSGI, or what Django has copied from an ASGI scope."""
+    scope = getattr(request, "scope", None)
+    if scope is None:
+        settle_environ(request.META)
+        return
+    settle_scope(scope)
+    if scope.get("post3.host"):
+        request.META["HTTP_HOST"] = scope["post3.host"]
+
+
+def settle_environ(environ: dict[str, Any]) -> None:
+    """Do the same to a WSGI environment. The Host header as sent, which signatures cover, is kept as `post3.host_as_sent`."""
+    told = [environ.get(name, "") for name in ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")]
+    if not any(told) or "post3.host_as_sent" in environ:
+        return
+    scheme, connection = environ.get("wsgi.url_scheme", "http"), environ.get("gunicorn.socket")
+    if connection is not None:  # gunicorn has its own idea of the headers
+        scheme = "https" if isinstance(connection, ssl.SSLSocket) else "http"
+    client = find_client(environ.get("REMOTE_ADDR", ""), scheme, *told)
+    environ["REMOTE_ADDR"], environ["wsgi.url_scheme"] = client.address, client.scheme
+    environ["post3.host_as_sent"] = environ.get("HTTP_HOST", "")
+    if client.host is not None:
+        environ["HTTP_HOST"] = client.host
+
+
+def find_client(peer: str, scheme: str, forwarded_for: str, forwarded_proto: str, forwarded_host: str) -> Client:
+    """Return who sent a request that `peer` passed on by `scheme` with these headers, repeated ones joined by commas.
+
+    Every proxy appends what it saw. So the client is the rightmost address that is no trusted proxy's, and what is left of it is
+    the client's own invention. Scheme and host are those that the proxy which has that client wrote, or the only ones there are.
+    """
+    if not is_trusted(peer):
+        return Client(peer, scheme)
+    address, hops = peer, 0
+    entries = _entries(forwarded_for)
+    for entry in reversed(entries):
+        named = parse_address(entry) if len(entry) <= MAX_ADDRESS else None
+        if named is None:
+            break  # the proxy does not say, or what it says is no address
+        address = str(named)
+        if not is_trusted(address):
+            break
+        hops += 1
+    hops = min(hops, len(entries) - 1) if entries else 0
+    proto, host = _told(forwarded_proto, hops).lower(), _told(forwarded_host, hops)
+    return Client(address, proto if proto in ("http", "https") else scheme, host or None)
+
+
+def is_trusted(peer: str) -> bool:
+    """Whether the forwarding headers of this peer count; "" is one on a Unix socket."""
+    names: list[str] = conf.TRUSTED_PROXIES
+    return bool(names) and len(peer) <= MAX_ADDRESS and _is_among(peer, tuple(names))
+
+
+@lru_cache(maxsize=1024)
+def _is_among(peer: str, names: tuple[str, ...]) -> bool:
+    if not peer:
+        return UNIX in names
+    address = parse_address(peer)
+    return address is not None and any(address in network for network in parse_networks(names))
+
+
+def _entries(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _told(value: str, hops: int) -> str:
+    """Return the entry that many proxies away from us; the first one where there are fewer."""
+    entries = _entries(value)
+    return entries[max(0, len(entries) - 1 - hops)] if entries else ""
