@@ -26,7 +26,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from ..conf import conf
-from ..db.outages import once_more
+from ..db.outages import retry_read
 from ..errors import InternalError, InvalidAccessKeyId
 from ..models import ApiKey
 
@@ -204,7 +204,7 @@ def look_up(access_key: str) -> tuple[str, Identity]:
     """
     found = _cache.get(access_key)
     if found is None:
-        found = once_more(lambda: _read(access_key))
+        found = retry_read(lambda: _read(access_key))
         _cache.put(access_key, found, conf.API_KEY_CACHE_SECONDS)
     return found
 

@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from ..catalogue.buckets import find_bucket
-from ..db.outages import once_more
+from ..db.outages import retry_read
 from ..errors import AccessDenied
 from .accounts import account_id, check_account_id
 from .keys import Identity
@@ -24,7 +24,7 @@ def refuse_anonymous(bucket: str, *, making: bool) -> NoReturn:
     `bucket` is empty for requests to the service; `making`: it is to be made.
     """
     if bucket and not making:
-        once_more(lambda: find_bucket(bucket))
+        retry_read(lambda: find_bucket(bucket))
     raise AccessDenied()
 
 

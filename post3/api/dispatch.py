@@ -149,7 +149,7 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     if operation.permission in GROWS:
         disk_reserve.refuse_growth()
     if request.method in ("GET", "HEAD"):
-        return outages.once_more(lambda: operation.view(request))
+        return outages.retry_read(lambda: operation.view(request))
     return operation.view(request)
 
 

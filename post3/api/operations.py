@@ -37,7 +37,7 @@ class Operation:
     lacks: frozenset[str] = frozenset()
 
 
-def _done(view: View, permission: str, reads: str = "", lacks: Iterable[str] = ()) -> Operation:
+def _implemented(view: View, permission: str, reads: str = "", lacks: Iterable[str] = ()) -> Operation:
     """A row of an implemented operation; `reads` are names, those of query parameters behind a question mark."""
     name = "".join(word.capitalize() for word in view.__name__.split("_"))
     names = reads.split()
@@ -82,26 +82,26 @@ _READ = (
 )
 
 SERVICE = {
-    "GET": _done(service.list_buckets, "s3:ListAllMyBuckets", "?bucket-region ?continuation-token ?max-buckets ?prefix"),
+    "GET": _implemented(service.list_buckets, "s3:ListAllMyBuckets", "?bucket-region ?continuation-token ?max-buckets ?prefix"),
 }
 
 BUCKET = {
-    "GET": _done(listings.list_objects, "s3:ListBucket", f"{_PAGE} ?marker ?max-keys {_OWNER}"),
-    "GET ?list-type": _done(
+    "GET": _implemented(listings.list_objects, "s3:ListBucket", f"{_PAGE} ?marker ?max-keys {_OWNER}"),
+    "GET ?list-type": _implemented(
         listings.list_objects_v2,
         "s3:ListBucket",
         f"{_PAGE} ?continuation-token ?fetch-owner ?list-type ?marker ?max-keys ?start-after {_OWNER}",
     ),
-    "GET ?location": _done(buckets.get_bucket_location, "s3:GetBucketLocation", f"?location {_OWNER}"),
-    "GET ?uploads": _done(
+    "GET ?location": _implemented(buckets.get_bucket_location, "s3:GetBucketLocation", f"?location {_OWNER}"),
+    "GET ?uploads": _implemented(
         multipart.list_multipart_uploads,
         "s3:ListBucketMultipartUploads",
         f"{_PAGE} ?key-marker ?max-uploads ?upload-id-marker ?uploads {_OWNER}",
     ),
-    "HEAD": _done(buckets.head_bucket, "s3:ListBucket", _OWNER),
-    "PUT": _done(buckets.create_bucket, "s3:CreateBucket", _BODY, unsupported.NEW_BUCKET),
-    "DELETE": _done(buckets.delete_bucket, "s3:DeleteBucket", _OWNER),
-    "POST ?delete": _done(
+    "HEAD": _implemented(buckets.head_bucket, "s3:ListBucket", _OWNER),
+    "PUT": _implemented(buckets.create_bucket, "s3:CreateBucket", _BODY, unsupported.NEW_BUCKET),
+    "DELETE": _implemented(buckets.delete_bucket, "s3:DeleteBucket", _OWNER),
+    "POST ?delete": _implemented(
         objects.delete_objects, "s3:DeleteObject", f"?delete {_BODY} x-amz-bypass-governance-retention {_OWNER}"
     ),
     "GET ?versions": Operation("ListObjectVersions", "s3:ListBucketVersions"),
@@ -133,54 +133,54 @@ BUCKET = {
 }
 
 OBJECT = {
-    "GET": _done(objects.get_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
-    "HEAD": _done(objects.head_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
-    "PUT": _done(
+    "GET": _implemented(objects.get_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
+    "HEAD": _implemented(objects.head_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
+    "PUT": _implemented(
         objects.put_object,
         "s3:PutObject",
         f"{_BODY} {_METADATA} {_OWNER}",
         (*unsupported.NEW_OBJECT, "x-amz-write-offset-bytes"),
     ),
-    "PUT +x-amz-copy-source": _done(
+    "PUT +x-amz-copy-source": _implemented(
         copies.copy_object,
         "s3:PutObject",
         f"{_SOURCE} {_METADATA} x-amz-checksum-algorithm x-amz-metadata-directive {_OWNER}",
         unsupported.COPY,
     ),
-    "DELETE": _done(
+    "DELETE": _implemented(
         objects.delete_object,
         "s3:DeleteObject",
         f"?versionId x-amz-bypass-governance-retention {_OWNER}",
         unsupported.DELETE,
     ),
-    "POST ?uploads": _done(
+    "POST ?uploads": _implemented(
         multipart.create_multipart_upload,
         "s3:PutObject",
         f"?uploads {_METADATA} x-amz-checksum-algorithm x-amz-checksum-type {_OWNER}",
         unsupported.NEW_OBJECT,
     ),
-    "PUT ?partNumber&uploadId": _done(
+    "PUT ?partNumber&uploadId": _implemented(
         multipart.upload_part, "s3:PutObject", f"?partNumber ?uploadId {_BODY} {_OWNER}", unsupported.CUSTOMER_KEY
     ),
-    "PUT ?partNumber&uploadId +x-amz-copy-source": _done(
+    "PUT ?partNumber&uploadId +x-amz-copy-source": _implemented(
         copies.upload_part_copy,
         "s3:PutObject",
         f"?partNumber ?uploadId {_SOURCE} x-amz-copy-source-range {_OWNER}",
         (*unsupported.CUSTOMER_KEY, *unsupported.SOURCE_CUSTOMER_KEY),
     ),
-    "POST ?uploadId": _done(
+    "POST ?uploadId": _implemented(
         multipart.complete_multipart_upload,
         "s3:PutObject",
         f"?uploadId {_BODY} x-amz-checksum-type x-amz-mp-object-size {_OWNER}",
         unsupported.CUSTOMER_KEY,
     ),
-    "DELETE ?uploadId": _done(
+    "DELETE ?uploadId": _implemented(
         multipart.abort_multipart_upload,
         "s3:AbortMultipartUpload",
         f"?uploadId {_OWNER}",
         ("x-amz-if-match-initiated-time",),
     ),
-    "GET ?uploadId": _done(
+    "GET ?uploadId": _implemented(
         multipart.list_parts,
         "s3:ListMultipartUploadParts",
         f"?encoding-type ?max-parts ?part-number-marker ?uploadId {_OWNER}",

@@ -24,7 +24,7 @@ from ..errors import ServiceUnavailable
 T = TypeVar("T")
 
 #: Seconds between two tries to reach a database that could not be reached.
-PAUSE = 1.0
+RETRY_INTERVAL = 1.0
 #: Seconds that requests wait for the outcome of somebody else's try: a database that is back answers sooner.
 MOMENT = 0.5
 #: Seconds that a client is asked to wait.
@@ -61,7 +61,7 @@ class Outage:
 
     def note_try(self, reached: bool) -> None:
         with self._changed:
-            self._is_on, self._trying, self._next_try = not reached, False, time.monotonic() + PAUSE
+            self._is_on, self._trying, self._next_try = not reached, False, time.monotonic() + RETRY_INTERVAL
             self._changed.notify_all()
 
 
@@ -134,7 +134,7 @@ def reach() -> None:
         _outage.note_try(reached)
 
 
-def once_more(work: Callable[[], T]) -> T:
+def retry_read(work: Callable[[], T]) -> T:
     """Do what only reads; where the thread's connection turned out to be dead, do it once more on a new one."""
     try:
         return work()

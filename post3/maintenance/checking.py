@@ -41,7 +41,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Counts:
+class CheckCounts:
     """What was gone through."""
 
     blobs: int = 0
@@ -66,7 +66,7 @@ class Check:
     repair: bool = False
     min_age: float = field(default_factory=lambda: conf.PENDING_UPLOAD_SECONDS)
     tell: Callable[[str, int, int], None] = lambda doing, done, total: None
-    counts: Counts = field(default_factory=Counts)
+    counts: CheckCounts = field(default_factory=CheckCounts)
 
     def run(self) -> Iterator[Finding]:
         """Go through everything; yield what is wrong. Raises StorageError where a storage cannot be gone through."""
@@ -161,7 +161,7 @@ class Check:
         """Read a blob whole and compare. Raises BlobDamaged, StorageError."""
         summed, pieces = Sum(blob), storage.pieces(ref_of(blob), 0, blob.size)
         try:
-            while read := pieces.claim(PIECE):
+            while read := pieces.reserve(PIECE):
                 summed.update(data := read())
                 self.counts.verified += len(data)
                 self.tell("bytes", self.counts.verified, total if self.verify else 0)

@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 BATCH, UPLOAD_BATCH = 100, 10
 #: Bytes of blobs that are deleted in one step.
-SMALL = 8 * MIB
+MAX_SMALL_SIZE = 8 * MIB
 #: Bytes that the smallest blob weighs among what waits, for its rows and its part of a step.
-LEAST = 16 * 1024
+MIN_COUNTED_SIZE = 16 * 1024
 #: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
 ABANDONED, STILL_HERE = 60, 20
 #: Seconds for each kind of garbage in a pass that rests: there may always be some, and the worker has other work, too.
@@ -50,7 +50,7 @@ class Stopped(Exception):
     """The worker was told to end; what it is at is taken up again later."""
 
 
-class Pass:
+class CollectionRun:
     """One pass: what it did, and how it rests."""
 
     def __init__(self, rest: Rest | None) -> None:
@@ -82,37 +82,37 @@ def collect_garbage(rest: Rest | None = None) -> int:
 
     `rest`: how to rest between the steps; None: not at all.
     """
-    one = Pass(rest)
+    run = CollectionRun(rest)
     try:
-        _collect(one)
+        _collect(run)
     except Stopped:
         pass  # what was done is told all the same
     finally:
         disk_reserve.keep()  # there may be enough again
-        if one.done:
-            may_use_reserve(add_work)(one.done)
-            told = (f"{count} {name.replace('_', ' ')} ({size} bytes)" for name, (count, size) in sorted(one.done.items()))
+        if run.done:
+            may_use_reserve(add_work)(run.done)
+            told = (f"{count} {name.replace('_', ' ')} ({size} bytes)" for name, (count, size) in sorted(run.done.items()))
             logger.info("Done in this pass: %s", ", ".join(told))
-    return one.count
+    return run.count
 
 
 @may_use_reserve
-def _collect(one: Pass) -> None:
-    _expire_uploads(one)
+def _collect(run: CollectionRun) -> None:
+    _expire_uploads(run)
     guesses.forget_old()
     for take in (_take_released, _take_abandoned, _take_interrupted):
         ends = time.monotonic() + LONGEST
-        while (one.to_the_end or time.monotonic() < ends) and (batch := take()):
+        while (run.to_the_end or time.monotonic() < ends) and (batch := take()):
             _pace.look()
-            _delete(batch, one)
+            _delete(batch, run)
     for storage_class in storages.classes():
         try:
-            one.note("leftovers_removed", storages[storage_class].sweep(conf.PENDING_UPLOAD_SECONDS))
+            run.note("leftovers_removed", storages[storage_class].sweep(conf.PENDING_UPLOAD_SECONDS))
         except StorageError:
             logger.exception("Leftovers of storage %s could not be removed", storage_class)
 
 
-def _expire_uploads(one: Pass) -> None:
+def _expire_uploads(run: CollectionRun) -> None:
     """Abort multipart uploads that nobody ends.
 
     An upload is as old as its last part. Its row is locked before that is looked at for good, and a part that comes locks it
@@ -131,7 +131,7 @@ def _expire_uploads(one: Pass) -> None:
             size = UploadPart.objects.filter(upload__in=expired).aggregate(size=Sum("size"))["size"] or 0
             for upload in expired:
                 execute("DELETE FROM post3_multipartupload WHERE id = %s", (upload,))  # the database cascades (migration 0002)
-        one.note("uploads_expired", len(expired), size)
+        run.note("uploads_expired", len(expired), size)
 
 
 def _locked(rows: QuerySet[Row], count: int) -> list[Row]:
@@ -166,7 +166,7 @@ def _released() -> QuerySet[Blob]:
 
 def _waiting() -> int:
     """Return how many bytes wait to be deleted, or as much as so many blobs weigh."""
-    return _released().aggregate(size=Sum(Greatest("size", LEAST)))["size"] or 0
+    return _released().aggregate(size=Sum(Greatest("size", MIN_COUNTED_SIZE)))["size"] or 0
 
 
 _pace = Pace(_waiting)
@@ -204,16 +204,16 @@ def _take_interrupted() -> list[Blob]:
     return taken
 
 
-def _delete(blobs: list[Blob], one: Pass) -> None:
+def _delete(blobs: list[Blob], run: CollectionRun) -> None:
     """Delete bytes and row of each."""
     seen, waiting = time.monotonic(), {blob.pk for blob in blobs}
     for storage_class, refs in _steps(blobs):
         began = time.monotonic()
         try:
             for gone in _delete_step(storage_class, refs):
-                freed = _forget(gone, one)
+                freed = _forget(gone, run)
                 waiting.difference_update(gone)
-                one.rest(time.monotonic() - began, sum(ref.size for ref in refs) or SMALL)
+                run.rest(time.monotonic() - began, sum(ref.size for ref in refs) or MAX_SMALL_SIZE)
                 storages[storage_class].tidy(freed)
                 began = time.monotonic()
                 if began - seen > STILL_HERE:
@@ -233,7 +233,7 @@ def _steps(blobs: list[Blob]) -> Iterator[tuple[str, list[BlobRef]]]:
             if not _is_small(ref):
                 yield storage_class, [ref]
                 continue
-            if sum(other.size for other in small) + ref.size > SMALL:
+            if sum(other.size for other in small) + ref.size > MAX_SMALL_SIZE:
                 yield storage_class, small
                 small = []
             small.append(ref)
@@ -243,7 +243,7 @@ def _steps(blobs: list[Blob]) -> Iterator[tuple[str, list[BlobRef]]]:
 
 def _is_small(ref: BlobRef) -> bool:
     """Whether a blob is deleted together with others. How much a pending one has is not known: its size is 0."""
-    return 0 < ref.size <= SMALL
+    return 0 < ref.size <= MAX_SMALL_SIZE
 
 
 def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]:
@@ -257,11 +257,11 @@ def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]
     yield [refs[0].id]
 
 
-def _forget(gone: list[int], one: Pass) -> int:
+def _forget(gone: list[int], run: CollectionRun) -> int:
     """Delete the rows of blobs whose bytes went; return how many bytes those were."""
     size = 0
     if gone:
         rows = fetch(f"DELETE FROM post3_blob WHERE id IN ({', '.join(['%s'] * len(gone))}) RETURNING size", gone)
         size = sum(size for (size,) in rows)
-        one.note("blobs_collected", len(rows), size)
+        run.note("blobs_collected", len(rows), size)
     return size

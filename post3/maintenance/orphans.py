@@ -16,7 +16,7 @@ from ..storage.base import BlobRef, Storage, StoredName
 
 BATCH = 500
 #: Seconds a deletion may be behind the catalogue.
-PAUSE = 2.0
+RECHECK_DELAY = 2.0
 
 
 class Counted(Protocol):
@@ -44,7 +44,7 @@ def find(storage: Storage, min_age: float, counts: Counted, tell: Callable[[str,
                 names.execute("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", row)
         _strike_off(names)
         if names.execute("SELECT 1 FROM held LIMIT 1").fetchone():
-            time.sleep(PAUSE)
+            time.sleep(RECHECK_DELAY)
         for name, description, blob_id, size in names.execute("SELECT name, description, id, size FROM held"):
             held = StoredName(blob_id, "" if blob_id else name, size, 0.0, bool(description))
             if _is_there(storage, held):

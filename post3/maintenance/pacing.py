@@ -13,9 +13,9 @@ from ..storage.base import MIB
 
 REST, REST_LESS, FASTER = 8.0, 0.1, 4.0
 #: The part of that for steps of less than a MiB, which cost processors rather than the disk, and may be many.
-SMALL = 0.25
+SMALL_BLOB_REST = 0.25
 #: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
-PAUSE, RARELY = 5.0, 20.0
+MIN_INTERVAL, INTERVAL_FACTOR = 5.0, 20.0
 #: Bytes that may wait.
 LITTLE = 256 * MIB
 
@@ -35,7 +35,7 @@ class Pace:
         if began < self._next:
             return
         waiting = self._waiting()
-        self._next = self._clock() + max(PAUSE, RARELY * (self._clock() - began))
+        self._next = self._clock() + max(MIN_INTERVAL, INTERVAL_FACTOR * (self._clock() - began))
         if waiting <= LITTLE:
             self._rest = REST
         elif waiting > self._before > LITTLE:
@@ -44,4 +44,4 @@ class Pace:
 
     def rest_after(self, seconds: float, size: int) -> float:
         """Return for how many seconds to rest after a step that took so long on so many bytes."""
-        return seconds * self._rest * (1.0 if size >= MIB else SMALL)
+        return seconds * self._rest * (1.0 if size >= MIB else SMALL_BLOB_REST)

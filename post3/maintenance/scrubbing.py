@@ -111,7 +111,7 @@ class Scrubber:
         reading = self._reading
         assert reading is not None
         try:
-            read = reading.pieces.claim(most)
+            read = reading.pieces.reserve(most)
             if read is not None:
                 reading.sum.update(data := read())
                 return len(data)

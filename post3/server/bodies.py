@@ -14,7 +14,7 @@ from typing import Any
 
 from ..conf import conf
 from ..errors import IncompleteBody, RequestTimeout
-from ..threads.parking import PATIENCE, parked
+from ..threads.parking import PARK_AFTER, parked
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -156,7 +156,7 @@ class StreamedBody:
         self._wanted = count
         self._patience = self._patience or Patience()
         began = time.monotonic()
-        came = self._filled.wait_for(lambda: self._ended or self._buffered >= count, PATIENCE)
+        came = self._filled.wait_for(lambda: self._ended or self._buffered >= count, PARK_AFTER)
         if not self._patience.spend(time.monotonic() - began, self.received):
             raise RequestTimeout()
         if came:

@@ -69,7 +69,7 @@ class Protocol(BoundedProtocol):
         if announced_body(headers)[0] != len(body):
             return False
         proxies.settle_scope(cycle.scope)
-        taken = self._handler.take(cycle.scope, MemoryBody(body, True)) if self._handler else None
+        taken = self._handler.start(cycle.scope, MemoryBody(body, True)) if self._handler else None
         if taken is None:
             return False
         observation, coming = taken
@@ -82,11 +82,11 @@ class Protocol(BoundedProtocol):
         if self._handler is None:
             return
         if coming.cancelled():  # the server stops, and has waited long enough
-            self._handler.end_taken(observation)
+            self._handler.finish(observation)
             return
         failed = coming.exception() is not None
         if failed or self.flow.write_paused or not isinstance(coming.result().body, bytes):
-            super()._start_asgi_task(cycle, partial(self._handler.send_taken, coming, observation))
+            super()._start_asgi_task(cycle, partial(self._handler.send, coming, observation))
             return
         answer = coming.result()
         try:
@@ -98,7 +98,7 @@ class Protocol(BoundedProtocol):
             if not tells_of_closed(error):
                 raise
         finally:
-            self._handler.end_taken(observation)
+            self._handler.finish(observation)
 
     def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         content = [STATUS_LINE[answer.status]]

@@ -148,10 +148,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 response.headers.append((b"Connection", b"close"))
         await self._send(response, None, receive, send, threads)
 
-    def take(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
+    def start(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
         """Begin to answer a request that is whole, for `server/fast_path.py`; None where it is not surely S3's.
 
-        The answer is sent by `send_taken` or by the caller, who then calls `end_taken`.
+        The answer is sent by `send` or by the caller, who then calls `finish`.
         """
         if not self._is_s3(scope):
             return None
@@ -159,7 +159,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         observation.received = body.received
         return observation, self._threads.run(self._respond, scope, body, observation)
 
-    async def send_taken(
+    async def send(
         self, coming: asyncio.Future[Answer], observation: Observation, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
         try:
@@ -170,14 +170,14 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             requests.log_broken_off(observation, error)
             raise
         finally:
-            self.end_taken(observation)
+            self.finish(observation)
 
     def date(self, answer: Answer) -> None:
         """Write the moment into an answer that is about to be sent, unless the server does."""
         if self._dates:
             answer.date()
 
-    def end_taken(self, observation: Observation) -> None:
+    def finish(self, observation: Observation) -> None:
         requests.finish(observation)
 
     def _is_s3(self, scope: dict[str, Any]) -> bool:
@@ -284,15 +284,15 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                     observation.sent = sent
                 ahead = READ_AHEAD if loop.time() - began < KEEPS_UP and sent >= PROOF else 0
             else:  # gone, perhaps because it has all it wanted
-                observation.whole = not coming and observation.sent == sent and pieces.claim(SMALL_PIECE) is None
+                observation.whole = not coming and observation.sent == sent and pieces.reserve(SMALL_PIECE) is None
         finally:
             client_gone.cancel()
             # Nobody else may close what they read; an error among them is another one of what broke off.
             await asyncio.gather(*coming, return_exceptions=True)
 
     def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
-        while len(coming) < count and (read := pieces.claim(most)) is not None:
-            coming.append(self._threads.run_aside(read))
+        while len(coming) < count and (read := pieces.reserve(most)) is not None:
+            coming.append(self._threads.run_low_priority(read))
 
     async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send, threads: Threads) -> None:
         while (piece := await threads.run(next, body, None)) is not None:

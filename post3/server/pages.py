@@ -38,7 +38,7 @@ MAX_HELD = 32 * 1024 * 1024
 #: Seconds that a client is asked to wait when too many requests wait already.
 RETRY_AFTER = 2
 #: Under WSGI, requests for each of POST3_CONSOLE_THREADS that may wait, and for how many seconds: they hold threads of S3's.
-WAITING_PER_PLACE, PATIENCE = 2, 10.0
+WAITING_PER_PLACE, PLACE_TIMEOUT = 2, 10.0
 
 
 class Role(Enum):
@@ -171,7 +171,7 @@ class Places:
             if not self._waiting.acquire(blocking=False):
                 raise too_busy()
             try:
-                if not self._free.acquire(timeout=PATIENCE):
+                if not self._free.acquire(timeout=PLACE_TIMEOUT):
                     raise too_busy()
             finally:
                 self._waiting.release()

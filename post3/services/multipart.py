@@ -18,7 +18,7 @@ from . import blobs, completing, upload_ids
 from .completing import Completed
 from .disk_reserve import may_use_reserve
 from .objects import check_key
-from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, telling_if_full
+from .publishing import SURELY_NOT_WRITTEN, discard_quietly, lost_bytes, publish, translate_disk_full
 from .verifying import refuse_damaged
 
 
@@ -97,7 +97,7 @@ def publish_part(part: UploadPart, bucket: str, step: BlobStep) -> UploadPart:
     """Commit a part whose bytes are saved. Raises NoSuchUpload where the upload ended meanwhile."""
     fields = ["etag", "size", "checksum_algorithm", "checksum", "last_modified", "blob"]
     try:
-        with telling_if_full(), transaction.atomic():
+        with translate_disk_full(), transaction.atomic():
             part.blob_id = make_blob(bucket, step)
             if part.blob_id is None and part.size:
                 if MultipartUpload.objects.filter(pk=part.upload.pk).exists():

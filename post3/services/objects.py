@@ -222,7 +222,7 @@ def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes
         verify(row.data, row.storage_class, ref, row.crc64nvme)
         return row.data if length == row.size else row.data[start : start + length]
     pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
-    pieces.look()
+    pieces.ensure_readable()
     return pieces
 
 

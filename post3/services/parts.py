@@ -53,7 +53,7 @@ def open_parts(row: ObjectRow, start: int, length: int) -> Pieces | None:
         return None
     refuse_damaged(*(part.state for part in found))
     pieces = PartsPieces(found, start, length)
-    pieces.look()
+    pieces.ensure_readable()
     return pieces
 
 
@@ -65,10 +65,10 @@ class PartsPieces(Pieces):
         self._start, self._end = start, start + length
         self._current: Pieces | None = self._next_part()
 
-    def look(self) -> None:
+    def ensure_readable(self) -> None:
         """Look at the first part, so that its errors show before the answer begins."""
         if self._current is not None:
-            self._current.look()
+            self._current.ensure_readable()
 
     def _next_part(self) -> Pieces | None:
         part = next(self._parts, None)
@@ -78,9 +78,9 @@ class PartsPieces(Pieces):
         last = min(self._end, part.offset + part.size)
         return open_blob(part.storage_class, part.ref(), part.state, part.crc64nvme, first - part.offset, last - first)
 
-    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         while self._current is not None:
-            read = self._current.claim(most)
+            read = self._current.reserve(most)
             if read is not None:
                 return read
             self._current = self._next_part()

@@ -58,7 +58,7 @@ def savepoint() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def telling_if_full() -> Iterator[None]:
+def translate_disk_full() -> Iterator[None]:
     """Name the database's want of room in S3's terms. What had no room was surely not written."""
     try:
         yield
@@ -98,7 +98,7 @@ def publish(
     if new.sidecar:  # what cannot be described is not published, and StorageError says so surely
         storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, crc64nvme, parts))
     try:
-        with telling_if_full():
+        with translate_disk_full():
             if conditional or parts or within:
                 with transaction.atomic():
                     begun = within() if within else None

@@ -76,18 +76,18 @@ class VerifiedPieces(Pieces):
         self._read: bytes | None = None
         self._lock = threading.Lock()
 
-    def look(self) -> None:
+    def ensure_readable(self) -> None:
         """Read and check at once what is one small piece, so that damage is an error and not an answer that breaks off."""
         with _noted(self._storage_class, self._ref):
-            self._inner.look()
-        if self._ref.size <= FIRST_PIECE and (read := self.claim()) is not None:
+            self._inner.ensure_readable()
+        if self._ref.size <= FIRST_PIECE and (read := self.reserve()) is not None:
             self._read = read()
 
-    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         if self._read is not None:
             data, self._read = self._read, None
             return lambda: data
-        read = self._inner.claim(most)
+        read = self._inner.reserve(most)
         if read is None:
             return None
         number = len(self._sums)

@@ -93,11 +93,11 @@ FIRST_PIECE, LONG = 256 * KIB, 8 * MIB
 class Pieces(Iterator[bytes]):
     """The bytes of a range in pieces of at most `PIECE` bytes. Iterated over, each is read when it is asked for."""
 
-    def look(self) -> None:
+    def ensure_readable(self) -> None:
         """Make sure that the bytes are there. Raises BlobMissing, StorageError."""
         raise NotImplementedError
 
-    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         """Return a function that reads the next piece, of at most `most` bytes; None after the last one. Does no I/O itself.
 
         The first piece may be longer than `most`, where `look` read it.
@@ -110,7 +110,7 @@ class Pieces(Iterator[bytes]):
         raise NotImplementedError
 
     def __next__(self) -> bytes:
-        read = self.claim()
+        read = self.reserve()
         if read is None:
             raise StopIteration
         return read()
@@ -166,7 +166,7 @@ class Storage:
         the bytes are not there.
         """
         pieces = self.pieces(ref, start, length)
-        pieces.look()
+        pieces.ensure_readable()
         return pieces
 
     def pieces(self, ref: BlobRef, start: int, length: int) -> Pieces:

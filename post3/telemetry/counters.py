@@ -73,7 +73,7 @@ class Sums:
     rows: dict[str, Row]
 
 
-class Counts:
+class ProcessCounters:
     """The numbers of this process. There is one of it, `counts`; all methods may be called by any thread."""
 
     #: How often it began anew, for the thread that samples.
@@ -237,4 +237,4 @@ def open_connections() -> int:
         return sum(getattr(connection, "connection", None) is not None for connection in _connections)
 
 
-counts = Counts()
+counts = ProcessCounters()

@@ -12,7 +12,7 @@ from typing import Protocol
 from django.db import connections
 
 #: Seconds a thread waits before it gives its place away: a client that sends at a useful rate is never that late.
-PATIENCE = 0.25
+PARK_AFTER = 0.25
 
 
 class Place(Protocol):

@@ -22,7 +22,7 @@ Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 class Threads:
     """At most `size` threads, started as needed. All methods are for the event loop's own thread.
 
-    Where both wait, calls of `run` and of `run_aside` take turns: a thousand downloads that want their next pieces would
+    Where both wait, calls of `run` and of `run_low_priority` take turns: a thousand downloads that want their next pieces would
     otherwise stand before every request.
     """
 
@@ -41,7 +41,7 @@ class Threads:
         """Call a function on one of the threads; return its result as a future."""
         return self._run(self._calls, function, arguments)
 
-    def run_aside(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+    def run_low_priority(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         """Do the same, for a call that is one of many of its kind."""
         return self._run(self._asides, function, arguments)
 

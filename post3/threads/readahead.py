@@ -8,7 +8,7 @@ from collections import deque
 from types import TracebackType
 from typing import Protocol, Self
 
-from .parking import PATIENCE, parked
+from .parking import PARK_AFTER, parked
 
 #: Bytes of one piece, and pieces that are read ahead at most.
 PIECE, AHEAD = 1 << 20, 2
@@ -50,7 +50,7 @@ class ReadAhead:
         return piece[:size] if self._rest else piece
 
     def _next(self) -> bytes:
-        if not self._wait(PATIENCE):
+        if not self._wait(PARK_AFTER):
             with parked():
                 self._wait(None)
         with self._changed:

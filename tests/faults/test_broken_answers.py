@@ -22,7 +22,7 @@ class Breaking(Pieces):
     def __init__(self) -> None:
         self.claimed = self.refused = 0
 
-    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         self.claimed += 1
         return (lambda: bytes(most)) if self.claimed <= WHOLE else self._refuse
 

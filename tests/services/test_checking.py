@@ -34,7 +34,7 @@ def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path, monkey
     }
     monkeypatch.setattr(checking, "BATCH", 2)
     monkeypatch.setattr(orphans, "BATCH", 2)
-    monkeypatch.setattr(orphans, "PAUSE", 0.0)
+    monkeypatch.setattr(orphans, "RECHECK_DELAY", 0.0)
     changed = {"POST3_GARBAGE_GRACE_SECONDS": 0, "POST3_MIN_PART_SIZE": 1, "POST3_SCRUB_BYTES_PER_SECOND": 1 << 40}
     with override_settings(POST3_STORAGES={"STANDARD": backends[request.param]}, **changed):
         owner = get_user_model().objects.create_user("owner")

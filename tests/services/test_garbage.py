@@ -291,7 +291,7 @@ def test_upload_that_is_being_completed_does_not_expire(store: Store) -> None:
 
 
 def test_large_deletion_rests_stops_and_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(garbage, "SMALL", 1_000_000)
+    monkeypatch.setattr(garbage, "MAX_SMALL_SIZE", 1_000_000)
     monkeypatch.setattr(blocks, "DELETE_STEP", 1)
     store.put("k", LARGE)
     store.put("other", SMALL)

@@ -1,6 +1,6 @@
 """How long a worker rests, by what it sees waiting."""
 
-from post3.maintenance.pacing import LITTLE, PAUSE, RARELY, REST, SMALL, Pace
+from post3.maintenance.pacing import INTERVAL_FACTOR, LITTLE, MIN_INTERVAL, REST, SMALL_BLOB_REST, Pace
 from post3.storage.base import MIB
 
 
@@ -26,7 +26,7 @@ def rests(*waiting: int) -> list[float]:
     for _ in waiting:
         pace.look()
         found.append(pace.rest_after(1.0, MIB))
-        clock.now += PAUSE
+        clock.now += MIN_INTERVAL
     return found
 
 
@@ -44,13 +44,13 @@ def test_growth_below_what_may_wait_shortens_no_rest() -> None:
 
 
 def test_small_steps_rest_little() -> None:
-    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST * SMALL
+    assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST * SMALL_BLOB_REST
 
 
 def test_looks_are_rare_and_rarer_where_they_take_long() -> None:
     clock = Clock(0, 0, 0, cost=3.0)
     pace = Pace(clock.waiting, clock)
-    for _ in range(int(RARELY * 3) + 4):
+    for _ in range(int(INTERVAL_FACTOR * 3) + 4):
         pace.look()
         clock.now += 1
     assert clock.looks == 2

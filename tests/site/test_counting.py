@@ -1,4 +1,4 @@
-"""The numbers that processes count together. Two `Counts` in one process are as two processes: a lock is an open file's."""
+"""The numbers that processes count together. Two `ProcessCounters` in one process are as two processes: a lock is an open file's."""
 
 import contextlib
 import os
@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 from post3.telemetry import shared_memory
-from post3.telemetry.counters import Counts
+from post3.telemetry.counters import ProcessCounters
 
 from ..faults.disks import small_disk
 
 OPERATIONS, STATUSES = ("Get", "Put"), (200, 404)
 
 
-def counts_in(directory: Path, operations: tuple[str, ...] = OPERATIONS) -> Counts:
-    counts = Counts()
+def counts_in(directory: Path, operations: tuple[str, ...] = OPERATIONS) -> ProcessCounters:
+    counts = ProcessCounters()
     counts.declare(operations, STATUSES)
     counts.share(str(directory))
     return counts
 
 
-def count(counts: Counts, operation: str = "Get", status: int = 200) -> None:
+def count(counts: ProcessCounters, operation: str = "Get", status: int = 200) -> None:
     counts.begin()
     counts.finish(operation, status, 0.003, 10, 20, True)
 
 
 def test_a_process_alone_counts_in_its_own_memory(tmp_path: Path) -> None:
-    counts = Counts()
+    counts = ProcessCounters()
     counts.declare(OPERATIONS, STATUSES)
     count(counts)
     count(counts, "Put", 404)

@@ -143,7 +143,7 @@ class TestThreads:
                 release, entered = threading.Event(), threading.Event()
                 made.run(lambda: (entered.set(), release.wait(PATIENCE)))
                 await until(entered.is_set)
-                asides = [made.run_aside(order.append, ("aside", number)) for number in range(30)]
+                asides = [made.run_low_priority(order.append, ("aside", number)) for number in range(30)]
                 calls = [made.run(order.append, ("call", number)) for number in range(10)]
                 release.set()
                 await asyncio.gather(*asides, *calls)
@@ -169,7 +169,7 @@ class TestThreads:
             with threads(size, "mixed") as made:
                 futures = []
                 for number in range(len(done)):
-                    futures.append((made.run_aside if number % 3 else made.run)(work, number))
+                    futures.append((made.run_low_priority if number % 3 else made.run)(work, number))
                     if number % 50 == 0:
                         await asyncio.sleep(0)  # so that threads run dry now and then
                 assert await asyncio.gather(*futures) == list(range(len(done)))

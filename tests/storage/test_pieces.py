@@ -26,9 +26,9 @@ Parts = Callable[[list[bytes]], list[StoredPart]]
 def claim_all(pieces: Pieces, most: int = PIECE) -> list[Read]:
     """Claim every piece, without reading any."""
     claimed = []
-    while (read := pieces.claim(most)) is not None:
+    while (read := pieces.reserve(most)) is not None:
         claimed.append(read)
-    assert pieces.claim(most) is None, "the end stays the end"
+    assert pieces.reserve(most) is None, "the end stays the end"
     return claimed
 
 
@@ -95,7 +95,7 @@ def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
     data = random.Random(4).randbytes(2 * MIB + 7)
     pieces, received = storage.pieces(saved(data), 0, len(data)), b""
     chance = random.Random(5)
-    while (read := pieces.claim(most := chance.choice([1, 1_000, 256 * KIB, 300_000, PIECE]))) is not None:
+    while (read := pieces.reserve(most := chance.choice([1, 1_000, 256 * KIB, 300_000, PIECE]))) is not None:
         piece = read()
         assert 0 < len(piece) <= most
         received += piece
@@ -105,7 +105,7 @@ def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
 def test_claims_after_a_look_keep_to_the_most(storage: Storage, saved: Saved) -> None:
     data = random.Random(6).randbytes(2 * MIB + 7)
     pieces = storage.open(saved(data), 0, len(data))
-    first = pieces.claim()
+    first = pieces.reserve()
     assert first is not None
     others = [read() for read in claim_all(pieces, 1_000 * 97)]
     assert max(map(len, others)) == 97_000
@@ -126,9 +126,9 @@ def test_close_before_claimed_pieces_are_read(storage: Storage, saved: Saved, ho
     data = random.Random(8).randbytes(3 * MIB)
     ref = saved(data)
     pieces = getattr(storage, how)(ref, 0, len(data))
-    claimed = [pieces.claim(200_000) for _ in range(4)]
+    claimed = [pieces.reserve(200_000) for _ in range(4)]
     pieces.close()
-    assert pieces.claim() is None
+    assert pieces.reserve() is None
     read = [piece() for piece in reversed(claimed)]
     pieces.close()
     assert data.startswith(b"".join(reversed(read))) and all(read)
@@ -143,7 +143,7 @@ def test_what_is_never_read_is_not_left_open(storage: Storage, saved: Saved) -> 
     pieces.close()
     assert open_files() == 0
     pieces = storage.open(ref, 0, ref.size)
-    claimed = pieces.claim()  # its reader is cancelled
+    claimed = pieces.reserve()  # its reader is cancelled
     pieces.close()
     del pieces, claimed
     assert open_files() == 0
@@ -155,7 +155,7 @@ def test_missing_bytes_show_when_opened_and_when_read(storage: Storage, saved: S
     with pytest.raises(BlobMissing):
         storage.open(ref, 0, 1000)
     pieces = storage.pieces(ref, 0, 1000)
-    claimed = pieces.claim()
+    claimed = pieces.reserve()
     assert claimed is not None
     for _ in range(2):
         with pytest.raises(BlobMissing):
@@ -202,8 +202,8 @@ def test_pieces_of_parts_by_several_threads_after_a_close(parts: Parts) -> None:
     datas = [random.Random(size).randbytes(size) for size in (400_000, 700_000, 300_000)]
     data = b"".join(datas)
     pieces = PartsPieces(parts(datas), 0, len(data))
-    pieces.look()
-    first = pieces.claim()
+    pieces.ensure_readable()
+    first = pieces.reserve()
     assert first is not None
     claimed = [first, *claim_all(pieces, 100_000)]
     pieces.close()

@@ -165,7 +165,7 @@ def test_leaving_does_not_wait_for_a_stream_that_blocks() -> None:
 
 
 def test_a_reader_that_waits_long_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readahead, "PATIENCE", 0.01)
+    monkeypatch.setattr(readahead, "PARK_AFTER", 0.01)
     inner, place = Held(), Counted()
     threading.Thread(target=lambda: (place.given.wait(PATIENCE), inner.release.set())).start()
     occupy(place)
@@ -178,7 +178,7 @@ def test_a_reader_that_waits_long_gives_up_its_place(monkeypatch: pytest.MonkeyP
 
 
 def test_a_reader_that_is_not_kept_waiting_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readahead, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(readahead, "PARK_AFTER", PATIENCE)
     place = Counted()
     occupy(place)
     try:

@@ -39,7 +39,7 @@ def vacuums(noted: Vacuum, freed: int) -> bool:
 
 
 def test_overwriting_with_vacuums_does_not_grow_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vacuum, "LEAST", COUNT * SIZE)
+    monkeypatch.setattr(vacuum, "MIN_FREED", COUNT * SIZE)
     noted, sizes = Vacuum(), []
     for _ in range(4):  # autovacuum would do the same a minute later: this is over by then
         blobs = [new_blob() for _ in range(COUNT)]
@@ -52,15 +52,15 @@ def test_overwriting_with_vacuums_does_not_grow_the_table(monkeypatch: pytest.Mo
 
 def test_little_or_a_small_part_of_the_table_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = Vacuum()
-    assert not vacuums(noted, vacuum.LEAST - 1)
+    assert not vacuums(noted, vacuum.MIN_FREED - 1)
     assert vacuums(noted, 1)
-    monkeypatch.setattr(vacuum, "SIZE", f"SELECT {(vacuum.LEAST + 1) * vacuum.PART}::bigint")
-    assert not vacuums(noted, vacuum.LEAST)
+    monkeypatch.setattr(vacuum, "SIZE", f"SELECT {(vacuum.MIN_FREED + 1) * vacuum.PART}::bigint")
+    assert not vacuums(noted, vacuum.MIN_FREED)
     assert vacuums(noted, 1)
 
 
 def test_one_that_fails_is_told_and_harms_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(vacuum, "VACUUM", "VACUUM no_such_table")
     with caplog.at_level(logging.WARNING):
-        assert vacuums(Vacuum(), vacuum.LEAST)
+        assert vacuums(Vacuum(), vacuum.MIN_FREED)
     assert "could not be vacuumed" in caplog.text and table_size() > 0

@@ -21,7 +21,7 @@ from ...descriptions.sidecars import describing_storages
 from ...models import Bucket, Object, WorkerState
 from ...storage.base import Storage, StorageError
 from .owners import Owners
-from .rows import BlobRows, Counts, ObjectRows, Put
+from .rows import BlobRows, ObjectRows, Put, RebuildCounts
 
 #: Descriptions, and blobs, of one transaction; the last description may have up to 10,000 parts more.
 BATCH = 1000
@@ -53,8 +53,8 @@ class Rebuild:
     verify: bool
     merge: bool
     tell: Callable[[Fault], None]
-    progress: Callable[[Counts], None]
-    counts: Counts = field(default_factory=Counts)
+    progress: Callable[[RebuildCounts], None]
+    counts: RebuildCounts = field(default_factory=RebuildCounts)
     #: Names of the users that had to be made, by their id.
     users: dict[int, str] = field(default_factory=dict)
 

@@ -50,7 +50,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Counts:
+class RebuildCounts:
     buckets: int = 0
     objects: int = 0
     blobs: int = 0
@@ -71,7 +71,7 @@ class Counts:
 class BlobRows:
     """Blobs by their names in a storage: one row each, however many objects share it."""
 
-    def __init__(self, verify: bool, counts: Counts, progress: Callable[[], None]) -> None:
+    def __init__(self, verify: bool, counts: RebuildCounts, progress: Callable[[], None]) -> None:
         self._verify, self._counts, self._progress = verify, counts, progress
 
     @contextmanager

@@ -9,7 +9,7 @@ from django.db import DatabaseError, InterfaceError
 
 from ...maintenance.rebuild.owners import OwnerMismatch
 from ...maintenance.rebuild.rebuilding import Fault, Rebuild, RebuildRefused, rebuild_catalog
-from ...maintenance.rebuild.rows import Counts
+from ...maintenance.rebuild.rows import RebuildCounts
 from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand
@@ -63,7 +63,7 @@ class Command(StoreCommand):
         if len(self._faults) < NAMED:
             self._faults.append(fault)
 
-    def _progress(self, counts: Counts) -> None:
+    def _progress(self, counts: RebuildCounts) -> None:
         now = time.monotonic()
         if now < self._next:
             return

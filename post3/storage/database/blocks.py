@@ -148,7 +148,7 @@ class DatabaseStorage(Storage):
     def _sizes(self, condition: str, params: list[Any]) -> list[tuple[Any, ...]]:
         """Return (blob id, bytes, blocks, highest index) of up to a batch of blobs, by id."""
         with self._telling("measure", None):
-            return outages.once_more(partial(sql.fetch, SIZES.format(condition=condition), [*params, WALK_BATCH]))
+            return outages.retry_read(partial(sql.fetch, SIZES.format(condition=condition), [*params, WALK_BATCH]))
 
     def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
         return 'INSERT INTO post3_block (blob_id, "index", data) SELECT id, 0, %s FROM blob', [data]
@@ -172,7 +172,7 @@ class DatabaseStorage(Storage):
             part = "substring(data from %s for %s)" if connection.vendor == "postgresql" else "substr(data, %s, %s)"
             statement, params = f"SELECT {part} {where}", [offset + 1, wanted, ref.id, index]
         with self._telling("read", ref):
-            rows = outages.once_more(partial(sql.fetch, statement, params))  # a long download outlives many a connection
+            rows = outages.retry_read(partial(sql.fetch, statement, params))  # a long download outlives many a connection
         if not rows or len(rows[0][0]) != wanted:
             raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
         return rows[0][0]
@@ -204,12 +204,12 @@ class BlockPieces(Pieces):
         self._position, self._end = start, start + length
         self._first: bytes | None = None
 
-    def look(self) -> None:
+    def ensure_readable(self) -> None:
         """Read the first piece, so that missing bytes are an error and not a broken-off answer."""
-        read = self.claim(FIRST_PIECE if self._end - self._position > LONG else PIECE)
+        read = self.reserve(FIRST_PIECE if self._end - self._position > LONG else PIECE)
         self._first = read() if read else None
 
-    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         if self._first is not None:
             first, self._first = self._first, None
             return lambda: first

@@ -16,7 +16,7 @@ from ..base import MIB
 logger = logging.getLogger(__name__)
 
 #: Bytes deleted, and the part of the table that they must be: a vacuum reads the whole index of the blocks' pieces.
-LEAST, PART = 512 * MIB, 20
+MIN_FREED, PART = 512 * MIB, 20
 
 SIZE = "SELECT pg_total_relation_size('post3_block')"
 # Skipped where somebody vacuums the table already. Without delays: under load it takes long enough, and what is overwritten
@@ -29,7 +29,7 @@ class Vacuum:
     """What this process deleted since its last vacuum."""
 
     def __init__(self) -> None:
-        self._freed, self._needed = 0, LEAST
+        self._freed, self._needed = 0, MIN_FREED
         self._thread: threading.Thread | None = None
 
     def note(self, freed: int) -> None:
@@ -48,7 +48,7 @@ class Vacuum:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(SIZE)
-                self._needed = max(LEAST, cursor.fetchone()[0] // PART)
+                self._needed = max(MIN_FREED, cursor.fetchone()[0] // PART)
                 if self._freed < self._needed:
                     return
                 self._freed = 0

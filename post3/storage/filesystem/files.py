@@ -62,11 +62,11 @@ class FilePieces(Pieces):
         self._lock = threading.Lock()
         self._file, self._reading = -1, 0
 
-    def look(self) -> None:
+    def ensure_readable(self) -> None:
         with self._lock:
             self._file = self._open_file()
 
-    def claim(self, most: int = PIECE) -> Callable[[], bytes] | None:
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         with self._lock:
             if self._position >= self._end:
                 return None
