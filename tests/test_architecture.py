@@ -17,9 +17,10 @@ APP = ROOT / "post3"
 MAX_LINES = 330
 
 #: What every room may import.
-FOUNDATION = {"conf", "declaring", "errors", "values", "visible", "console_host"}
+FOUNDATION = {"checksums", "conf", "declaring", "errors", "values", "visible", "console_host"}
 #: Room, or module of a room -> the rooms and modules that it may import, besides the foundation and itself.
 MAY_IMPORT: dict[str, set[str]] = {
+    "checksums": set(),
     "declaring": set(),
     "visible": set(),
     "errors": set(),
@@ -39,8 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalogue.schema": {"models", "migrations"},
     "storage": {"db"},
     "access": {"catalogue", "db", "models"},
-    "descriptions": {"access", "catalogue", "models", "storage", "s3.checksums", "s3.names", "web.header_fields"},
-    # Meaning, not the wire: of `s3`, arithmetic and names alone.
+    "descriptions": {"access", "catalogue", "models", "storage", "s3.names", "web.header_fields"},
+    # Meaning, not the wire: of `s3`, names alone.
     "services": {
         "access",
         "catalogue",
@@ -49,11 +50,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models",
         "storage",
         "threads",
-        "s3.checksums",
         "s3.names",
         "web.header_fields",
     },
-    "maintenance": {"access", "catalogue", "db", "descriptions", "models", "services", "storage", "s3.checksums"},
+    "maintenance": {"access", "catalogue", "db", "descriptions", "models", "services", "storage"},
     # What metrics and health read lies beside what is recorded.
     "telemetry.catalogue_figures": {"db", "models", "storage"},
     "telemetry.readiness": {"catalogue", "db", "models", "services", "storage"},

@@ -10,8 +10,8 @@ from typing import IO, Any, Self
 
 from django.core.files import File
 
+from ..checksums import new_hasher
 from ..errors import PreconditionFailed
-from ..s3.checksums import new_hasher
 from ..services.objects import open_object
 from ..storage.base import MIB
 from ..values import ByteRange, Conditions

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .. import checksums
 from ..access.accounts import is_account_id
 from ..catalogue.rows import HEADER_COLUMNS, NewObject
-from ..s3 import checksums
 from ..s3.names import MAX_KEY_SIZE, is_valid_name
 from ..web.header_fields import clean_metadata, clean_values
 from .sidecars import FORMAT

@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 
+from ..checksums import DEFAULT_ALGORITHM, Hasher, is_valid, new_hasher
 from ..conf import conf
 from ..errors import (
     BadDigest,
@@ -25,7 +26,7 @@ from ..errors import (
     XAmzContentSHA256Mismatch,
 )
 from .body import Body
-from .checksums import DEFAULT_ALGORITHM, Hasher, header_name, is_valid, new_hasher, requested_checksum, trailer_names
+from .checksum_headers import header_name, requested_checksum, trailer_names
 from .chunked import ChunkedBody
 from .request import S3Request
 from .signature import UNSIGNED_PAYLOAD, payload_hash_of

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from .. import checksums
 from ..catalogue.writing import BlobStep, new_blob, no_blob, pending_blob
 from ..errors import InvalidStorageClass, S3NotImplemented
 from ..models import Blob
-from ..s3 import checksums
 from ..storage.base import MIB, BlobRef, Storage, Stream
 from ..storage.handler import UnknownStorageClass, storages
 from ..threads.readahead import ReadAhead

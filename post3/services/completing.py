@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from hashlib import md5
 from itertools import pairwise
 
+from .. import checksums
 from ..conf import conf
 from ..errors import BadDigest, EntityTooLarge, EntityTooSmall, InvalidPart, InvalidPartOrder, InvalidRequest, MalformedXML
 from ..models import MultipartUpload, UploadPart
-from ..s3 import checksums
 from ..values import CompletedPart
 
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from .. import checksums
 from ..catalogue.buckets import find_bucket
 from ..catalogue.rows import NewObject, ObjectRow
 from ..catalogue.writing import no_blob, shared_blob
 from ..conf import conf
 from ..errors import InvalidRequest
-from ..s3 import checksums
 from ..storage.base import Storage
 from ..values import Conditions, Description
 from ..web.header_fields import clean_metadata, clean_values

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterator
 from itertools import islice
 
+from .. import checksums
 from ..models import Blob, Object, ObjectPart, UploadPart
-from ..s3 import checksums
 from ..storage.base import BlobDamaged, BlobRef, Storage, StorageError
 from ..visible import visible
 

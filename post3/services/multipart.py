@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from django.db import IntegrityError, connection, transaction
 
+from .. import checksums
 from ..catalogue.buckets import find_bucket
 from ..catalogue.rows import HEADER_COLUMNS, NewObject
 from ..catalogue.writing import BlobStep, make_blob, no_blob
@@ -12,7 +13,6 @@ from ..db.sql import execute
 from ..descriptions.sidecars import PartBlob
 from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
 from ..models import MultipartUpload, MultipartUploadMetadata, Object, UploadPart
-from ..s3 import checksums
 from ..values import Completion, Conditions, Description, Payload
 from . import blobs, completing, upload_ids
 from .completing import Completed

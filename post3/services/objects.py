@@ -12,6 +12,7 @@ from ..catalogue.reading import find_object
 from ..catalogue.rows import CACHE_HEADERS, NewObject, ObjectRow
 from ..catalogue.writing import delete_object as delete_row
 from ..catalogue.writing import delete_objects as delete_rows
+from ..checksums import COMPOSITE
 from ..db.rollback import on_rollback
 from ..errors import (
     InvalidPartNumber,
@@ -24,7 +25,6 @@ from ..errors import (
     S3Error,
 )
 from ..models import Blob
-from ..s3.checksums import COMPOSITE
 from ..s3.names import MAX_KEY_SIZE
 from ..storage.base import BlobRef, Storage, is_full
 from ..storage.handler import storages

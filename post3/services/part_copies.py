@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import md5
 
+from .. import checksums
 from ..catalogue.rows import ObjectRow
 from ..catalogue.writing import shared_blob
 from ..conf import conf
 from ..errors import InvalidArgument, InvalidRequest
 from ..models import Blob, MultipartUpload, UploadPart
-from ..s3 import checksums
 from ..values import ByteRange, Conditions
 from . import multipart
 from .conditions import check_copy_source

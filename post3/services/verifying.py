@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from django.db import DatabaseError, InterfaceError
 
+from .. import checksums
 from ..models import Blob
-from ..s3 import checksums
 from ..storage.base import FIRST_PIECE, PIECE, BlobDamaged, BlobMissing, BlobRef, Pieces, StorageError
 from ..storage.handler import storages
 from .damage import mark_damaged, refuse_absence

@@ -13,7 +13,7 @@ from typing import Any
 from post3.api import operations
 from post3.api.views import completion, describing, objects
 from post3.errors import S3Error
-from post3.s3 import checksums, headers, parameters, responses, sigv4
+from post3.s3 import checksum_headers, headers, parameters, responses, sigv4
 from post3.s3.body import WsgiBody
 from post3.s3.chunked import ChunkedBody
 from post3.s3.payload import open_document, open_payload
@@ -123,10 +123,10 @@ PARSERS: tuple[Callable[[S3Request], Any], ...] = (
     parameters.check_version_id,
     parameters.url_encoding,
     lambda request: parameters.read_token(request) if "continuation-token" in request.query else None,
-    checksums.requested_checksum,
+    checksum_headers.requested_checksum,
     completion._object_checksums,
     completion._object_size,
-    checksums.named_algorithm,
+    checksum_headers.named_algorithm,
     lambda request: headers.adopt_parameters(request, ()),
 )
 

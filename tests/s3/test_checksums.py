@@ -5,8 +5,9 @@ import hashlib
 
 import pytest
 
+from post3.checksums import ALGORITHMS, composite, full_object, new_hasher
 from post3.errors import InvalidRequest, S3NotImplemented
-from post3.s3.checksums import ALGORITHMS, composite, full_object, header_name, new_hasher, parse_type, requested_checksum
+from post3.s3.checksum_headers import header_name, parse_type, requested_checksum
 
 from .signing import make_request
 

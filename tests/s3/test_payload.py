@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from post3.checksums import new_hasher
 from post3.errors import (
     BadDigest,
     EntityTooLarge,
@@ -22,7 +23,6 @@ from post3.errors import (
     SignatureDoesNotMatch,
     XAmzContentSHA256Mismatch,
 )
-from post3.s3.checksums import new_hasher
 from post3.s3.payload import open_document, open_payload
 from post3.s3.request import S3Request
 

@@ -1,4 +1,4 @@
-"""The numbers that processes count together. Two `ProcessCounters` in one process are as two processes: a lock is an open file's."""
+"""The numbers that processes count together. Two `ProcessCounters` in one process act as two processes do: files are locked."""
 
 import contextlib
 import os

@@ -1,7 +1,8 @@
 """What a client says completes an upload: the document and headers of CompleteMultipartUpload, read into plain values."""
 
+from ... import checksums
 from ...errors import InvalidRequest, MalformedXML
-from ...s3 import checksums, headers
+from ...s3 import checksum_headers, headers
 from ...s3.payload import open_document
 from ...s3.reading import Element, Items, parse
 from ...s3.request import S3Request
@@ -58,7 +59,7 @@ def _object_checksums(request: S3Request) -> dict[str, str]:
     """The client's checksums of the whole object, by algorithm. Raises InvalidRequest for a value that cannot be one (B060)."""
     sent = {}
     for algorithm in checksums.ALGORITHMS:
-        name = checksums.header_name(algorithm)
+        name = checksum_headers.header_name(algorithm)
         if name in request.headers:
             value = request.headers[name].strip()
             if not checksums.is_valid(algorithm, value.partition("-")[0]):

@@ -2,7 +2,7 @@
 
 from ...access import permissions
 from ...errors import InvalidArgument
-from ...s3 import checksums, headers, parameters, responses
+from ...s3 import checksum_headers, headers, parameters, responses
 from ...s3.documents import Node
 from ...s3.request import S3Request
 from ...s3.responses import S3Response
@@ -25,7 +25,7 @@ def copy_object(request: S3Request) -> S3Response:
         description_of(request) if directive == "REPLACE" else None,
         request.header("x-amz-storage-class") or None,
         headers.conditions_of(request),
-        checksums.named_algorithm(request),
+        checksum_headers.named_algorithm(request),
     )
     nodes: list[Node] = [("LastModified", copy.last_modified), ("ETag", f'"{copy.etag}"')]
     if copy.checksum:

@@ -2,9 +2,10 @@
 
 from urllib.parse import quote
 
+from ... import checksums
 from ...access.keys import canonical_id
 from ...errors import InvalidRequest, MalformedXML
-from ...s3 import checksums, headers, parameters, responses
+from ...s3 import checksum_headers, headers, parameters, responses
 from ...s3.documents import Node
 from ...s3.payload import open_payload
 from ...s3.request import S3Request
@@ -17,11 +18,11 @@ from .describing import description_of
 
 def create_multipart_upload(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html (B061)"""
-    algorithm = checksums.named_algorithm(request)
+    algorithm = checksum_headers.named_algorithm(request)
     asked = request.header("x-amz-checksum-type")
     if asked and not algorithm:
         raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
-    checksum_type = checksums.parse_type(algorithm, asked) if algorithm else ""
+    checksum_type = checksum_headers.parse_type(algorithm, asked) if algorithm else ""
     upload = multipart.create_multipart_upload(
         request.bucket, request.key, request.identity.user_id, description_of(request), algorithm, checksum_type
     )
@@ -39,7 +40,7 @@ def upload_part(request: S3Request) -> S3Response:
     part = multipart.upload_part(upload, request.bucket, part_number, payload)
     found = {"ETag": f'"{part.etag}"'}
     if upload.checksum_algorithm or payload.client_checksum:
-        found[checksums.header_name(payload.checksum_algorithm)] = payload.checksum
+        found[checksum_headers.header_name(payload.checksum_algorithm)] = payload.checksum
     return responses.empty(200, found)
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from django.db import connection
 
+from ... import checksums
 from ...catalogue.rows import HEADER_COLUMNS
 from ...db.bulk_insert import insert_rows, moment, take_ids
 from ...db.sql import execute
 from ...descriptions.described import DescribedBlob, DescribedObject
 from ...models import Blob, Object, ObjectMetadata, ObjectPart
-from ...s3 import checksums
 from ...storage.base import BlobRef, Storage, StorageError
 
 #: Names asked for by one statement.
