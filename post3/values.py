@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,11 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a client says of an object beside its bytes."""
+    """What a client gives with an object besides its bytes."""
 
     storage_class: str
-    #: In the order of `models.rows.HEADER_COLUMNS`.
-    headers: tuple[str, ...]
-    metadata: dict[str, str]
+    #: The attributes of `Kind.GIVEN` by name (`catalogue/attributes.py`), metadata included.
+    given: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry.prometheus": {"__version__", "telemetry"},
     "telemetry.metrics": {"telemetry", "web"},
     "telemetry.health": {"telemetry"},
-    "api": {"access", "catalogue.buckets", "catalogue.rows", "db.outages", "s3", "services", "storage.base", "telemetry", "web"},
+    "api": {
+        "access",
+        "catalogue.attributes",
+        "catalogue.buckets",
+        "catalogue.rows",
+        "db.outages",
+        "s3",
+        "services",
+        "storage.base",
+        "telemetry",
+        "web",
+    },
     "server": {"api", "db.outages", "s3", "storage.base", "telemetry", "threads", "web"},
     "admin": {"access", "api.probe_urls", "catalogue", "models", "services", "web"},
     "contrib": {"access", "catalogue", "s3", "services", "storage.base"},
@@ -221,3 +232,15 @@ def test_views_are_one_function_per_operation() -> None:
 def test_files_are_short(directory: str) -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources(ROOT / directory)}
     assert not {path: length for path, length in lengths.items() if length > MAX_LINES and "/migrations/" not in path}
+
+
+def test_an_attribute_that_clients_give_is_declared_once() -> None:
+    """Besides its column, only its declaration names it: a further one touches the model, a migration and the declaration."""
+    rooms = [
+        path for room in ("api", "catalogue", "descriptions", "maintenance", "s3", "services") for path in sources(APP / room)
+    ]
+    declaration = APP / "catalogue" / "attributes.py"
+    for name in ("content_language", "Content-Language", "content-language", "content_disposition", "Content-Disposition"):
+        found = {path for path in rooms if re.search(rf"(?<!response-){name}", path.read_text())}
+        assert found <= {declaration}, name
+    assert "content_language" in declaration.read_text()

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from ..catalogue.attributes import HEADERS
 from ..models import MultipartUpload, MultipartUploadMetadata, UploadPart
 from .cells import code, human_size, list_link, moment, visible
 from .pages import CatalogueAdmin, PartsAdmin, TableInline
@@ -61,12 +62,7 @@ class MultipartUploadAdmin(CatalogueAdmin):
                     "storage_class",
                     "checksum_algorithm",
                     "checksum_type",
-                    "content_type",
-                    "content_encoding",
-                    "content_disposition",
-                    "content_language",
-                    "cache_control",
-                    "expires",
+                    *HEADERS,
                 ]
             },
         ),

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from ..catalogue.attributes import HEADERS
 from ..models import Bucket, Object, ObjectMetadata, ObjectPart, ObjectTag
 from .cells import code, human_size, list_link, list_url, moment, objects_link, visible
 from .pages import CatalogueAdmin, PartsAdmin, TableInline, find_by_number
@@ -52,12 +53,7 @@ class ObjectAdmin(CatalogueAdmin):
             "Headers",
             {
                 "fields": [
-                    "content_type",
-                    "content_encoding",
-                    "content_disposition",
-                    "content_language",
-                    "cache_control",
-                    "expires",
+                    *HEADERS,
                 ]
             },
         ),

@@ -8,9 +8,24 @@ import json
 from functools import lru_cache
 
 from ..db.sql import fetch
-from .rows import HEADER_COLUMNS, ObjectRow, as_datetime
+from .attributes import COLUMNS
+from .rows import ObjectRow, as_datetime
 
-_HEADERS = ", ".join(f"o.{name}" for name in HEADER_COLUMNS)
+#: Field of `ObjectRow` -> its expression.
+_FIELDS = {
+    "id": "o.id",
+    "bucket_id": "b.id",
+    "version_id": "o.version_id",
+    "sequence": "o.sequence",
+    "blob_id": "o.blob_id",
+    "blob_name": "coalesce(bl.name, '')",
+    "block_size": "coalesce(bl.block_size, 0)",
+    "crc64nvme": "coalesce(bl.crc64nvme, '')",
+    "blob_state": "coalesce(bl.state, 0)",
+    **{name: f"o.{name}" for name in COLUMNS},
+}
+_NAMES = (*_FIELDS, "metadata", "data")
+_SELECTED = ", ".join(_FIELDS.values())
 
 _METADATA = {
     "postgresql": "(SELECT json_object_agg(m.name, m.value) FROM post3_objectmetadata m WHERE m.object_id = o.id)",
@@ -22,10 +37,7 @@ _METADATA = {
 def _statement(vendor: str, inline: str, inline_size: int) -> str:
     data = f"CASE WHEN o.size <= {inline_size} THEN {inline} END" if inline else "NULL"
     return (
-        "SELECT o.id, b.id, o.version_id, o.sequence, o.owner_id, o.size, o.etag, o.storage_class, o.last_modified, "
-        "o.checksum_algorithm, o.checksum_type, o.checksum, o.parts_count, o.blob_id, bl.name, bl.block_size, "
-        "bl.crc64nvme, bl.state, "
-        f"{_METADATA[vendor]}, {data}, {_HEADERS} "
+        f"SELECT {_SELECTED}, {_METADATA[vendor]}, {data} "
         "FROM post3_bucket b "
         "LEFT JOIN post3_object o ON o.bucket_id = b.id AND o.key = %s AND o.is_latest AND NOT o.is_delete_marker "
         "LEFT JOIN post3_blob bl ON bl.id = o.blob_id "
@@ -41,31 +53,10 @@ def find_object(vendor: str, bucket: str, key: str, inline: str = "", inline_siz
     rows = fetch(_statement(vendor, inline, inline_size), (key, bucket))
     if not rows:
         return False, None
-    row = rows[0]
-    if row[0] is None:
+    values = dict(zip(_NAMES, rows[0], strict=True))
+    if values["id"] is None:
         return True, None
-    metadata = row[18]
-    return True, ObjectRow(
-        id=row[0],
-        bucket_id=row[1],
-        key=key,
-        version_id=row[2],
-        sequence=row[3],
-        owner_id=row[4],
-        size=row[5],
-        etag=row[6],
-        storage_class=row[7],
-        last_modified=as_datetime(row[8]),
-        checksum_algorithm=row[9],
-        checksum_type=row[10],
-        checksum=row[11],
-        parts_count=row[12],
-        blob_id=row[13],
-        blob_name=row[14] or "",
-        block_size=row[15] or 0,
-        crc64nvme=row[16] or "",
-        blob_state=row[17] or 0,
-        metadata=json.loads(metadata) if isinstance(metadata, str) else metadata or {},
-        data=row[19],
-        headers=row[20:],
-    )
+    metadata = values["metadata"]
+    values["metadata"] = json.loads(metadata) if isinstance(metadata, str) else metadata or {}
+    values["last_modified"] = as_datetime(values["last_modified"])
+    return True, ObjectRow(key=key, **values)

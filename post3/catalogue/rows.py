@@ -1,20 +1,10 @@
-"""Plain values that the hot statements take and give; what services and views pass on."""
+"""Plain values that the statements take and return, and that services and views pass on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-#: Columns of `ObjectHeaders`, in the order that the statements use.
-HEADER_COLUMNS = (
-    "content_type",
-    "content_encoding",
-    "content_disposition",
-    "content_language",
-    "cache_control",
-    "expires",
-)
-#: The last of them, by their names in HTTP: what an answer without a body tells caches too.
-CACHE_HEADERS = ("Cache-Control", "Expires")
+from .attributes import Attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,57 +15,32 @@ class BucketRow:
     region: str
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRow:
-    """What GET and HEAD need of the latest version of a key, by one statement."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRow(Attributes):
+    """The latest version of a key, as one statement reads it for GET and HEAD."""
 
     id: int
     bucket_id: int
     key: str
     version_id: str
-    #: Grows with every write of the key; tells whether the row is still the one that was read.
+    #: Grows with every write of the key; shows whether the row is still the one that was read.
     sequence: int
-    owner_id: int
-    size: int
-    etag: str
-    storage_class: str
-    last_modified: datetime
-    checksum_algorithm: str
-    checksum_type: str
-    checksum: str
-    parts_count: int
-    #: In the order of HEADER_COLUMNS.
-    headers: tuple[str, ...]
-    metadata: dict[str, str]
     blob_id: int | None
     blob_name: str
     block_size: int
-    #: Of the blob, base64; empty where not known.
+    #: Of the blob, base64; empty if not known.
     crc64nvme: str
-    #: A `Blob.State`; 0 where there is no blob.
+    #: A `Blob.State`; 0 if there is no blob.
     blob_state: int
-    #: All bytes, where they came along; see `Storage.inline_select`.
+    #: All bytes, if they came along; see `Storage.inline_select`.
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
-    """What an object shall be, without its bytes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewObject(Attributes):
+    """An object that is about to be written, without its bytes."""
 
     key: str
-    owner_id: int
-    size: int
-    etag: str
-    storage_class: str
-    last_modified: datetime
-    headers: tuple[str, ...]
-    metadata: dict[str, str] = field(default_factory=dict)
-    checksum_algorithm: str = ""
-    checksum_type: str = ""
-    checksum: str = ""
-    parts_count: int = 0
-    upload_id: str = ""
-    sidecar: str = ""
 
 
 class ListedObject(NamedTuple):

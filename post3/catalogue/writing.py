@@ -9,29 +9,18 @@ reader sees two rows or none. The trigger on `blob_id` (migration 0002) releases
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection, transaction
 
 from ..db.sql import execute, fetch, timestamp
-from .rows import HEADER_COLUMNS, NewObject
+from .attributes import COLUMNS
+from .rows import NewObject
 
-_COLUMNS = (
-    "key",
-    "owner_id",
-    "size",
-    "etag",
-    "storage_class",
-    "last_modified",
-    "checksum_algorithm",
-    "checksum_type",
-    "checksum",
-    "parts_count",
-    "upload_id",
-    "sidecar",
-    *HEADER_COLUMNS,
-)
+_COLUMNS = ("key", *COLUMNS)
 _VALUES = ", ".join(["%s"] * len(_COLUMNS))
 _ASSIGN = "sequence = post3_object.sequence + 1, " + ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS[1:], "blob_id"))
 
@@ -168,21 +157,7 @@ def write_object(bucket: str, new: NewObject, blob: BlobStep, only_new: bool = F
     Raises IntegrityError where the bucket goes meanwhile. With `only_new` call it in a transaction and roll back where
     nothing was written, so that the blob goes too.
     """
-    values: list[Any] = [
-        new.key,
-        new.owner_id,
-        new.size,
-        new.etag,
-        new.storage_class,
-        timestamp(new.last_modified),
-        new.checksum_algorithm,
-        new.checksum_type,
-        new.checksum,
-        new.parts_count,
-        new.upload_id,
-        new.sidecar,
-        *new.headers,
-    ]
+    values = [timestamp(value) if isinstance(value, datetime) else value for value in attrgetter(*_COLUMNS)(new)]
     if connection.vendor == "postgresql":
         parameters = [bucket, *blob.parameters, *blob.also_parameters, *values]
         if new.metadata:

@@ -107,12 +107,12 @@ class Post3Storage(Storage):
         """
         owner_id = self._find_or_make_bucket()
         conditions = Conditions() if self.allow_overwrite else Conditions(if_none_match="*")
-        headers = (content_type_of(name, content), "", "", "", "", "")
+        given = {"content_type": content_type_of(name, content), "metadata": {}}
         while True:
             payload = FilePayload(content)
             if payload.length > conf.MAX_OBJECT_SIZE:
                 raise EntityTooLarge(ProposedSize=payload.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
-            description = Description(self.storage_class, headers, {})
+            description = Description(self.storage_class, given)
             try:
                 # Not read ahead: the content may be a file of this storage, which only this thread's transaction sees.
                 objects.put_object(self.bucket, self.key_of(name), owner_id, description, payload, conditions, ahead=False)

@@ -12,9 +12,10 @@ from typing import Any
 
 from .. import checksums
 from ..access.accounts import is_account_id
-from ..catalogue.rows import HEADER_COLUMNS, NewObject
+from ..catalogue.attributes import HEADERS
+from ..catalogue.rows import NewObject
 from ..s3.names import MAX_KEY_SIZE, is_valid_name
-from ..web.header_fields import clean_metadata, clean_values
+from ..web.header_fields import clean_given
 from .sidecars import FORMAT
 
 MAX_NUMBER, MAX_USER_ID, MAX_PART_NUMBER = 2**63 - 1, 2**31 - 1, 10_000
@@ -115,14 +116,13 @@ def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedO
         etag=etag,
         storage_class=storage_class,
         last_modified=fields.moment("last_modified"),
-        headers=clean_values(tuple(headers.get(column, "") for column in HEADER_COLUMNS)),
-        metadata=clean_metadata(metadata),
         checksum_algorithm=fields.text("checksum_algorithm", 16),
         checksum_type=fields.text("checksum_type", 16),
         checksum=fields.text("checksum", 80),
         parts_count=len(parts),
         upload_id=fields.text("upload_id", 64, ""),
         sidecar=sidecar,
+        **clean_given({name: headers.get(name, "") for name in HEADERS} | {"metadata": metadata}),
     )
     dropped = len(metadata) - len(new.metadata)
     left_out = f"{dropped} of its metadata cannot be headers, and were left out" if dropped else ""

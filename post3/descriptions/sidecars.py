@@ -10,7 +10,8 @@ from datetime import datetime
 
 from ..access.accounts import account_id
 from ..access.keys import user_name
-from ..catalogue.rows import HEADER_COLUMNS, NewObject
+from ..catalogue.attributes import DESCRIBED, HEADERS
+from ..catalogue.rows import NewObject
 from ..models import Blob, Object, ObjectPart
 from ..storage.base import Storage
 from ..storage.handler import storages
@@ -73,18 +74,11 @@ def describe(bucket: str, new: NewObject, blob_name: str, crc64nvme: str, parts:
         "bucket": bucket,
         "key": new.key,
         "version_id": "null",
-        "owner_id": new.owner_id,
         "owner": user_name(new.owner_id),
-        "size": new.size,
-        "etag": new.etag,
-        "storage_class": new.storage_class,
+        **{name: getattr(new, name) for name in DESCRIBED},
         "last_modified": new.last_modified.isoformat(),
-        "headers": {name: value for name, value in zip(HEADER_COLUMNS, new.headers, strict=True) if value},
+        "headers": {name: value for name in HEADERS if (value := getattr(new, name))},
         "metadata": new.metadata,
-        "checksum_algorithm": new.checksum_algorithm,
-        "checksum_type": new.checksum_type,
-        "checksum": new.checksum,
-        "upload_id": new.upload_id,
         "blob": blob_name,
         "crc64nvme": crc64nvme,
         "parts": [
@@ -112,20 +106,7 @@ def write_anew(storage: Storage, object_id: int, name: str) -> bool:
         PartBlob(part.part_number, part.offset, part.size, part.checksum, part.blob_id, *_told_of(part.blob))
         for part in row.parts.select_related("blob")
     ]
-    new = NewObject(
-        key=row.key,
-        owner_id=row.owner_id,
-        size=row.size,
-        etag=row.etag,
-        storage_class=row.storage_class,
-        last_modified=row.last_modified,
-        headers=tuple(getattr(row, column) for column in HEADER_COLUMNS),
-        metadata=dict(row.metadata.values_list("name", "value")),
-        checksum_algorithm=row.checksum_algorithm,
-        checksum_type=row.checksum_type,
-        checksum=row.checksum,
-        upload_id=row.upload_id,
-    )
+    new = NewObject.of_row(row, dict(row.metadata.values_list("name", "value")), key=row.key)
     blob_name, _, crc64nvme = _told_of(row.blob)
     storage.write_sidecar(name, describe(row.bucket.name, new, blob_name, crc64nvme, parts))
     if Object.objects.filter(pk=object_id, sidecar=name).exists():

@@ -12,9 +12,6 @@ from ..values import ByteRange, Conditions
 from ..web.header_fields import is_name, is_value
 from .request import S3Request
 
-#: The system headers kept with an object, in the order of `models.rows.HEADER_COLUMNS`.
-SYSTEM_HEADERS = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires")
-
 NO_HEADER = "Header names must be tokens, and header values must not contain control characters."
 
 #: Bytes of user metadata, names and values together.
@@ -67,19 +64,19 @@ def adopt_parameters(request: S3Request, signed_headers: tuple[str, ...]) -> Non
             request.headers[header] = value
 
 
-def object_headers(request: S3Request) -> tuple[str, ...]:
-    """Return the system headers to keep, "" where not sent. `aws-chunked` is framing, not an encoding of the object.
+def content_encoding_of(request: S3Request) -> str:
+    """Return the Content-Encoding to keep. `aws-chunked` is framing, not an encoding of the object.
 
     Codings are compared without regard to case (RFC 9110, 8.4.1). Raises InvalidArgument for control characters.
     """
-    content_type, encoding, *others = (_value_of(request, name) for name in SYSTEM_HEADERS)
+    encoding = value_of(request, "content-encoding")
     if "aws-chunked" in encoding.lower():
         codings = (coding.strip() for coding in encoding.split(","))
         encoding = ",".join(coding for coding in codings if coding and coding.lower() != "aws-chunked")  # B103
-    return (content_type, encoding, *others)
+    return encoding
 
 
-def _value_of(request: S3Request, name: str) -> str:
+def value_of(request: S3Request, name: str) -> str:
     """Return a header that is to be kept. Raises InvalidArgument for control characters, which some servers let pass."""
     value = request.header(name)
     if value and not is_value(value):
@@ -90,7 +87,7 @@ def _value_of(request: S3Request, name: str) -> str:
 def user_metadata(request: S3Request) -> dict[str, str]:
     """Return `x-amz-meta-*` by name without that prefix. Raises MetadataTooLarge, InvalidArgument for control characters."""
     sent = [name for name in request.headers if name.startswith("x-amz-meta-")]
-    metadata = {name[11:]: _without_words(_value_of(request, name)) for name in sent}
+    metadata = {name[11:]: _without_words(value_of(request, name)) for name in sent}
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if size > MAX_METADATA_SIZE:
         raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_METADATA_SIZE)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .. import checksums
+from ..catalogue.attributes import Kind
 from ..catalogue.buckets import find_bucket
 from ..catalogue.rows import NewObject, ObjectRow
 from ..catalogue.writing import no_blob, shared_blob
@@ -11,7 +12,7 @@ from ..conf import conf
 from ..errors import InvalidRequest
 from ..storage.base import Storage
 from ..values import Conditions, Description
-from ..web.header_fields import clean_metadata, clean_values
+from ..web.header_fields import clean_given
 from . import blobs, parts
 from .conditions import check_copy_source
 from .objects import check_key, head_object, open_object, open_span
@@ -68,17 +69,11 @@ def copy_object(
         new = NewObject(
             key=target[1],
             owner_id=owner_id,
-            size=row.size,
-            etag=row.etag,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
-            headers=description.headers if description else clean_values(row.headers),
-            metadata=description.metadata if description else clean_metadata(row.metadata),
-            checksum_algorithm=row.checksum_algorithm,
-            checksum_type=row.checksum_type,
-            checksum=row.checksum,
-            parts_count=row.parts_count,
             sidecar=storage.new_name(*target) if storage.describes else "",
+            **row.of_kind(Kind.CONTENT),
+            **(description.given if description else clean_given(row.of_kind(Kind.GIVEN))),
         )
         if row.size and row.storage_class != storage.storage_class:
             return _copy_bytes(source, row, target[0], new, storage, conditions, algorithm)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, connection, transaction
 
 from .. import checksums
+from ..catalogue.attributes import HEADERS
 from ..catalogue.buckets import find_bucket
-from ..catalogue.rows import HEADER_COLUMNS, NewObject
+from ..catalogue.rows import NewObject
 from ..catalogue.writing import BlobStep, make_blob, no_blob
 from ..db.sql import execute
 from ..descriptions.sidecars import PartBlob
@@ -44,10 +45,11 @@ def create_multipart_upload(
                 checksum_type=checksum_type,
                 initiated_at=datetime.now(UTC),
                 key_sequence=latest or 0,
-                **dict(zip(HEADER_COLUMNS, description.headers, strict=True)),
+                **{name: description.given[name] for name in HEADERS},
             )
             MultipartUploadMetadata.objects.bulk_create(
-                MultipartUploadMetadata(upload=upload, name=name, value=value) for name, value in description.metadata.items()
+                MultipartUploadMetadata(upload=upload, name=name, value=value)
+                for name, value in description.given["metadata"].items()
             )
     except IntegrityError:  # the bucket was deleted since it was found
         raise NoSuchBucket(BucketName=bucket) from None
@@ -149,14 +151,14 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
         etag=completed.etag,
         storage_class=upload.storage_class,
         last_modified=datetime.now(UTC),
-        headers=tuple(getattr(upload, name) for name in HEADER_COLUMNS),
-        metadata=dict(upload.metadata.values_list("name", "value")),
         checksum_algorithm=completed.checksum_algorithm,
         checksum_type=completed.checksum_type,
         checksum=completed.checksum,
         parts_count=len(parts),
         upload_id=upload_id,
         sidecar=storage.new_name(bucket, key) if storage.describes else "",
+        metadata=dict(upload.metadata.values_list("name", "value")),
+        **{name: getattr(upload, name) for name in HEADERS},
     )
 
     def end_upload() -> int | None:

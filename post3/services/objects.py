@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection, transaction
 
+from ..catalogue.attributes import HEADERS
 from ..catalogue.buckets import find_bucket
 from ..catalogue.reading import find_object
-from ..catalogue.rows import CACHE_HEADERS, NewObject, ObjectRow
+from ..catalogue.rows import NewObject, ObjectRow
 from ..catalogue.writing import delete_object as delete_row
 from ..catalogue.writing import delete_objects as delete_rows
 from ..checksums import COMPOSITE
@@ -34,6 +35,9 @@ from .conditions import check_read, check_write, is_for_version
 from .disk_reserve import may_use_reserve
 from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
 from .verifying import open_blob, verify
+
+#: Attributes that a cache takes from a response without a body (RFC 9110, 15.4.5).
+CACHE_ATTRIBUTES = ("cache_control", "expires")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,11 @@ def put_object(
         etag=payload.md5,
         storage_class=description.storage_class,
         last_modified=datetime.now(UTC),
-        headers=description.headers,
-        metadata=description.metadata,
         checksum_algorithm=payload.checksum_algorithm,
         checksum_type="FULL_OBJECT",
         checksum=payload.checksum,
         sidecar=saved.name,
+        **description.given,
     )
     try:
         name = saved.name if saved.size else ""
@@ -157,8 +160,8 @@ def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_si
         raise NoSuchKey(Key=key)
     try:
         check_read(conditions, row.etag, row.last_modified)
-    except NotModified as error:  # a cache takes these over (RFC 9110, 15.4.5)
-        error.headers |= {name: value for name, value in zip(CACHE_HEADERS, row.headers[-2:], strict=True) if value}
+    except NotModified as error:
+        error.headers |= {HEADERS[name]: value for name in CACHE_ATTRIBUTES if (value := getattr(row, name))}
         raise
     return row
 

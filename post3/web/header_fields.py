@@ -6,6 +6,7 @@ heads are written (`s3/responses.py`), because rows may come from older releases
 """
 
 import re
+from typing import Any
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: CTL of RFC 9110, without the tab. Characters beyond ASCII are data: they travel as bytes of UTF-8, or encoded.
@@ -27,11 +28,11 @@ def clean_value(value: str) -> str:
     return _CONTROL.sub(" ", value)
 
 
-def clean_values(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return several values so cleaned."""
-    return tuple(map(clean_value, values))
-
-
 def clean_metadata(metadata: dict[str, str]) -> dict[str, str]:
     """Return the user metadata that headers can carry; names without `x-amz-meta-`."""
     return {name: value for name, value in metadata.items() if is_name(name) and is_value(value)}
+
+
+def clean_given(given: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes that a client gave with an object, as headers can carry them: values cleaned, metadata filtered."""
+    return {name: clean_metadata(value) if isinstance(value, dict) else clean_value(value) for name, value in given.items()}

@@ -12,7 +12,7 @@ from post3.services import copies, multipart, objects
 from post3.values import CompletedPart, Completion, Conditions, Description
 
 ALWAYS = Conditions()
-PLAIN = Description("STANDARD", ("binary/octet-stream", "", "", "", "", ""), {})
+PLAIN = Description("STANDARD", {"content_type": "binary/octet-stream", "metadata": {}})
 
 
 class Body:

@@ -1,5 +1,8 @@
 """What several object operations have in common: an object's headers, and what a request says of an object to be."""
 
+from typing import Any
+
+from ...catalogue.attributes import HEADERS
 from ...catalogue.rows import ObjectRow
 from ...errors import InvalidArgument, InvalidRequest
 from ...s3 import headers, responses
@@ -8,27 +11,19 @@ from ...services.objects import Span
 from ...values import Description
 from ...web.origins import objects_need_sandbox
 
-#: Query parameter -> header it replaces in the answer (B056), in the order of `HEADER_COLUMNS`.
-_OVERRIDES = (
-    ("Content-Type", "response-content-type"),
-    ("Content-Encoding", "response-content-encoding"),
-    ("Content-Disposition", "response-content-disposition"),
-    ("Content-Language", "response-content-language"),
-    ("Cache-Control", "response-cache-control"),
-    ("Expires", "response-expires"),
-)
+#: Attribute -> the header that carries it, and the query parameter that replaces its value in a response (B056).
+_HEADERS = {name: (header, f"response-{header.lower()}") for name, header in HEADERS.items()}
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 
 def description_of(request: S3Request) -> Description:
     """Read what a client says of an object to be."""
-    content_type, *others = headers.object_headers(request)
-    return Description(
-        storage_class=request.header("x-amz-storage-class") or "STANDARD",
-        headers=(content_type or DEFAULT_CONTENT_TYPE, *others),
-        metadata=headers.user_metadata(request),
-    )
+    given: dict[str, Any] = {name: headers.value_of(request, header.lower()) for name, header in HEADERS.items()}
+    given["content_type"] = given["content_type"] or DEFAULT_CONTENT_TYPE
+    given["content_encoding"] = headers.content_encoding_of(request)
+    given["metadata"] = headers.user_metadata(request)
+    return Description(request.header("x-amz-storage-class") or "STANDARD", given)
 
 
 def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, str]:
@@ -45,8 +40,8 @@ def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, 
         found["x-amz-storage-class"] = row.storage_class
     if span.checksum and request.header("x-amz-checksum-mode").upper() == "ENABLED":
         found |= checksum_headers(row.checksum_algorithm, span.checksum, row.checksum_type)
-    for (name, override), kept in zip(_OVERRIDES, row.headers, strict=True):
-        value = request.query.get(override) if request.query else None
+    for attribute, (name, override) in _HEADERS.items():
+        value, kept = (request.query.get(override) if request.query else None), getattr(row, attribute)
         if value is not None and not _is_header_value(value):
             raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentName=override)
         if value or kept:

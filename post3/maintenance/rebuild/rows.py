@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import md5
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
 
 from ... import checksums
-from ...catalogue.rows import HEADER_COLUMNS
+from ...catalogue.attributes import COLUMNS
 from ...db.bulk_insert import insert_rows, moment, take_ids
 from ...db.sql import execute
 from ...descriptions.described import DescribedBlob, DescribedObject
@@ -22,11 +23,7 @@ from ...storage.base import BlobRef, Storage, StorageError
 #: Names asked for by one statement.
 CHUNK = 1000
 BLOB_COLUMNS = ("id", "storage_class", "name", "size", "md5", "crc64nvme", "block_size", "state", "created_at")
-OBJECT_COLUMNS = (
-    *("id", "bucket_id", "key", "version_id", "sequence", "is_latest", "is_delete_marker", "owner_id", "size", "etag"),
-    *("storage_class", "last_modified", "checksum_algorithm", "checksum_type", "checksum", "blob_id", "parts_count", "upload_id"),
-    *("sidecar", *HEADER_COLUMNS),
-)
+OBJECT_COLUMNS = ("id", "bucket_id", "key", "version_id", "sequence", "is_latest", "is_delete_marker", "blob_id", *COLUMNS)
 INDEX = "post3_blob_name_rebuilding"
 
 
@@ -225,14 +222,8 @@ def _insert(
         new, bucket_id = described.new, buckets[described.bucket]
         blob_id = blobs[described.blob.name].pk if described.blob else None
         fixed = ("null", sequences.get(place, 0) + 1, True, False)
-        last_modified = moment(new.last_modified)
-        objects.append(
-            (
-                *(object_id, bucket_id, new.key, *fixed, new.owner_id, new.size, new.etag, new.storage_class, last_modified),
-                *(new.checksum_algorithm, new.checksum_type, new.checksum, blob_id, new.parts_count, new.upload_id),
-                *(new.sidecar, *new.headers),
-            )
-        )
+        attributes = [moment(value) if isinstance(value, datetime) else value for value in attrgetter(*COLUMNS)(new)]
+        objects.append((object_id, bucket_id, new.key, *fixed, blob_id, *attributes))
         metadata += [(object_id, name, value) for name, value in new.metadata.items()]
         for part in described.parts:
             part_blob = blobs[part.blob.name].pk if part.blob else None

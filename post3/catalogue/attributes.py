@@ -1,0 +1,88 @@
+"""The attributes of an object, each declared once.
+
+An attribute is a column of `post3_object`. Everything else follows from its declaration here: the statements that read and write
+it, whether a copy keeps it, whether a multipart upload keeps it until it is completed, the description beside the bytes, and
+rebuilding a catalogue from descriptions. If a client sends it and gets it back in a header, only this module names that header.
+"""
+
+import enum
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Self
+
+
+class Kind(enum.Enum):
+    """Where the value of an attribute comes from."""
+
+    #: The client gives it with the object. A copy keeps it or replaces it, and a multipart upload keeps it until completion.
+    GIVEN = enum.auto()
+    #: It follows from the bytes. A copy by reference keeps it.
+    CONTENT = enum.auto()
+    #: Each write sets it.
+    WRITE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    kind: Kind
+    #: The HTTP header that carries it in both directions; empty for none.
+    header: str = ""
+    #: Whether descriptions contain it.
+    described: bool = True
+
+
+def attribute(kind: Kind, default: Any = "", *, header: str = "", described: bool = True) -> Any:
+    """Declare a field. `default` may be MISSING, for a required one, or `dict`."""
+    declared = {Declaration: Declaration(kind, header, described)}
+    return field(default_factory=dict, metadata=declared) if default is dict else field(default=default, metadata=declared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """Everything that the catalogue knows about an object except its key, its version and where its bytes are."""
+
+    owner_id: int = attribute(Kind.WRITE, MISSING)
+    #: Bytes.
+    size: int = attribute(Kind.CONTENT, MISSING)
+    #: Without quotes.
+    etag: str = attribute(Kind.CONTENT, MISSING)
+    storage_class: str = attribute(Kind.WRITE, MISSING)
+    last_modified: datetime = attribute(Kind.WRITE, MISSING)  # noqa: RUF009
+    checksum_algorithm: str = attribute(Kind.CONTENT)
+    #: FULL_OBJECT or COMPOSITE.
+    checksum_type: str = attribute(Kind.CONTENT)
+    #: Base64.
+    checksum: str = attribute(Kind.CONTENT)
+    #: How many parts it was uploaded in; 0 if it came in one PUT.
+    parts_count: int = attribute(Kind.CONTENT, 0, described=False)
+    #: The multipart upload that it came from.
+    upload_id: str = attribute(Kind.WRITE)
+    #: The storage's name of the description; empty if the storage keeps none.
+    sidecar: str = attribute(Kind.WRITE, described=False)
+    content_type: str = attribute(Kind.GIVEN, header="Content-Type")
+    content_encoding: str = attribute(Kind.GIVEN, header="Content-Encoding")
+    content_disposition: str = attribute(Kind.GIVEN, header="Content-Disposition")
+    content_language: str = attribute(Kind.GIVEN, header="Content-Language")
+    cache_control: str = attribute(Kind.GIVEN, header="Cache-Control")
+    expires: str = attribute(Kind.GIVEN, header="Expires")
+    #: User metadata, by name without `x-amz-meta-`.
+    metadata: dict[str, str] = attribute(Kind.GIVEN, dict)  # noqa: RUF009
+
+    def of_kind(self, kind: Kind) -> dict[str, Any]:
+        """Return the values of all attributes of a kind, by name."""
+        return {name: getattr(self, name) for name in BY_KIND[kind]}
+
+    @classmethod
+    def of_row(cls, row: Any, metadata: dict[str, str], **others: Any) -> Self:
+        """Return the attributes of a model's instance, which has those of `Kind.GIVEN` at least. `others` come first."""
+        return cls(**{name: getattr(row, name) for name in COLUMNS if hasattr(row, name)} | {"metadata": metadata} | others)
+
+
+DECLARATIONS: dict[str, Declaration] = {each.name: each.metadata[Declaration] for each in fields(Attributes)}
+#: The columns, in the order that all statements use; metadata has a table of its own.
+COLUMNS = tuple(name for name in DECLARATIONS if name != "metadata")
+BY_KIND = {kind: tuple(name for name, each in DECLARATIONS.items() if each.kind is kind) for kind in Kind}
+#: Attribute -> the header that carries it.
+HEADERS = {name: each.header for name, each in DECLARATIONS.items() if each.header}
+#: The attributes in a description that are neither headers nor metadata.
+DESCRIBED = tuple(name for name in COLUMNS if DECLARATIONS[name].described and name not in HEADERS)
