@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.text import get_text_list
 
-from post3.admin.pages import ByPrimaryKey
+from post3.admin.pages import Authorised, ByPrimaryKey
 from post3.models import ApiKey, Bucket, MultipartUpload, Object
 
 #: Owners that a refusal names.
@@ -37,7 +37,7 @@ class FiltersOnly:
         return lookup in self.filters
 
 
-class ConsoleUserAdmin(FiltersOnly, ByPrimaryKey, UserAdmin):
+class ConsoleUserAdmin(Authorised, FiltersOnly, ByPrimaryKey, UserAdmin):
     filters = frozenset(
         f"{name}__{lookup}"
         for name, lookups in {
@@ -61,7 +61,7 @@ class ConsoleUserAdmin(FiltersOnly, ByPrimaryKey, UserAdmin):
         return [], {}, set(), [sentence]
 
 
-class ConsoleGroupAdmin(FiltersOnly, ByPrimaryKey, GroupAdmin):
+class ConsoleGroupAdmin(Authorised, FiltersOnly, ByPrimaryKey, GroupAdmin):
     pass
 
 

@@ -6,14 +6,12 @@ SECRET_KEY, secrets stay readable for as long as the old one stands in SECRET_KE
 """
 
 import base64
-import hashlib
 import logging
 import re
 import secrets
 import string
 import threading
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +27,8 @@ from ..conf import conf
 from ..db.outages import retry_read
 from ..errors import InternalError, InvalidAccessKeyId
 from ..models import ApiKey
+from .callers import Caller
+from .owners import canonical_id
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +42,6 @@ ACCESS_KEY_SHAPE = re.compile(r"[\x21-\x7e]{1,128}")
 
 #: Looked-up keys a process remembers.
 CACHE_ENTRIES = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who signed a request."""
-
-    access_key: str
-    user_id: int
-    #: The canonical id of the user, as `Owner` elements show it.
-    owner_id: str
 
 
 class NoSuchUser(Exception):
@@ -68,23 +58,6 @@ class UserExists(Exception):
 
 class NoApiKey(Exception):
     """Nobody has a key to sign with; says what to do."""
-
-
-@lru_cache(maxsize=1024)
-def canonical_id(user_id: int) -> str:
-    """Return the id that S3 shows for a user: 64 hex digits, the same for ever.
-
-    There is no display name beside it: AWS stopped returning `DisplayName` in November 2025.
-    """
-    return hashlib.sha256(f"post3 canonical user id {user_id}".encode()).hexdigest()
-
-
-@lru_cache(maxsize=1024)
-def user_name(user_id: int) -> str:
-    """Return a user's name, for descriptions; empty where there is no such user. A name changed since may be the old one."""
-    user_model = get_user_model()
-    found = user_model._default_manager.filter(pk=user_id).values_list(user_model.USERNAME_FIELD, flat=True)
-    return found.first() or ""
 
 
 def find_user(name: str | None = None, *, create: bool = False) -> Any:
@@ -149,7 +122,7 @@ def has_active_key(user: Any) -> bool:
     return ApiKey.objects.filter(user=user, revoked_at=None).exists()
 
 
-def find_signer(bucket: str) -> tuple[str, Identity]:
+def find_signer(bucket: str) -> tuple[str, Caller]:
     """Return secret and identity of the newest active key of a bucket's owner, to sign URLs with; kept as `look_up` does.
 
     Raises NoApiKey, InternalError where the secret cannot be decrypted.
@@ -196,7 +169,7 @@ def find_unreadable_key() -> str | None:
     return None
 
 
-def look_up(access_key: str) -> tuple[str, Identity]:
+def look_up(access_key: str) -> tuple[str, Caller]:
     """Return the secret and the identity of an active key.
 
     Raises InvalidAccessKeyId where it is unknown, revoked or its user inactive; InternalError where its secret cannot
@@ -209,7 +182,7 @@ def look_up(access_key: str) -> tuple[str, Identity]:
     return found
 
 
-def _read(access_key: str) -> tuple[str, Identity]:
+def _read(access_key: str) -> tuple[str, Caller]:
     if not ACCESS_KEY_SHAPE.fullmatch(access_key):
         raise InvalidAccessKeyId(AWSAccessKeyId=access_key)
     key = ApiKey.objects.select_related("user").filter(access_key=access_key, revoked_at=None).first()
@@ -224,7 +197,7 @@ def _read(access_key: str) -> tuple[str, Identity]:
             access_key,
         )
         raise InternalError() from None
-    return secret, Identity(key.access_key, key.user_id, canonical_id(key.user_id))
+    return secret, Caller(key.access_key, key.user_id, canonical_id(key.user_id))
 
 
 def _cipher() -> MultiFernet:
@@ -252,14 +225,14 @@ class _Cache:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, tuple[float, tuple[str, Identity]]] = {}
+        self._entries: dict[str, tuple[float, tuple[str, Caller]]] = {}
         self._lock = threading.Lock()
 
-    def get(self, access_key: str) -> tuple[str, Identity] | None:
+    def get(self, access_key: str) -> tuple[str, Caller] | None:
         entry = self._entries.get(access_key)
         return entry[1] if entry is not None and time.monotonic() < entry[0] else None
 
-    def put(self, access_key: str, found: tuple[str, Identity], seconds: float) -> None:
+    def put(self, access_key: str, found: tuple[str, Caller], seconds: float) -> None:
         with self._lock:
             self._entries.pop(access_key, None)
             while len(self._entries) >= CACHE_ENTRIES:

@@ -50,10 +50,10 @@ class ApiKeyAdmin(CatalogueAdmin):
         return [] if obj is None else self.get_fields(request, obj)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("post3.add_apikey")
+        return request.user.has_perm("post3.add_apikey") and self._is_allowed(request, "Add")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("post3.change_apikey")
+        return request.user.has_perm("post3.change_apikey") and self._is_allowed(request, "Revoke")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Leave out the icons that add, change and view a user: this form makes keys."""

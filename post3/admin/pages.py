@@ -20,6 +20,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.text import capfirst
 
+from ..access.callers import console_caller
+from ..access.permissions import AccessRequest, is_allowed
 from ..catalogue.listing import successor
 from .cells import human_size, visible
 
@@ -117,6 +119,26 @@ class KeysetChangeList(ChangeList):
         return self.get_query_string({PAGE_VAR: encode_position(backwards, values)})
 
 
+class Authorised:
+    """Django's permissions, as far as the rule in `access/permissions.py` allows `post3:ViewApiKey` and so on."""
+
+    def _is_allowed(self, request: HttpRequest, verb: str) -> bool:
+        action = f"post3:{verb}{self.opts.object_name}"
+        return is_allowed(AccessRequest(console_caller(request.user), action))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) and self._is_allowed(request, "View")
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return super().has_add_permission(request, *args) and self._is_allowed(request, "Add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and self._is_allowed(request, "Change")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._is_allowed(request, "Delete")
+
+
 class ReadOnly:
     """Permissions of what can be looked at only."""
 
@@ -137,7 +159,7 @@ class ByPrimaryKey:
         return super().get_object(request, object_id)
 
 
-class CatalogueAdmin(ReadOnly, ByPrimaryKey, admin.ModelAdmin):
+class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, admin.ModelAdmin):
     """A read-only list over one index."""
 
     actions = None
@@ -181,7 +203,7 @@ class LimitedFormSet(BaseInlineFormSet):
         return self._limited
 
 
-class TableInline(ReadOnly, admin.TabularInline):
+class TableInline(Authorised, ReadOnly, admin.TabularInline):
     """A read-only table of rows that belong to the one shown."""
 
     template = "admin/post3/inline_table.html"

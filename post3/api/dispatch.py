@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.views.decorators.csrf import csrf_exempt
 
 from ..access import keys, permissions, rate_limit
+from ..access.callers import ANONYMOUS, Caller
+from ..access.permissions import AccessRequest
 from ..db import outages
 from ..errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from ..s3 import responses, sigv4
@@ -128,29 +130,39 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     if found is not None and found.view is not None:
         observation.operation = found.name
     outages.reach()
-    if not sigv4.is_signed(request):
-        permissions.refuse_anonymous(request.bucket, making=found is not None and found.name == "CreateBucket")
+    if sigv4.is_signed(request):
+        request.caller = _authenticate(request, observation)
+    else:
+        # Before anything is said of the operation: a stranger must not find out what exists (D71).
+        wanted = AccessRequest(ANONYMOUS, found.action if found else "", request.bucket, request.key)
+        permissions.authorise_stranger(wanted, making=found is not None and found.name == "CreateBucket")
+        request.caller = ANONYMOUS
+    operation = operations.implemented(request, shape, found)
+    for access_request in operation.access_requests(request):
+        permissions.authorise(access_request)
+    if "x-amz-expected-bucket-owner" in request.headers and "x-amz-expected-bucket-owner" in operation.headers:
+        permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
+    if operation.action in GROWS:
+        disk_reserve.refuse_growth()
+    if request.method in ("GET", "HEAD"):
+        return outages.retry_read(lambda: operation.view(request))
+    return operation.view(request)
+
+
+def _authenticate(request: S3Request, observation: Observation) -> Caller:
+    """Return the caller whose key signed the request."""
     signature = sigv4.parse_signature(request)
     observation.access_key = signature.access_key
-    secret, identity = keys.look_up(signature.access_key)
+    secret, caller = keys.look_up(signature.access_key)
     request.signing = sigv4.verify_signature(request, signature, secret, datetime.now(UTC))
-    request.identity = identity
     try:
-        rate_limit.spend_request(identity.access_key)
+        rate_limit.spend_request(caller.access_key)
     except SlowDown:
         requests.note_limited()
         raise
     if signature.expires is not None:
         adopt_parameters(request, signature.signed_headers)
-    operation = operations.implemented(request, shape, found)
-    permissions.authorise(identity, operation.permission)
-    if "x-amz-expected-bucket-owner" in request.headers and "x-amz-expected-bucket-owner" in operation.headers:
-        permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
-    if operation.permission in GROWS:
-        disk_reserve.refuse_growth()
-    if request.method in ("GET", "HEAD"):
-        return outages.retry_read(lambda: operation.view(request))
-    return operation.view(request)
+    return caller
 
 
 def _is_browser(request: S3Request) -> bool:

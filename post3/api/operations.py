@@ -1,4 +1,4 @@
-"""THE TABLE: the shape of a request -> the view that answers it, the permission it takes, and the names that it knows.
+"""THE TABLE: the shape of a request -> the view that answers it, the action that it takes, and the names that it knows.
 
 A shape is the method, the subresources among the query's names (`?uploads`) and the headers that choose an operation
 (`+x-amz-copy-source`). Every S3 operation stands here; those without a view are not implemented. README's table of
@@ -10,12 +10,14 @@ compares. An unknown name in the query is treated by one rule, `_refuse_unknown`
 AWS's operation can be asked for what post3 lacks is in `lacks` (`s3/unsupported.py`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from ..access.permissions import AccessRequest
 from ..errors import InvalidArgument, InvalidURI, MethodNotAllowed, S3NotImplemented
 from ..s3 import unsupported
-from ..s3.headers import is_adopted
+from ..s3.headers import copy_source_of, is_adopted
 from ..s3.request import S3Request
 from ..s3.responses import S3Response
 from .views import buckets, copies, listings, multipart, objects, service
@@ -25,25 +27,40 @@ View = Callable[[S3Request], S3Response]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """AWS's name of the operation, the IAM action that permits it, and its view (None: not implemented)."""
+    """AWS's name of the operation, the IAM action that it takes, and its view (None: not implemented)."""
 
     name: str
-    permission: str
+    action: str
     view: View | None = None
     #: Names in the query, and `x-amz-*` headers, that the operation reads.
     parameters: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     #: `x-amz-*` headers by which AWS's operation can be asked for what post3 lacks.
     lacks: frozenset[str] = frozenset()
+    #: The action in place of `action` where the query names a version.
+    version_action: str = ""
+    #: The action that it takes on the source of a copy, in addition.
+    source_action: str = ""
+    #: Whether it takes `action` on each key in the body, and not on the bucket.
+    on_each_key: bool = False
+
+    def access_requests(self, request: S3Request) -> Iterator[AccessRequest]:
+        """Yield everything that must be allowed before the view is called. Raises InvalidArgument for a malformed source."""
+        if not self.on_each_key:
+            version_id = request.query.get("versionId") if self.version_action else None
+            action, context = (self.version_action, {"s3:VersionId": version_id}) if version_id else (self.action, {})
+            yield AccessRequest(request.caller, action, request.bucket, request.key, context)
+        if self.source_action:
+            yield AccessRequest(request.caller, self.source_action, *copy_source_of(request))
 
 
-def _implemented(view: View, permission: str, reads: str = "", lacks: Iterable[str] = ()) -> Operation:
-    """A row of an implemented operation; `reads` are names, those of query parameters behind a question mark."""
+def _implemented(view: View, action: str, reads: str = "", lacks: Iterable[str] = (), **others: Any) -> Operation:
+    """Return the row of an implemented operation. `reads` are names; those of query parameters follow a question mark."""
     name = "".join(word.capitalize() for word in view.__name__.split("_"))
     names = reads.split()
     parameters = frozenset(name[1:] for name in names if name.startswith("?"))
     headers = frozenset(name for name in names if not name.startswith("?"))
-    return Operation(name, permission, view, parameters, headers, frozenset(lacks))
+    return Operation(name, action, view, parameters, headers, frozenset(lacks), **others)
 
 
 def _configuration(resource: str, name: str, *methods: str) -> dict[str, Operation]:
@@ -81,6 +98,9 @@ _READ = (
     "?response-content-language ?response-content-type ?response-expires x-amz-checksum-mode"
 )
 
+#: Reading takes another action where a version is named.
+_OF_VERSION = {"version_action": "s3:GetObjectVersion"}
+
 SERVICE = {
     "GET": _implemented(service.list_buckets, "s3:ListAllMyBuckets", "?bucket-region ?continuation-token ?max-buckets ?prefix"),
 }
@@ -102,7 +122,7 @@ BUCKET = {
     "PUT": _implemented(buckets.create_bucket, "s3:CreateBucket", _BODY, unsupported.NEW_BUCKET),
     "DELETE": _implemented(buckets.delete_bucket, "s3:DeleteBucket", _OWNER),
     "POST ?delete": _implemented(
-        objects.delete_objects, "s3:DeleteObject", f"?delete {_BODY} x-amz-bypass-governance-retention {_OWNER}"
+        objects.delete_objects, "s3:DeleteObject", f"?delete {_BODY} x-amz-bypass-governance-retention {_OWNER}", on_each_key=True
     ),
     "GET ?versions": Operation("ListObjectVersions", "s3:ListBucketVersions"),
     "GET ?policyStatus": Operation("GetBucketPolicyStatus", "s3:GetBucketPolicyStatus"),
@@ -133,8 +153,12 @@ BUCKET = {
 }
 
 OBJECT = {
-    "GET": _implemented(objects.get_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
-    "HEAD": _implemented(objects.head_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY),
+    "GET": _implemented(
+        objects.get_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY, version_action="s3:GetObjectVersion"
+    ),
+    "HEAD": _implemented(
+        objects.head_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY, version_action="s3:GetObjectVersion"
+    ),
     "PUT": _implemented(
         objects.put_object,
         "s3:PutObject",
@@ -146,12 +170,14 @@ OBJECT = {
         "s3:PutObject",
         f"{_SOURCE} {_METADATA} x-amz-checksum-algorithm x-amz-metadata-directive {_OWNER}",
         unsupported.COPY,
+        source_action="s3:GetObject",
     ),
     "DELETE": _implemented(
         objects.delete_object,
         "s3:DeleteObject",
         f"?versionId x-amz-bypass-governance-retention {_OWNER}",
         unsupported.DELETE,
+        version_action="s3:DeleteObjectVersion",
     ),
     "POST ?uploads": _implemented(
         multipart.create_multipart_upload,
@@ -167,6 +193,7 @@ OBJECT = {
         "s3:PutObject",
         f"?partNumber ?uploadId {_SOURCE} x-amz-copy-source-range {_OWNER}",
         (*unsupported.CUSTOMER_KEY, *unsupported.SOURCE_CUSTOMER_KEY),
+        source_action="s3:GetObject",
     ),
     "POST ?uploadId": _implemented(
         multipart.complete_multipart_upload,

@@ -21,13 +21,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousFileOperation
 from django.core.files import File
 from django.core.files.storage import Storage
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 
 from ..access import keys
+from ..access.callers import OPERATOR, project_caller
+from ..access.permissions import AccessRequest, is_allowed
 from ..catalogue.buckets import find_bucket
 from ..catalogue.rows import CommonPrefix, ObjectRow
 from ..conf import conf
@@ -85,6 +87,11 @@ class Post3Storage(Storage):
             raise SuspiciousFileOperation(f"{name!r} is no name of a file.")
         return self._prefix() + name
 
+    def _authorise(self, action: str, key: str = "") -> None:
+        """Ask the rule that S3 requests obey, on behalf of the project. Raises PermissionDenied."""
+        if not is_allowed(AccessRequest(OPERATOR, action, self.bucket, key)):
+            raise PermissionDenied(f"Post3Storage may not {action} on {self.bucket}/{key}.")
+
     def _prefix(self) -> str:
         return f"{self.location.strip('/')}/" if self.location.strip("/") else ""
 
@@ -95,6 +102,7 @@ class Post3Storage(Storage):
         return StoredFile(lambda: self._reader(name), name, mode)
 
     def _reader(self, name: str) -> ObjectReader:
+        self._authorise("s3:GetObject", self.key_of(name))
         try:
             return ObjectReader(self.bucket, self.key_of(name))
         except (NoSuchKey, NoSuchBucket):
@@ -105,7 +113,8 @@ class Post3Storage(Storage):
 
         Raises ImproperlyConfigured where the bucket is missing and may not be made.
         """
-        owner_id = self._find_or_make_bucket()
+        self._authorise("s3:PutObject", self.key_of(name))
+        caller = project_caller(self._find_or_make_bucket())
         conditions = Conditions() if self.allow_overwrite else Conditions(if_none_match="*")
         given = {"content_type": content_type_of(name, content), "metadata": {}}
         while True:
@@ -115,7 +124,7 @@ class Post3Storage(Storage):
             description = Description(self.storage_class, given)
             try:
                 # Not read ahead: the content may be a file of this storage, which only this thread's transaction sees.
-                objects.put_object(self.bucket, self.key_of(name), owner_id, description, payload, conditions, ahead=False)
+                objects.put_object(self.bucket, self.key_of(name), caller, description, payload, conditions, ahead=False)
                 return name
             except PreconditionFailed:
                 name = self._another_name(name)
@@ -135,6 +144,7 @@ class Post3Storage(Storage):
                 raise ImproperlyConfigured(
                     f"Post3Storage: there is no bucket {self.bucket!r}. Make it with any S3 client, or set create_bucket."
                 ) from None
+        self._authorise("s3:CreateBucket")
         try:
             owner = keys.find_user(self.owner or None, create=bool(self.owner))
             if not self.access_key and not keys.has_active_key(owner):
@@ -142,7 +152,8 @@ class Post3Storage(Storage):
         except (keys.NoSuchUser, keys.InactiveUser) as error:
             raise ImproperlyConfigured(f"Post3Storage cannot make its bucket {self.bucket!r}: {error}") from None
         try:
-            return buckets.create_bucket(self.bucket, owner.pk, None if conf.REGION == "us-east-1" else conf.REGION).owner_id
+            region = None if conf.REGION == "us-east-1" else conf.REGION
+            return buckets.create_bucket(self.bucket, project_caller(owner.pk), region).owner_id
         except BucketAlreadyOwnedByYou:  # made by somebody else since it was looked for
             return find_bucket(self.bucket).owner_id
 
@@ -155,6 +166,7 @@ class Post3Storage(Storage):
         """Delete a file; one that is not there is no error. Raises ValueError without a name."""
         if not name:
             raise ValueError("The name must be given to delete().")
+        self._authorise("s3:DeleteObject", self.key_of(name))
         with contextlib.suppress(NoSuchBucket):
             objects.delete_object(self.bucket, self.key_of(name), Conditions())
 
@@ -179,6 +191,7 @@ class Post3Storage(Storage):
         return directories, files
 
     def _entries(self, prefix: str) -> Iterator[Any]:
+        self._authorise("s3:ListBucket")
         after, more = "", True
         while more:
             try:
@@ -213,16 +226,17 @@ class Post3Storage(Storage):
         if not origin:
             raise ImproperlyConfigured("Post3Storage makes no URLs without public_origin (or the setting POST3_PUBLIC_ORIGIN).")
         try:
-            secret, identity = keys.look_up(self.access_key) if self.access_key else keys.find_signer(self.bucket)
+            secret, signing = keys.look_up(self.access_key) if self.access_key else keys.find_signer(self.bucket)
         except InvalidAccessKeyId:
             raise ImproperlyConfigured(f"Post3Storage: there is no active API key {self.access_key!r}.") from None
         except keys.NoApiKey as error:
             raise ImproperlyConfigured(f"Post3Storage cannot sign URLs: {error}") from None
-        signer = (identity.access_key, secret)
+        signer = (signing.access_key, secret)
         seconds = self.expires if expire is None else expire
         return presign_get(origin, self.bucket, self.key_of(name), signer, conf.REGION, seconds, datetime.now(UTC), parameters)
 
     def _head(self, name: str) -> ObjectRow:
+        self._authorise("s3:GetObject", self.key_of(name))
         try:
             return objects.head_object(self.bucket, self.key_of(name), Conditions())
         except (NoSuchKey, NoSuchBucket):

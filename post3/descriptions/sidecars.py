@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..access.accounts import account_id
-from ..access.keys import user_name
+from ..access.owners import user_name
 from ..catalogue.attributes import DESCRIBED, HEADERS
 from ..catalogue.rows import NewObject
 from ..models import Blob, Object, ObjectPart

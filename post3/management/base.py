@@ -5,7 +5,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
+from ..access.callers import OPERATOR
+from ..access.permissions import AccessRequest, is_allowed
 from ..catalogue.schema import CatalogueFault, require_catalogue
+
+
+def authorise_command(command: BaseCommand) -> None:
+    """Ask the rule of `access/permissions.py`, for the action `post3:CheckStorage` and so on. Raises CommandError."""
+    name = type(command).__module__.rpartition(".")[2]
+    action = f"post3:{name.title().replace('_', '')}"
+    if not is_allowed(AccessRequest(OPERATOR, action)):
+        raise CommandError(f"The command {name} is not allowed ({action}).")
 
 
 class StoreCommand(BaseCommand):
@@ -15,6 +25,7 @@ class StoreCommand(BaseCommand):
     starts_without_database = False
 
     def execute(self, *args: Any, **options: Any) -> Any:
+        authorise_command(self)
         if not options.get("skip_checks"):
             try:
                 require_catalogue()

@@ -41,8 +41,8 @@ class S3Request:
     #: absolute form (RFC 9112, 3.2.2). "": not said.
     forwarded_host: str = ""
     target_host: str = ""
-    #: Set by dispatch: who asks (`services.access.Identity`), and what verifying a signed body needs (`sigv4.SigningContext`).
-    identity: Any = None
+    #: Set by dispatch: the caller (`access.callers.Caller`), and what verifying a signed body needs (`sigv4.SigningContext`).
+    caller: Any = None
     signing: Any = None
 
     def header(self, name: str, default: str = "") -> str:

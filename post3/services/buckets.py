@@ -5,7 +5,8 @@ from contextlib import suppress
 
 from django.db import IntegrityError, connection, transaction
 
-from ..access.keys import user_name
+from ..access.callers import Caller
+from ..access.owners import user_name
 from ..catalogue.listing import successor
 from ..conf import conf
 from ..db.rollback import on_rollback
@@ -31,7 +32,7 @@ _REGION = re.compile(r"EU|[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
 _ATTEMPTS = 5
 
 
-def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
+def create_bucket(name: str, caller: Caller, region: str | None) -> Bucket:
     """Create a bucket. `region`: the location constraint that was sent, None without one.
 
     Re-creating one's own bucket succeeds in us-east-1, as on AWS, and nowhere else (B011).
@@ -43,12 +44,12 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
     _check_location(region)
     for _ in range(_ATTEMPTS):
         try:
-            return _create(name, owner_id, region)
+            return _create(name, caller.user_id, region)
         except IntegrityError:
             bucket = Bucket.objects.filter(name=name).first()
         if bucket is None:
             continue  # deleted since
-        if bucket.owner_id != owner_id:
+        if bucket.owner_id != caller.user_id:
             raise BucketAlreadyExists(BucketName=name)
         if conf.REGION != "us-east-1" or region is not None:
             raise BucketAlreadyOwnedByYou(BucketName=name)
@@ -56,7 +57,7 @@ def create_bucket(name: str, owner_id: int, region: str | None) -> Bucket:
     raise BucketAlreadyExists(BucketName=name)
 
 
-def _create(name: str, owner_id: int, region: str | None) -> Bucket:
+def _create(name: str, owner_id: int | None, region: str | None) -> Bucket:
     """Create and describe a bucket. Raises IntegrityError where there is one of that name, StorageError."""
     with transaction.atomic():
         bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .. import checksums
+from ..access.callers import Caller
 from ..catalogue.attributes import Kind
 from ..catalogue.buckets import find_bucket
 from ..catalogue.rows import NewObject, ObjectRow
@@ -37,7 +38,7 @@ def copy_object(
     source: tuple[str, str],
     source_conditions: Conditions,
     target: tuple[str, str],
-    owner_id: int,
+    caller: Caller,
     description: Description | None,
     storage_class: str | None,
     conditions: Conditions,
@@ -68,7 +69,7 @@ def copy_object(
             )
         new = NewObject(
             key=target[1],
-            owner_id=owner_id,
+            owner_id=caller.user_id,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
             sidecar=storage.new_name(*target) if storage.describes else "",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, connection, transaction
 
 from .. import checksums
+from ..access.callers import Caller
 from ..catalogue.attributes import HEADERS
 from ..catalogue.buckets import find_bucket
 from ..catalogue.rows import NewObject
@@ -24,7 +25,7 @@ from .verifying import refuse_damaged
 
 
 def create_multipart_upload(
-    bucket: str, key: str, owner_id: int, description: Description, checksum_algorithm: str, checksum_type: str
+    bucket: str, key: str, caller: Caller, description: Description, checksum_algorithm: str, checksum_type: str
 ) -> MultipartUpload:
     """Begin an upload. Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass."""
     check_key(key)
@@ -39,13 +40,13 @@ def create_multipart_upload(
                 upload_id=upload_ids.make(bucket_id, key),
                 bucket_id=bucket_id,
                 key=key,
-                owner_id=owner_id,
+                owner_id=caller.user_id,
                 storage_class=description.storage_class,
                 checksum_algorithm=checksum_algorithm,
                 checksum_type=checksum_type,
                 initiated_at=datetime.now(UTC),
                 key_sequence=latest or 0,
-                **{name: description.given[name] for name in HEADERS},
+                **{name: description.given.get(name, "") for name in HEADERS},
             )
             MultipartUploadMetadata.objects.bulk_create(
                 MultipartUploadMetadata(upload=upload, name=name, value=value)

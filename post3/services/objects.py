@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection, transaction
 
+from ..access.callers import Caller
+from ..access.permissions import AccessRequest, is_allowed
 from ..catalogue.attributes import HEADERS
 from ..catalogue.buckets import find_bucket
 from ..catalogue.reading import find_object
@@ -16,6 +18,7 @@ from ..catalogue.writing import delete_objects as delete_rows
 from ..checksums import COMPOSITE
 from ..db.rollback import on_rollback
 from ..errors import (
+    AccessDenied,
     InvalidPartNumber,
     InvalidRange,
     KeyTooLongError,
@@ -79,7 +82,7 @@ def check_key(key: str) -> None:
 def put_object(
     bucket: str,
     key: str,
-    owner_id: int,
+    caller: Caller,
     description: Description,
     payload: Payload,
     conditions: Conditions,
@@ -101,7 +104,7 @@ def put_object(
     on_rollback(lambda: _remove(storage, saved))
     new = NewObject(
         key=key,
-        owner_id=owner_id,
+        owner_id=caller.user_id,
         size=saved.size,
         etag=payload.md5,
         storage_class=description.storage_class,
@@ -268,11 +271,18 @@ def _delete_at_once(bucket_id: int, keys: Sequence[str]) -> None:
     forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
 
 
-def delete_each(bucket: str, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:
-    """Delete up to 1,000 keys, some perhaps under a condition; return each with the error that kept it. Raises NoSuchBucket."""
+def delete_each(bucket: str, caller: Caller, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:
+    """Delete up to 1,000 keys, some perhaps under a condition, as far as the caller may.
+
+    Return each key with the error that kept it. Raises NoSuchBucket.
+    """
     answers: dict[Deletion, S3Error | None] = dict.fromkeys(deletions)
-    delete_objects(bucket, list(dict.fromkeys(deletion.key for deletion in deletions if deletion.etag is None)))
     for deletion in answers:
+        if not is_allowed(AccessRequest(caller, "s3:DeleteObject", bucket, deletion.key)):
+            answers[deletion] = AccessDenied()
+    permitted = [deletion for deletion, error in answers.items() if error is None]
+    delete_objects(bucket, list(dict.fromkeys(deletion.key for deletion in permitted if deletion.etag is None)))
+    for deletion in permitted:
         if deletion.etag is not None:
             try:
                 delete_object(bucket, deletion.key, Conditions(if_match=deletion.etag))

@@ -14,7 +14,7 @@ from django.core.handlers.base import BaseHandler
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import override_settings
 
-from post3.access import keys
+from post3.access.owners import user_name
 from post3.api.dispatch import dispatch
 from post3.contrib.storage import Post3Storage
 from post3.maintenance import garbage
@@ -125,7 +125,7 @@ def test_a_rollback_takes_the_bucket_and_its_owner_along(storage: Post3Storage, 
     assert not Bucket.objects.exists() and not list(tmp_path.rglob("*.json")) and not any(left().values())
     # The same id may now be another user's, whose name the next description must tell.
     owner = get_user_model().objects.create_user("another")
-    assert keys.user_name(owner.pk) == "another"
+    assert user_name(owner.pk) == "another"
     fresh.save("a", content(10))
     assert Bucket.objects.get().owner.get_username() == "somebody" and read(fresh, "a") == b"x" * 10
 

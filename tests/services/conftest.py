@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
+from post3.access.callers import project_caller
 from post3.services import buckets
 
 from ..conftest import empty
@@ -20,7 +21,7 @@ def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
     storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
     with override_settings(POST3_STORAGES={"STANDARD": storage}, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
         owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", owner.pk, None)
+        buckets.create_bucket("bucket", project_caller(owner.pk), None)
         yield Store(owner.pk, tmp_path)
 
 

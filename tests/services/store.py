@@ -7,6 +7,7 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
+from post3.access.callers import project_caller
 from post3.models import Block
 from post3.services import copies, multipart, objects
 from post3.values import CompletedPart, Completion, Conditions, Description
@@ -36,7 +37,7 @@ class Store:
 
     def put(self, key: str, size: int, fill: bytes = b"x") -> bytes:
         data = fill * size
-        objects.put_object("bucket", key, self.owner, PLAIN, Body(data), ALWAYS)
+        objects.put_object("bucket", key, project_caller(self.owner), PLAIN, Body(data), ALWAYS)
         return data
 
     def read(self, key: str) -> bytes:
@@ -47,10 +48,11 @@ class Store:
         objects.delete_object("bucket", key, ALWAYS)
 
     def copy(self, source: str, target: str, storage_class: str | None = None) -> None:
-        copies.copy_object(("bucket", source), ALWAYS, ("bucket", target), self.owner, None, storage_class, ALWAYS)
+        caller = project_caller(self.owner)
+        copies.copy_object(("bucket", source), ALWAYS, ("bucket", target), caller, None, storage_class, ALWAYS)
 
     def begin(self, key: str) -> Any:
-        return multipart.create_multipart_upload("bucket", key, self.owner, PLAIN, "", "")
+        return multipart.create_multipart_upload("bucket", key, project_caller(self.owner), PLAIN, "", "")
 
     def part(self, upload: Any, number: int, data: bytes) -> CompletedPart:
         part = multipart.upload_part(upload, "bucket", number, Body(data))

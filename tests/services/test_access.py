@@ -13,6 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from post3.access import keys as api_keys
+from post3.access.callers import Caller
+from post3.access.owners import canonical_id
 from post3.errors import InternalError, InvalidAccessKeyId
 from post3.models import ApiKey
 
@@ -63,11 +65,11 @@ def test_key_of_an_inactive_user_is_not_made(user: Any) -> None:
         api_keys.create_api_key(user)
 
 
-def test_look_up_gives_secret_and_identity(user: Any) -> None:
+def test_look_up_gives_secret_and_caller(user: Any) -> None:
     key, secret = api_keys.create_api_key(user)
     assert api_keys.look_up(key.access_key) == (
         secret,
-        api_keys.Identity(key.access_key, user.pk, api_keys.canonical_id(user.pk)),
+        Caller(key.access_key, user.pk, canonical_id(user.pk)),
     )
 
 
@@ -141,8 +143,8 @@ def test_secret_under_a_lost_secret_key_is_an_internal_error_that_the_log_explai
 
 def test_canonical_id_is_stable_and_different_for_each_user() -> None:
     # Written down, because a changed id would make every client see other owners.
-    assert api_keys.canonical_id(1) == "66883638da2bef60b2f95d800a4b643bbce03b6aa5a2d01c4806e062f46d511e"
-    assert api_keys.canonical_id(1) != api_keys.canonical_id(2)
+    assert canonical_id(1) == "66883638da2bef60b2f95d800a4b643bbce03b6aa5a2d01c4806e062f46d511e"
+    assert canonical_id(1) != canonical_id(2)
 
 
 def test_revoking_again_keeps_the_first_date(user: Any) -> None:

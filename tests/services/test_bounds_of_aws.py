@@ -3,6 +3,7 @@
 import pytest
 from django.test import override_settings
 
+from post3.access.callers import project_caller
 from post3.errors import IllegalLocationConstraintException, InvalidRequest
 from post3.models import Bucket
 from post3.services import buckets
@@ -16,8 +17,8 @@ from .store import Store
 def test_create_bucket_elsewhere_takes_only_its_own_region(tree: Store, region: str | None, named: str) -> None:
     with override_settings(POST3_REGION="eu-west-1"):
         with pytest.raises(IllegalLocationConstraintException, match=f"The {named} location constraint is incompatible"):  # B016
-            buckets.create_bucket("other", tree.owner, region)
-        assert buckets.create_bucket("other", tree.owner, "eu-west-1").region == "eu-west-1"
+            buckets.create_bucket("other", project_caller(tree.owner), region)
+        assert buckets.create_bucket("other", project_caller(tree.owner), "eu-west-1").region == "eu-west-1"
     assert sorted(Bucket.objects.values_list("name", flat=True)) == ["bucket", "other"]
 
 

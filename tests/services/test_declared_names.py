@@ -15,7 +15,8 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from post3.access import permissions
-from post3.access.keys import Identity, canonical_id
+from post3.access.callers import Caller, project_caller
+from post3.access.owners import canonical_id
 from post3.api import operations
 from post3.errors import S3Error
 from post3.s3.request import S3Request
@@ -123,7 +124,7 @@ def store(catalogue: Any, tmp_path: Any) -> Iterator[Store]:
         from post3.services import buckets
 
         owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", owner.pk, None)
+        buckets.create_bucket("bucket", project_caller(owner.pk), None)
         store = Store(owner.pk, tmp_path)
         store.put("k", 1)
         yield store
@@ -142,9 +143,9 @@ def test_operation_reads_what_its_row_declares(store: Store, level: str, shape: 
         query, sent = Noting(call.query), Noting(call.headers)
         bucket = "" if level == "SERVICE" else "made" if row.name == "CreateBucket" else "bucket"
         key = "k" if level == "OBJECT" else ""
-        identity = Identity("AKIA", store.owner, canonical_id(store.owner))
+        caller = Caller("AKIA", store.owner, canonical_id(store.owner))
         method = shape.partition(" ")[0]
-        request = S3Request(method, "/", "", sent, query, bucket, key, io.BytesIO(call.body), identity=identity)
+        request = S3Request(method, "/", "", sent, query, bucket, key, io.BytesIO(call.body), caller=caller)
         with contextlib.suppress(S3Error):  # what is read until then is read
             row.view(request)
         parameters |= query.read

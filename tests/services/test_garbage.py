@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
+from post3.access.callers import project_caller
 from post3.errors import NoSuchUpload
 from post3.maintenance import garbage
 from post3.maintenance.garbage import collect_garbage
@@ -138,7 +139,7 @@ def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
 
     for size in (SMALL, LARGE):
         with pytest.raises(ConnectionError):
-            objects.put_object("bucket", "k", store.owner, PLAIN, Cut(b"x" * size), ALWAYS)
+            objects.put_object("bucket", "k", project_caller(store.owner), PLAIN, Cut(b"x" * size), ALWAYS)
     assert (Blob.objects.count(), Object.objects.count(), store.bytes_left()) == (0, 0, 0)
 
 

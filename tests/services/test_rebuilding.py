@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from post3.access.accounts import account_id
+from post3.access.callers import project_caller
 from post3.errors import BucketAlreadyExists, BucketNotEmpty
 from post3.maintenance.garbage import collect_garbage
 from post3.maintenance.rebuild.owners import OwnerMismatch
@@ -59,7 +60,7 @@ def test_owners_come_back_under_their_ids(tree: Store, lose: Callable[[], None])
     users = get_user_model().objects
     tree.put("k", SMALL)
     other = users.create_user("other")
-    objects.put_object("bucket", "by the other", other.pk, PLAIN, Body(b"x"), ALWAYS)
+    objects.put_object("bucket", "by the other", project_caller(other.pk), PLAIN, Body(b"x"), ALWAYS)
     lose()
     report = Report()
     assert report.users == {tree.owner: "owner", other.pk: "other"}
@@ -195,7 +196,7 @@ def test_merge_adds_what_an_older_catalogue_lacks(tree: Store) -> None:
     tree.put("overwritten since", LARGE)
     newer = sidecar_of(tree, "overwritten since")
     tree.put("new since", SMALL + 1)
-    buckets.create_bucket("new-bucket", tree.owner, None)
+    buckets.create_bucket("new-bucket", project_caller(tree.owner), None)
     # The catalogue of before: the blob of the large body was pending.
     Blob.objects.filter(size=LARGE).update(state=Blob.State.PENDING, size=0, md5="", crc64nvme=None)
     Object.objects.filter(key="overwritten since").update(
@@ -217,7 +218,7 @@ def test_bucket_that_is_refused_leaves_the_description_alone(tree: Store) -> Non
     document = path.read_bytes()
     other = get_user_model().objects.create_user("other")
     with pytest.raises(BucketAlreadyExists):
-        buckets.create_bucket("bucket", other.pk, "eu-west-1")
+        buckets.create_bucket("bucket", project_caller(other.pk), "eu-west-1")
     tree.put("k", SMALL)
     with pytest.raises(BucketNotEmpty):
         buckets.delete_bucket("bucket")
@@ -230,7 +231,7 @@ def test_bucket_that_cannot_be_described_is_not_made(tree: Store, monkeypatch: p
 
     monkeypatch.setattr(storages["STANDARD"], "write_sidecar", fail)
     with pytest.raises(StorageError):
-        buckets.create_bucket("new", tree.owner, None)
+        buckets.create_bucket("new", project_caller(tree.owner), None)
     assert list(Bucket.objects.values_list("name", flat=True)) == ["bucket"]
 
 

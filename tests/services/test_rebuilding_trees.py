@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from post3.access.callers import project_caller
 from post3.models import Bucket, Object
 from post3.services import buckets
 
@@ -106,7 +107,7 @@ def test_foreign_files_are_told_and_are_no_loss(tree: Store, lose: Callable[[], 
 
 def test_unreadable_descriptions_of_buckets_are_told(tree: Store, lose: Callable[[], None]) -> None:
     for name in ("torn", "moved"):
-        buckets.create_bucket(name, tree.owner, None)
+        buckets.create_bucket(name, project_caller(tree.owner), None)
     Path(tree.directory, "torn", "bucket.json").write_bytes(b"{")
     rewrite(Path(tree.directory, "moved", "bucket.json"), bucket="other")
     lose()

@@ -16,7 +16,7 @@ def create_bucket(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html (B011 to B017)"""
     document = parse(open_document(request, request.signing, _MAX_DOCUMENT), "CreateBucketConfiguration")
     location = _location_of(document) if document else None
-    buckets.create_bucket(request.bucket, request.identity.user_id, location)
+    buckets.create_bucket(request.bucket, request.caller, location)
     host = request.forwarded_host or request.header("host")
     url = f"{'https' if request.secure else 'http'}://{host}/{request.bucket}/"  # D72
     headers = {"Location": url if location else f"/{request.bucket}", "x-amz-bucket-arn": f"arn:aws:s3:::{request.bucket}"}

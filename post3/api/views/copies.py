@@ -21,7 +21,7 @@ def copy_object(request: S3Request) -> S3Response:
         _source_of(request),
         headers.conditions_of(request, _SOURCE_CONDITIONS),
         (request.bucket, request.key),
-        request.identity.user_id,
+        request.caller,
         description_of(request) if directive == "REPLACE" else None,
         request.header("x-amz-storage-class") or None,
         headers.conditions_of(request),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ...access.keys import canonical_id
+from ...access.owners import canonical_id
 from ...catalogue.rows import CommonPrefix, ListedObject
 from ...errors import InvalidArgument
 from ...s3 import parameters, responses

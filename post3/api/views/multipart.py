@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from ... import checksums
-from ...access.keys import canonical_id
+from ...access.owners import canonical_id
 from ...errors import InvalidRequest, MalformedXML
 from ...s3 import checksum_headers, headers, parameters, responses
 from ...s3.documents import Node
@@ -24,7 +24,7 @@ def create_multipart_upload(request: S3Request) -> S3Response:
         raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
     checksum_type = checksum_headers.parse_type(algorithm, asked) if algorithm else ""
     upload = multipart.create_multipart_upload(
-        request.bucket, request.key, request.identity.user_id, description_of(request), algorithm, checksum_type
+        request.bucket, request.key, request.caller, description_of(request), algorithm, checksum_type
     )
     nodes: list[Node] = [("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload.upload_id)]
     fields = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": checksum_type} if algorithm else {}

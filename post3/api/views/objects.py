@@ -22,7 +22,7 @@ def put_object(request: S3Request) -> S3Response:
     put = objects.put_object(
         request.bucket,
         request.key,
-        request.identity.user_id,
+        request.caller,
         description_of(request),
         open_payload(request, request.signing),
         headers.conditions_of(request),
@@ -87,7 +87,7 @@ def delete_objects(request: S3Request) -> S3Response:
     quiet = ((document and document.text_of("Quiet")) or "false").strip().lower()
     if not (wanted or refused) or quiet not in _TRUTHS:
         raise MalformedXML()
-    answers = objects.delete_each(request.bucket, wanted)
+    answers = objects.delete_each(request.bucket, request.caller, wanted)
     deleted: list[Node] = [("Deleted", [("Key", key)]) for key, error in answers if error is None and not _TRUTHS[quiet]]
     failed = [_error(key, None, error) for key, error in answers if error is not None]
     return responses.xml("DeleteResult", deleted + refused + failed)

@@ -18,7 +18,7 @@ def list_buckets(request: S3Request) -> S3Response:
         raise InvalidArgument(ArgumentName="max-buckets", ArgumentValue="0")
     prefix = query.get("prefix", "")
     after = parameters.read_token(request) if query.get("continuation-token") else ""
-    found = buckets.list_buckets(request.identity.user_id, prefix, query.get("bucket-region"), after, limit + 1)
+    found = buckets.list_buckets(request.caller.user_id, prefix, query.get("bucket-region"), after, limit + 1)
     paged = not query.keys().isdisjoint(("max-buckets", "prefix", "continuation-token", "bucket-region"))
     nodes: list[Node] = [
         (
@@ -35,7 +35,7 @@ def list_buckets(request: S3Request) -> S3Response:
     return responses.xml(
         "ListAllMyBucketsResult",
         [
-            ("Owner", [("ID", request.identity.owner_id)]),
+            ("Owner", [("ID", request.caller.owner_id)]),
             ("Buckets", nodes),
             ("ContinuationToken", parameters.make_token(found[limit - 1].name) if len(found) > limit else None),
             ("Prefix", prefix if "prefix" in query else None),

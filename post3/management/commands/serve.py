@@ -28,6 +28,7 @@ from ...console_host import ConsoleHost, in_url, is_console_host
 from ...db.databases import UnfitDatabase, find_faults
 from ...server.process import BACKLOG
 from ...web.origins import console_host, console_url, s3_address
+from ..base import authorise_command
 
 #: Seconds that running requests are given at the end, and seconds after which a child is killed.
 GRACE, KILL_AFTER = 10, 15
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--console-host", metavar="HOST[:PORT]", help="instead of POST3_CONSOLE_HOST")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        authorise_command(self)
         stopped = threading.Event()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, lambda *_: stopped.set())

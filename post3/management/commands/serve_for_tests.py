@@ -17,6 +17,7 @@ from ...access import keys
 from ...conf import conf
 from ...server.handlers import get_asgi_application
 from ...server.process import BACKLOG, make_server
+from ..base import authorise_command
 
 
 class Command(BaseCommand):
@@ -28,6 +29,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        authorise_command(self)
         call_command("migrate", interactive=False, verbosity=0)
         key, secret = keys.create_api_key(keys.find_user("tests", create=True), "tests")
         place = socket.socket()

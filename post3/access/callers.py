@@ -1,0 +1,44 @@
+"""Callers: on whose behalf something is done. A request without credentials has a caller too."""
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from .owners import canonical_id
+
+
+class Kind(enum.Enum):
+    """How a caller is known."""
+
+    ANONYMOUS = "anonymous"
+    #: By an API key.
+    KEY = "key"
+    #: By a login at the console.
+    CONSOLE = "console"
+    #: By running a command, or by being a part of the project that stores its files here.
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    access_key: str = ""
+    user_id: int | None = None
+    #: The canonical id of the user, as `Owner` elements show it.
+    owner_id: str = ""
+    kind: Kind = Kind.KEY
+
+
+ANONYMOUS = Caller(kind=Kind.ANONYMOUS)
+OPERATOR = Caller(kind=Kind.OPERATOR)
+
+
+def console_caller(user: Any) -> Caller:
+    """Return the caller that is logged in at the console."""
+    if user is None or user.pk is None:
+        return ANONYMOUS
+    return Caller(user_id=user.pk, owner_id=canonical_id(user.pk), kind=Kind.CONSOLE)
+
+
+def project_caller(user_id: int) -> Caller:
+    """Return the caller for the project's own code, which stores files as that user."""
+    return Caller(user_id=user_id, owner_id=canonical_id(user_id), kind=Kind.OPERATOR)
