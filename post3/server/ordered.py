@@ -22,14 +22,13 @@ NOTED = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 class Chunks:
     """The framing of a chunked body, read only to find its end. It skips from chunk to chunk without reading the data.
 
-    It refuses nothing: invalid framing is passed on entirely, and the parser raises. If the two read something
-    differently, or if the end itself is split between two reads, the parser gets one request too many, which uvicorn
+    It refuses nothing: invalid framing is passed on in full, and the parser raises. If the parser reads the framing
+    differently, or if the end itself is split between two reads, the parser gets one extra request, which uvicorn
     queues.
     """
 
     def __init__(self) -> None:
-        #: Bytes missing from a chunk and the line break after it; the beginning of an incomplete line with a chunk's
-        #: size.
+        #: Bytes missing from a chunk and the line break after it; the incomplete line that gives a chunk's size.
         self._left, self._line = 0, b""
         #: Whether only trailers are missing.
         self._last = False

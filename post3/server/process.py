@@ -15,8 +15,7 @@ from uvicorn.importer import import_from_string
 
 #: uvicorn's protocol with post3's limits.
 PROTOCOL = "post3.server.fast_path:Protocol"
-#: Seconds that an idle connection stays open. Clients reuse connections after a pause, and fail if they are closed
-#: early.
+#: Seconds before an idle connection is closed. Clients reuse connections after a pause, and fail if it closes early.
 KEEP_ALIVE = 75
 #: Connections that may wait in a listening socket until the server accepts them.
 BACKLOG = 2048
