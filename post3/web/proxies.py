@@ -6,7 +6,7 @@ and every limit by address use them. The servers' own handling of these headers 
 (D79).
 
 Only X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host count. A proxy that writes these passes on Forwarded,
-X-Real-IP and all others as its client sent them.
+X-Real-IP and all other headers as its client sent them.
 """
 
 import ssl
@@ -27,7 +27,7 @@ FOR, PROTO, HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 COUNTED = frozenset((FOR, PROTO, HOST))
 #: The entry among the networks that stands for peers without an address.
 UNIX = "unix"
-#: Headers that indicate a proxy, whatever wrote them: any name that begins with one of these.
+#: Prefixes of header names that indicate a proxy, whether the header is genuine or forged.
 TRACES = (
     "x-forwarded",
     "forwarded",
@@ -111,7 +111,7 @@ def settle_scope(scope: dict[str, Any], receive: Any = None) -> None:
 
 
 def settle_request(request: HttpRequest) -> None:
-    """Do the same to a Django request: to its WSGI environment, or to the Host copied from an ASGI scope."""
+    """Do the same to a Django request: to its WSGI environment, or to its ASGI scope and META."""
     scope = getattr(request, "scope", None)
     if scope is None:
         settle_environ(request.META)
