@@ -112,7 +112,7 @@ def _parser_of(reader: "_Reader") -> expat.XMLParserType:
 
 
 class _Reader:
-    """Builds elements from expat's events."""
+    """A builder of elements from expat's events."""
 
     def __init__(self, root: str, items: Items | None) -> None:
         self._root_name, self._items = root, items

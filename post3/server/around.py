@@ -11,7 +11,7 @@ from .pages import Places, Refused, Role, role_of, role_on_console, too_large
 
 
 class AroundMiddleware:
-    """Send S3 requests straight to `dispatch`, and all others through the project's middleware."""
+    """A mixin that sends S3 requests straight to `dispatch`, and all others through the project's middleware."""
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         proxies.settle_request(request)

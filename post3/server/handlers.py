@@ -186,7 +186,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         return mount is not None and mount.holds(path) and not self._is_consoles(scope)
 
     def _is_consoles(self, scope: dict[str, Any]) -> bool:
-        """Whether the request came to the console's own origin."""
+        """Whether the request was sent to the console's own origin."""
         return self._console is not None and self._console.holds_scope(scope)
 
     async def _exchange(
@@ -314,7 +314,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:
     """Set Django up and return the ASGI application.
 
-    With `requires_limits`, it does not start under a server that cannot use post3's protocol limits.
+    With `requires_limits`, the application does not start under a server that cannot use post3's protocol limits.
     """
     set_up()
     return Post3ASGIHandler(requires_limits=requires_limits)

@@ -1,8 +1,8 @@
 """Startup of the ASGI application: installing post3's protocol in the server that runs it.
 
-uvicorn chooses its protocol before it loads the application, and its own protocol has no limits on request heads,
-responses and connections (`server/limits.py`). Operators would need to know an option, and forgetting it would go
-unnoticed until an attack. So the application installs post3's protocol when uvicorn announces its startup, before
+uvicorn chooses its protocol before it loads the application, and its default protocol has no limits on request heads,
+responses and connections (`server/limits.py`). If operators had to select post3's protocol by an option, forgetting it
+would go unnoticed until an attack. So the application installs the protocol when uvicorn announces its startup, before
 uvicorn listens.
 """
 

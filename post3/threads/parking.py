@@ -30,7 +30,7 @@ _local = _Local()
 
 
 def occupy(place: Place | None) -> None:
-    """Set the place of the calling thread. None means that it has none, like the threads of another server."""
+    """Set the place of the calling thread. None means that the thread has no place, as under other servers."""
     _local.place = place
 
 

@@ -26,7 +26,7 @@ CONSOLE_INDEX = f"{CONSOLE_NAMESPACE}:index"
 
 @cache
 def console_host() -> ConsoleHost | None:
-    """Return the console's own address, or None if a project mounts the console or has none. Read once."""
+    """Return the console's own address, or None if a project mounts the console or has no console. Read once."""
     return parse_console_host(conf.CONSOLE_HOST, _s3_hosts()) if conf.CONSOLE_HOST else None
 
 
