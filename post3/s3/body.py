@@ -1,7 +1,7 @@
-"""The request body as a stream that counts: what is shorter than announced is never taken for whole.
+"""The request body as a stream that counts its bytes: a body shorter than announced is never treated as complete.
 
-WSGI and ASGI servers both end a cut-off upload quietly. The ASGI handler's body raises by itself; under WSGI the bytes are
-counted here against Content-Length.
+WSGI and ASGI servers both end an interrupted upload silently. The ASGI handler's body raises an error itself. Under
+WSGI, the bytes are counted here against Content-Length.
 """
 
 import logging
@@ -17,23 +17,23 @@ from ..errors import IncompleteBody, RequestTimeout, S3Error
 
 logger = logging.getLogger("post3")
 
-#: Bytes that are asked for at once of a body that is dropped.
+#: Bytes per read of a body that is discarded.
 DROPPED_PIECE = 64 * 1024
 
 
 class Body(Protocol):
-    """A blocking, file-like request body. `read` gives at most n bytes, `b""` at the end; raises IncompleteBody."""
+    """A blocking, file-like request body. `read` returns at most n bytes, `b""` at the end. Raises IncompleteBody."""
 
     @property
     def received(self) -> int:
-        """Bytes that came by now."""
+        """The number of bytes received so far."""
         ...
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 def body_of(request: HttpRequest) -> Body:
-    """Return the request's body, unread. The ASGI handler's own body knows how many bytes it must give."""
+    """Return the request's body, unread. The ASGI handler's own body checks its length itself."""
     body = getattr(request, "post3_body", None)
     if body is not None:
         return body
@@ -46,12 +46,12 @@ def body_of(request: HttpRequest) -> Body:
 
 
 class WsgiBody:
-    """A WSGI server's input. `length` None: the server ends it itself (Transfer-Encoding: chunked).
+    """A WSGI server's input. `length` is None if the server itself ends the input (Transfer-Encoding: chunked).
 
-    `connection`: the client's socket, where the server shows it.
+    `connection`: the client's socket, if the server provides it.
 
-    One reader at a time: where saving fails, the thread that reads ahead may be reading still when the rest is drained, and
-    two that count at once would take bytes of the connection's next request.
+    Reads are serialized. If saving fails, the read-ahead thread may still be reading while the rest is drained, and two
+    concurrent counts would consume bytes of the connection's next request.
     """
 
     def __init__(self, stream: Any, length: int | None, connection: socket.socket | None = None) -> None:
@@ -64,10 +64,10 @@ class WsgiBody:
             return self._read(size)
 
     def drain(self, size: int, seconds: float) -> None:
-        """Read and drop what else comes, up to so many bytes and for so long.
+        """Read and discard the rest of the body, up to `size` bytes and for at most `seconds`.
 
-        A read that waits cannot be given up, so the time is up for it when the socket is shut for reading. A server that does
-        not show the socket must bound its reads itself.
+        A blocked read cannot be canceled, so the time limit shuts down the socket for reading. A server that does not
+        provide the socket must limit its reads itself.
         """
         deadline, watch = time.monotonic() + seconds, threading.Timer(seconds, self._end_reading)
         watch.daemon = True
@@ -82,8 +82,8 @@ class WsgiBody:
 
     def _end_reading(self) -> None:
         if self._connection is not None:
-            with suppress(OSError):  # the client has gone
-                # Not the socket's own method: TLS would end in both directions, and with it the answer.
+            with suppress(OSError):  # the client has disconnected
+                # Not the socket's own method, which would end TLS in both directions and lose the response.
                 socket.socket.shutdown(self._connection, socket.SHUT_RD)
 
     def _read(self, size: int) -> bytes:
@@ -96,7 +96,8 @@ class WsgiBody:
         except TimeoutError:
             raise RequestTimeout() from None
         except Exception as error:
-            # Servers have exceptions of their own for a broken body: some are OSErrors, gunicorn's for bad chunks are not.
+            # Servers raise their own exceptions for a broken body. Some are OSErrors, gunicorn's for bad chunks are
+            # not.
             raise IncompleteBody() from error
         self.received += len(data)
         if self._left is not None:
@@ -107,7 +108,7 @@ class WsgiBody:
 
 
 class _DjangoBody:
-    """The body as Django's own ASGI handler leaves it: a spooled file, counted against Content-Length."""
+    """The body provided by Django's own ASGI handler: a spooled file, counted against Content-Length."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request, self.received = request, 0

@@ -1,22 +1,22 @@
-"""Which checksum a request names, and which it sends: the `x-amz-checksum-*` headers and trailers."""
+"""The checksums that a request names or sends: the `x-amz-checksum-*` headers and trailers."""
 
 from ..checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, is_valid
 from ..errors import InvalidRequest, S3NotImplemented
 from .request import S3Request
 
 HEADER_PREFIX = "x-amz-checksum-"
-#: AWS has these too, we do not: said, never ignored.
+#: Algorithms that AWS supports and post3 does not. They are refused, never ignored.
 _NOT_IMPLEMENTED = frozenset({"SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"})
 _NOT_CHECKSUMS = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"})
 
 
 def header_name(algorithm: str) -> str:
-    """The header that carries a checksum: "CRC32" -> "x-amz-checksum-crc32"."""
+    """Return the name of the header for a checksum: "CRC32" -> "x-amz-checksum-crc32"."""
     return HEADER_PREFIX + algorithm.lower()
 
 
 def parse_algorithm(value: str, header: str) -> str:
-    """Read an algorithm's name from a header. Raises InvalidRequest, or S3NotImplemented for those of AWS we lack."""
+    """Parse an algorithm's name. Raises InvalidRequest, or S3NotImplemented for AWS's algorithms that post3 lacks."""
     algorithm = value.strip().upper()
     if algorithm in ALGORITHMS:
         return algorithm
@@ -26,7 +26,7 @@ def parse_algorithm(value: str, header: str) -> str:
 
 
 def named_algorithm(request: S3Request) -> str:
-    """Read x-amz-checksum-algorithm, "" where there is none. Raises InvalidRequest (B142), S3NotImplemented."""
+    """Return x-amz-checksum-algorithm, or "" if it is missing. Raises InvalidRequest (B142), S3NotImplemented."""
     name = "x-amz-checksum-algorithm"
     value = request.header(name)
     if value and value.strip().upper() not in _NOT_IMPLEMENTED | ALGORITHMS.keys():
@@ -38,7 +38,7 @@ def named_algorithm(request: S3Request) -> str:
 
 
 def parse_type(algorithm: str, value: str | None) -> str:
-    """The checksum type of a multipart upload: as asked, or the algorithm's default. Raises InvalidRequest."""
+    """Return the checksum type of a multipart upload: `value`, or the algorithm's default. Raises InvalidRequest."""
     types = ALGORITHMS[algorithm].types
     if not value:
         return types[0]
@@ -51,17 +51,18 @@ def parse_type(algorithm: str, value: str | None) -> str:
 
 
 def trailer_names(request: S3Request) -> tuple[str, ...]:
-    """The names announced in x-amz-trailer, lower-case."""
+    """Return the names announced in x-amz-trailer, in lower case."""
     return tuple(name.strip().lower() for name in request.header("x-amz-trailer").split(",") if name.strip())
 
 
 def requested_checksum(request: S3Request) -> tuple[str, str | None] | None:
-    """Read which checksum the client sends: (algorithm, its base64; None where it follows in the trailer); None if none.
+    """Return the client's checksum as (algorithm, base64), or None. `base64` is None if it follows in the trailer.
 
-    Headers only: the JavaScript SDK puts the checksum of an empty body into the query of a presigned PUT, and S3 ignores it
-    there. Source: https://github.com/localstack/localstack/issues/12169, https://github.com/aws/aws-sdk-go-v2/issues/2610
+    Only headers count. The JavaScript SDK puts the checksum of an empty body into the query of a presigned PUT, and S3
+    ignores it there.
+    Source: https://github.com/localstack/localstack/issues/12169, https://github.com/aws/aws-sdk-go-v2/issues/2610
 
-    Raises InvalidRequest for several, malformed or contradicting ones, S3NotImplemented for algorithms of AWS we lack.
+    Raises InvalidRequest for several, malformed or conflicting checksums, S3NotImplemented for AWS's other algorithms.
     """
     headers = [name for name in request.headers if name.startswith(HEADER_PREFIX) and name not in _NOT_CHECKSUMS]
     trailers = trailer_names(request)

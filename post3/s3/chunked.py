@@ -1,13 +1,15 @@
-"""aws-chunked: the framing S3 clients put around a body, signed or not, with or without trailers.
+"""aws-chunked: the framing that S3 clients add to a body, signed or unsigned, with or without trailers.
 
-    <hex size>[;chunk-signature=<hex>] CRLF <data> CRLF ... 0[;chunk-signature=<hex>] CRLF [<name>:<value> CRLF ...] CRLF
+    <hex size>[;chunk-signature=<hex>] CRLF <data> CRLF ...
+    0[;chunk-signature=<hex>] CRLF [<name>:<value> CRLF ...] CRLF
 
-Signed chunks form a chain: each signature covers the one before, the first the request's own (the seed), the trailers' the last.
-Framing is read strictly, for a server that guesses stores framing as data. One thing is lenient, because minio-go sends it so: a
-trailer line may end with a bare LF, and empty lines among the trailers are skipped.
+Signed chunks form a chain. Each signature covers the previous one: the first chunk's covers the request's own (the
+seed), and the trailers' covers the last chunk's. Framing is parsed strictly, because guessing could store framing as
+data. There is one exception, for minio-go: a trailer line may end with a bare LF, and empty lines among the trailers
+are skipped.
 
-AWS demands 8 KiB at least of every signed chunk but the last (InvalidChunkSizeError); that protects AWS's machines, not the
-data, and is not enforced here: the cost of small chunks is linear.
+AWS requires at least 8 KiB in every signed chunk except the last (InvalidChunkSizeError). This protects AWS's machines,
+not the data, and is not enforced here, because the cost of small chunks is linear.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html,
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
 """
@@ -21,13 +23,13 @@ from ..errors import IncompleteBody, MalformedTrailerError, SignatureDoesNotMatc
 from .body import Body
 from .sigv4 import SigningContext
 
-#: Bytes a chunk's header line may hold; with a signature it is about 100.
+#: Maximum bytes in a chunk's header line. With a signature, it has about 100.
 MAX_LINE = 8 << 10
-#: Bytes all trailers together may hold.
+#: Maximum bytes in all trailers together.
 MAX_TRAILERS = 16 << 10
-#: Bytes asked of the body at once, at least: clients send chunks of 16 KiB to 1 MiB, and a read per chunk would be slow.
+#: Minimum bytes requested per read of the body. Clients send chunks of 16 KiB to 1 MiB. A read per chunk would be slow.
 READ_SIZE = 256 << 10
-#: And at most, however much the caller wants.
+#: Maximum bytes requested per read, however much the caller wants.
 MAX_READ_SIZE = 1 << 20
 
 TRAILER_SIGNATURE = "x-amz-trailer-signature"
@@ -39,26 +41,27 @@ _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 class ChunkedBody:
     """A body without its aws-chunked framing.
 
-    `read(n)` gives n bytes unless the body ends, `b""` only after everything was verified: chunk signatures, decoded length,
-    trailers, and that nothing follows. Then `trailers` holds the trailers by lower-case name.
+    `read(n)` returns n bytes unless the body ends. It returns `b""` only after everything is verified: chunk
+    signatures, decoded length, trailers, and that nothing follows. Then `trailers` maps lower-case names to values.
 
-    A chunk may be gigabytes, so its bytes are handed out while its signature is still being computed; a wrong one raises at the
-    chunk's end. Nothing is published before `b""`, so nobody ever sees bytes that fail.
+    A chunk may be gigabytes long, so its bytes are returned before its signature is verified. A wrong signature raises
+    an error at the end of the chunk. Callers publish nothing before `b""`, so invalid bytes never become visible.
 
-    Raises IncompleteBody for bad framing and wrong lengths, SignatureDoesNotMatch, MalformedTrailerError for bad trailers (B107).
+    Raises IncompleteBody for bad framing and wrong lengths, SignatureDoesNotMatch, MalformedTrailerError for bad
+    trailers (B107).
     """
 
     def __init__(
         self, body: Body, decoded_length: int, *, context: SigningContext | None = None, announced_trailers: Iterable[str] = ()
     ) -> None:
-        """`context` None: chunks are unsigned. `announced_trailers`: lower-case names, all of which must come, and no other."""
+        """`context` None: chunks are unsigned. `announced_trailers`: lower-case names; exactly these must arrive."""
         self.trailers: dict[str, str] = {}
         self._body, self._context, self._announced = body, context, frozenset(announced_trailers)
         self._length = decoded_length
-        self._missing = decoded_length  # bytes of the decoded body not yet seen in a chunk header
-        self._buffer, self._at = b"", 0  # what was read from the body; where the unread rest begins
-        self._left = 0  # bytes of the current chunk not yet handed out
-        self._in_chunk = False  # whether a chunk's closing CRLF is due
+        self._missing = decoded_length  # bytes of the decoded body not yet announced by a chunk header
+        self._buffer, self._at = b"", 0  # bytes read from the body; the position of the first unused one
+        self._left = 0  # bytes of the current chunk not yet returned
+        self._in_chunk = False  # whether a chunk's closing CRLF is still expected
         self._done = False
         self._previous = context.seed_signature if context else ""
         self._signature = ""
@@ -83,7 +86,7 @@ class ChunkedBody:
         return b"".join(pieces)
 
     def _next_chunk(self) -> None:
-        """Finish the current chunk and read the next one's header, or the end of the body."""
+        """Finish the current chunk, and read the header of the next chunk or the end of the body."""
         if self._in_chunk:
             self._expect_crlf()
             self._verify_chunk()
@@ -109,7 +112,10 @@ class ChunkedBody:
         self._done = True
 
     def _wrong_length(self, provided: int) -> IncompleteBody:
-        """Say that the chunks hold another number of bytes than announced (B105); of too many, those that were read count."""
+        """Return the error for a decoded length that differs from the announced one (B105).
+
+        If there are too many bytes, `provided` counts those of the chunk headers read so far.
+        """
         return IncompleteBody(NumberBytesExpected=self._length, NumberBytesProvided=provided)
 
     def _verify_chunk(self) -> None:
@@ -129,7 +135,7 @@ class ChunkedBody:
         self._previous = computed
 
     def _read_trailers(self, block: bytes) -> None:
-        """Parse what follows the last chunk's header: the trailers and an empty line, or that line alone."""
+        """Parse the bytes after the last chunk's header: the trailers and an empty line, or only an empty line."""
         signature = None
         if block != b"\r\n":
             if not block.endswith(b"\r\n\r\n"):
@@ -143,7 +149,7 @@ class ChunkedBody:
                     raise MalformedTrailerError()
                 if name == TRAILER_SIGNATURE:
                     signature = value
-                elif signature is not None:  # what comes after its signature is not covered by it
+                elif signature is not None:  # the signature does not cover trailers after it
                     raise MalformedTrailerError()
                 else:
                     self.trailers[name] = value
@@ -161,7 +167,7 @@ class ChunkedBody:
             )
 
     def _line(self) -> bytes:
-        """Take a line, without its CRLF."""
+        """Consume and return a line, without its CRLF."""
         while (end := self._buffer.find(b"\r\n", self._at)) < 0:
             if len(self._buffer) - self._at > MAX_LINE:
                 raise _malformed()
@@ -178,7 +184,7 @@ class ChunkedBody:
         self._at += 2
 
     def _rest(self) -> bytes:
-        """Take everything up to the end of the body."""
+        """Consume and return everything up to the end of the body."""
         rest = self._buffer[self._at :]
         while data := self._body.read(READ_SIZE):
             rest += data
@@ -190,7 +196,7 @@ class ChunkedBody:
         return rest
 
     def _fill(self, size: int) -> None:
-        """Read more of the body behind what is left of the buffer. Raises IncompleteBody at its end."""
+        """Read more of the body into the buffer, after its unused bytes. Raises IncompleteBody at the end."""
         data = self._body.read(size)
         if not data:
             raise _malformed()

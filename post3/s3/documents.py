@@ -1,7 +1,7 @@
-"""S3's XML as it is written: documents are made from nested (name, value) pairs. `reading.py` reads those of requests.
+"""Writing S3's XML documents from nested (name, value) pairs. `reading.py` reads the documents of requests.
 
-A value is text, a number, a truth, a moment, a list of pairs, or `Markup`, which is XML already; None leaves the element out.
-A pair without a name is its value alone.
+A value is text, a number, a boolean, a datetime, a list of pairs, or `Markup`, which is already XML. None leaves out
+the element. A pair without a name is rendered as its value alone.
 """
 
 import re
@@ -15,7 +15,7 @@ _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#xA;", 
 
 
 class Markup(str):
-    """Text that is XML already."""
+    """Text that is already XML."""
 
 
 Value = "str | int | bool | datetime | Markup | list[Node] | None"
@@ -23,20 +23,20 @@ Node = tuple[str, Value]
 
 
 def escape(text: str) -> str:
-    """Escape text. Control characters become character references, as S3 writes them; strict readers want encoding-type=url."""
+    """Escape text. Control characters become character references, as in S3. Strict parsers need encoding-type=url."""
     return _UNSAFE.sub(lambda found: _NAMED.get(found[0]) or f"&#x{ord(found[0]):x};", text)
 
 
 def iso_time(moment: datetime) -> str:
-    """A moment, in UTC, as S3 writes it in XML: 2009-10-12T17:50:30.000Z; S3 keeps whole seconds.
+    """Format a UTC datetime as S3 does in XML: 2009-10-12T17:50:30.000Z. S3 keeps whole seconds.
 
-    Not by strftime, which takes six times as long: a page of a listing has a thousand of them.
+    Does not use strftime, which takes six times as long: a page of a listing contains a thousand of these.
     """
     return f"{moment.isoformat()[:19]}.000Z"
 
 
 def render(name: str, value: Value) -> str:
-    """Render one element, or nothing for None."""
+    """Render an element, or return "" for None."""
     if value is None:
         return ""
     if isinstance(value, list):
@@ -53,7 +53,7 @@ def render(name: str, value: Value) -> str:
 
 
 def document(root: str, nodes: list[Node] | str, namespace: bool = True) -> bytes:
-    """Make a whole document; `nodes` may be the text of the root element."""
+    """Render a complete document. `nodes` may be the text of the root element."""
     inner = escape(nodes) if isinstance(nodes, str) else "".join([render(name, value) for name, value in nodes])
     attribute = f' xmlns="{NAMESPACE}"' if namespace else ""
     return f"{DECLARATION}<{root}{attribute}>{inner}</{root}>".encode()

@@ -1,19 +1,19 @@
-"""Encoded words (RFC 2047), as S3 writes metadata that is not ASCII (B029, B136).
+"""Encoded words (RFC 2047), in which S3 returns non-ASCII metadata (B029, B136).
 
-S3's choices are those of JavaMail's `MimeUtility.encodeText`: quoted-printable where ASCII characters are in the majority, else
-base64; a text whose encoding is longer than 63 characters is halved until each word fits, and the words are joined by a space.
-Lengths and halves are counted in UTF-16 units.
+S3 encodes like JavaMail's `MimeUtility.encodeText`: in quoted-printable if most characters are ASCII, otherwise in
+base64. Text whose encoding is longer than 63 characters is halved until each word fits, and the words are joined by
+spaces. Lengths and halves are counted in UTF-16 units.
 """
 
 from base64 import b64encode
 
-#: Characters of encoded text in one word: 75, less `=?UTF-8?Q?` and `?=`.
+#: Maximum encoded characters in one word: 75, less `=?UTF-8?Q?` and `?=`.
 MAX_ENCODED = 63
 _SPECIAL = "=_?"
 
 
 def encode(text: str) -> str:
-    """Return text as encoded words of UTF-8."""
+    """Encode text as UTF-8 encoded words."""
     ascii_count = sum(" " <= character < "\x7f" for character in text)
     base64 = ascii_count <= _units(text) - ascii_count
     return " ".join(_words(text, base64))
@@ -40,7 +40,7 @@ def _units(text: str) -> int:
 
 
 def _middle(text: str) -> int:
-    """Return where a text of several characters is halved: after the last one that lies in the first half of its units."""
+    """Return where to halve text of several characters: after the last character in the first half of its units."""
     half, place, units = _units(text) // 2, 0, 0
     while (units := units + _units(text[place])) <= half:
         place += 1

@@ -1,4 +1,4 @@
-"""Headers of S3 requests, read into plain values."""
+"""Parsing the headers of S3 requests into plain values."""
 
 import re
 from datetime import UTC, datetime
@@ -14,40 +14,40 @@ from .request import S3Request
 
 NO_HEADER = "Header names must be tokens, and header values must not contain control characters."
 
-#: Bytes of user metadata, names and values together.
+#: Maximum bytes of user metadata, including names and values.
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 MAX_METADATA_SIZE = 2048
 
 
 def refuse_bypass(request: S3Request) -> None:
-    """Raise InvalidArgument for a deletion that would bypass governance, which no bucket has (B070)."""
+    """Raise InvalidArgument for a deletion that bypasses governance, because no bucket has Object Lock (B070)."""
     if "x-amz-bypass-governance-retention" in request.headers:
         raise InvalidArgument("x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.")
 
 
-#: Parameters of the signature itself.
+#: Query parameters that belong to the signature itself.
 _SIGNATURE_PARAMETERS = frozenset(
     f"x-amz-{name}"
     for name in ("algorithm", "content-sha256", "credential", "date", "expires", "security-token", "signature", "signedheaders")
 )
 
 
-#: Conditions, which some SDKs put into the query too (B131).
+#: Conditional headers, which some SDKs also put into the query (B131).
 _CONDITIONS = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"))
 
 
 def is_adopted(name: str) -> bool:
-    """Whether a parameter of a presigned URL is the signature's own, or taken for a header."""
+    """Whether a query parameter of a presigned URL belongs to the signature, or is treated as a header."""
     header = name.lower()
     return header.startswith("x-amz-") or header in _CONDITIONS
 
 
 def adopt_parameters(request: S3Request, signed_headers: tuple[str, ...]) -> None:
-    """Take the `x-amz-*` parameters and the conditions of a presigned URL, which its signature covers, for headers (B101, B131).
+    """Treat the `x-amz-*` parameters and conditions of a presigned URL, which are signed, as headers (B101, B131).
 
-    Not checksums: the JavaScript SDK puts that of an empty body there, and S3 ignores it. A copy's source would have chosen
-    another operation, which the URL's shape did not say. A condition in the URL cannot be replaced by a header that is not
-    signed. Raises NotImplemented, and InvalidArgument for what cannot be a header.
+    Checksums are excluded: the JavaScript SDK puts the checksum of an empty body there, and S3 ignores it. A copy
+    source is refused, because it would have selected another operation. An unsigned header cannot replace a condition
+    in the URL. Raises NotImplemented, and InvalidArgument for a parameter that cannot be a header.
     """
     for name, value in request.query.items():
         header = name.lower()
@@ -65,9 +65,9 @@ def adopt_parameters(request: S3Request, signed_headers: tuple[str, ...]) -> Non
 
 
 def content_encoding_of(request: S3Request) -> str:
-    """Return the Content-Encoding to keep. `aws-chunked` is framing, not an encoding of the object.
+    """Return the Content-Encoding to store. `aws-chunked` is framing, not an encoding of the object.
 
-    Codings are compared without regard to case (RFC 9110, 8.4.1). Raises InvalidArgument for control characters.
+    Codings are case-insensitive (RFC 9110, 8.4.1). Raises InvalidArgument for control characters.
     """
     encoding = value_of(request, "content-encoding")
     if "aws-chunked" in encoding.lower():
@@ -77,7 +77,7 @@ def content_encoding_of(request: S3Request) -> str:
 
 
 def value_of(request: S3Request, name: str) -> str:
-    """Return a header that is to be kept. Raises InvalidArgument for control characters, which some servers let pass."""
+    """Return a header to store. Raises InvalidArgument for control characters, which some servers let through."""
     value = request.header(name)
     if value and not is_value(value):
         raise InvalidArgument(NO_HEADER, ArgumentName=name)
@@ -85,7 +85,7 @@ def value_of(request: S3Request, name: str) -> str:
 
 
 def user_metadata(request: S3Request) -> dict[str, str]:
-    """Return `x-amz-meta-*` by name without that prefix. Raises MetadataTooLarge, InvalidArgument for control characters."""
+    """Return `x-amz-meta-*` by unprefixed name. Raises MetadataTooLarge, InvalidArgument for control characters."""
     sent = [name for name in request.headers if name.startswith("x-amz-meta-")]
     metadata = {name[11:]: _without_words(value_of(request, name)) for name in sent}
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
@@ -95,7 +95,7 @@ def user_metadata(request: S3Request) -> dict[str, str]:
 
 
 def _without_words(value: str) -> str:
-    """Decode RFC 2047 words, in which clients wrap what is not ASCII (B029); what cannot be in a header stays as it is."""
+    """Decode the RFC 2047 words that clients send for non-ASCII values (B029). Keep a value that cannot be decoded."""
     if not (value.startswith("=?") and value.endswith("?=")):
         return value
     try:
@@ -106,7 +106,7 @@ def _without_words(value: str) -> str:
 
 
 def conditions_of(request: S3Request, prefix: str = "if-") -> Conditions:
-    """Read the `If-*` headers, or with prefix `x-amz-copy-source-if-` those for a copy's source."""
+    """Return the `If-*` headers, or, with the prefix `x-amz-copy-source-if-`, the conditions on a copy's source."""
     headers = request.headers
     return Conditions(
         headers.get(f"{prefix}match"),
@@ -117,7 +117,7 @@ def conditions_of(request: S3Request, prefix: str = "if-") -> Conditions:
 
 
 def http_date(value: str | None) -> datetime | None:
-    """Read an HTTP date; one that cannot be read counts as not sent, as HTTP says."""
+    """Parse an HTTP date. Return None for an invalid one, which HTTP requires to be ignored."""
     if not value:
         return None
     try:
@@ -127,12 +127,12 @@ def http_date(value: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-#: Beyond every object's end.
+#: An offset beyond the end of every object.
 FAR = 1 << 62
 
 
 def offset_of(digits: str) -> int:
-    """Read an offset or a size. One of more digits than Python's int takes (4,300) is as far away as one of nineteen."""
+    """Parse an offset or a size, capped at FAR. Long text is not parsed: Python's int accepts at most 4,300 digits."""
     return min(int(digits), FAR) if len(digits) < 1000 else FAR
 
 
@@ -140,7 +140,7 @@ _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECAS
 
 
 def range_of(request: S3Request) -> ByteRange | None:
-    """Read `Range` and `If-Range`; a range that is malformed, or one of several, is ignored, as S3 does (B050)."""
+    """Parse `Range` and `If-Range`. Malformed ranges and multiple ranges are ignored, as in S3 (B050)."""
     text = request.header("range")
     found = _RANGE.fullmatch(text) if text else None
     if not found or not (found[1] or found[2]):
@@ -153,7 +153,7 @@ def range_of(request: S3Request) -> ByteRange | None:
 
 
 def _validator(value: str | None) -> str | datetime | None:
-    """Read `If-Range`: a strong ETag in its quotes, or a date. What is neither becomes "", which is no version's."""
+    """Parse `If-Range`: a strong ETag in its quotes, or a date. Anything else becomes "", which matches no version."""
     if value is None or value.startswith('"'):
         return value
     return http_date(value) or ""
@@ -163,7 +163,7 @@ _COPY_RANGE = re.compile(r"bytes=(\d+)-(\d+)", re.ASCII)
 
 
 def copy_range_of(request: S3Request) -> ByteRange | None:
-    """Read `x-amz-copy-source-range`, which must be of the form bytes=first-last. Raises InvalidArgument."""
+    """Parse `x-amz-copy-source-range`, which must have the form bytes=first-last. Raises InvalidArgument."""
     text = request.header("x-amz-copy-source-range")
     if not text:
         return None
@@ -178,14 +178,14 @@ def copy_range_of(request: S3Request) -> ByteRange | None:
     return ByteRange(offset_of(found[1]), offset_of(found[2]), text)
 
 
-#: What a bucket's name can be made of, those made before today's rules included. ARNs and URLs, which hold a colon, are none.
+#: Bucket names, including those from before the current naming rules. ARNs and URLs contain a colon and do not match.
 _SOURCE_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
 
 
 def copy_source_of(request: S3Request) -> tuple[str, str]:
-    """Return bucket and key of `x-amz-copy-source`: `[/]bucket/key[?versionId=…]`. Raises InvalidArgument.
+    """Return the bucket and key in `x-amz-copy-source`: `[/]bucket/key[?versionId=…]`. Raises InvalidArgument.
 
-    It is form-encoded, so that `+` stands for a space, which it does not in a path (B150).
+    The header is form-encoded: unlike in a path, `+` stands for a space (B150).
     """
     text = request.header("x-amz-copy-source")
     path, _, query = text.partition("?")
@@ -201,7 +201,7 @@ def copy_source_of(request: S3Request) -> tuple[str, str]:
 
 
 def _form_decoded(text: str) -> str:
-    """Decode a text once; return "" where it is not UTF-8."""
+    """Decode form-encoded text once. Return "" if it is not UTF-8."""
     try:
         return unquote_to_bytes(text.replace("+", " ").encode()).decode()
     except UnicodeError:

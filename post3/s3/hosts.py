@@ -1,8 +1,8 @@
-"""Which Host a request may be sent to, as long as every request is read as path-style.
+"""The hosts that post3 serves, given that it reads every request as path-style.
 
-A virtual-hosted request (`Host: bucket.s3.example.com`, `PUT /name`) read as path-style is another request: it makes or deletes
-the bucket `name`. So a Host that may hold a bucket's name is refused before anything is done (B160, D78). Served are addresses,
-names of a single label, localhost, and the names that the settings tell.
+A virtual-hosted request (`Host: bucket.s3.example.com`, `PUT /name`) read as path-style means something else: it
+creates or deletes the bucket `name`. So a Host that may contain a bucket's name is refused before anything else is done
+(B160, D78). post3 serves IP addresses, names with a single label, localhost, and the names in the settings.
 """
 
 import re
@@ -17,19 +17,19 @@ from ..conf import conf
 from ..errors import InvalidRequest
 from .request import S3Request
 
-#: Host and port of a Host header (RFC 9110, 7.2); a name may hold underscores, as those of containers do.
+#: The host and port in a Host header (RFC 9110, 7.2). Names may contain underscores, as those of containers do.
 HOST = re.compile(r"(?:\[([0-9a-fA-F:.%]+)\]|([A-Za-z0-9_.-]+))(?::([0-9]*))?", re.ASCII)
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 LOCALHOST = {"localhost", "localhost.localdomain"}
-#: No name is longer, and no longer text is kept in the cache.
+#: The maximum length of a Host header, which also limits what the cache keeps.
 MAX_LENGTH = 270
 
 
 def refuse_other_hosts(request: S3Request) -> None:
-    """Raise InvalidRequest where the Host header, or a host that stands for it, is missing or not one of those served."""
+    """Raise InvalidRequest unless the Host header, and any host that replaces it, is present and served."""
     sent = request.header("host")
     if not (request.forwarded_host or request.target_host) and len(sent) <= MAX_LENGTH and is_served(sent):
-        return  # as nearly always
+        return  # the common case
     for host in (sent, *filter(None, (request.forwarded_host, request.target_host))):
         if len(host) > MAX_LENGTH or not is_served(host):
             shown = ascii(host[:MAX_LENGTH])
@@ -41,7 +41,7 @@ def refuse_other_hosts(request: S3Request) -> None:
 
 @lru_cache(maxsize=1024)
 def is_served(host: str) -> bool:
-    """Whether requests may be sent to this value of a Host header. Cached: every request asks, and clients use few."""
+    """Whether requests with this Host header are served. Cached, because every request checks, and clients use few."""
     match = HOST.fullmatch(host)
     if match is None or int(match[3] or 0) > 65535:
         return False
@@ -66,8 +66,8 @@ def _is_address(kind: type[IPv4Address] | type[IPv6Address], text: str) -> bool:
 
 
 def _public_host() -> str:
-    """Return the host of POST3_PUBLIC_ORIGIN; "" where there is none."""
+    """Return the host in POST3_PUBLIC_ORIGIN, or "" if there is none."""
     try:
         return (urlsplit(conf.PUBLIC_ORIGIN).hostname or "").removesuffix(".")
-    except ValueError:  # a wrong one is reported by contrib/checks.py
+    except ValueError:  # contrib/checks.py reports an invalid origin
         return ""

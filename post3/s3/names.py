@@ -1,4 +1,4 @@
-"""Which names buckets and keys may have."""
+"""The rules for bucket names and keys."""
 
 import re
 
@@ -8,12 +8,12 @@ _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
-#: Bytes of a key's UTF-8.
+#: Maximum bytes of a key in UTF-8.
 MAX_KEY_SIZE = 1024
 
 
 def is_valid_name(name: str) -> bool:
-    """Whether S3 allows a bucket of that name."""
+    """Whether S3 allows this name for a bucket."""
     return bool(
         _NAME.fullmatch(name)
         and not any(pair in name for pair in ("..", ".-", "-."))

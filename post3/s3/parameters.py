@@ -1,4 +1,4 @@
-"""Query parameters of S3 requests, read into plain values."""
+"""Parsing the query parameters of S3 requests into plain values."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -11,13 +11,13 @@ MAX_INT = 2**31 - 1
 
 
 def page_size(request: S3Request, name: str, spoken: str, default: int = 1000) -> int:
-    """Read `max-keys` and its like: 0 to 2**31-1, capped at the default. `spoken`: its name in AWS's message (B043)."""
+    """Parse `max-keys` and the like: 0 to 2**31-1, capped at `default`. `spoken`: the name in AWS's message (B043)."""
     text = request.query.get(name, "")
     return min(_integer(text, name, spoken), default) if text else default
 
 
 def marker_number(request: S3Request, name: str) -> int:
-    """Read `part-number-marker`; 0 where there is none (B090)."""
+    """Parse `part-number-marker`. Return 0 if it is missing (B090)."""
     text = request.query.get(name, "")
     return _integer(text, name, name) if text else 0
 
@@ -34,7 +34,7 @@ def _integer(text: str, name: str, spoken: str) -> int:
 
 
 def part_number_of(request: S3Request) -> int:
-    """Read `partNumber` of an upload: 1 to 10,000 (B082)."""
+    """Parse the `partNumber` of an upload: 1 to 10,000 (B082)."""
     text = request.query["partNumber"]
     if not (text.isascii() and text.isdigit()) or len(text) > 5 or not 1 <= int(text) <= 10000:
         raise InvalidArgument(
@@ -44,19 +44,19 @@ def part_number_of(request: S3Request) -> int:
 
 
 def read_part_number(request: S3Request) -> int | None:
-    """Read `partNumber` of a GET or HEAD, None where there is none. Raises InvalidArgument, InvalidRequest with a Range."""
+    """Parse the `partNumber` of a GET or HEAD. Return None if it is missing. Raises InvalidArgument."""
     return part_number_of(request) if "partNumber" in request.query else None
 
 
 def check_version_id(request: S3Request) -> None:
-    """Accept the one version that unversioned keys have, "null". Raises InvalidArgument (B057)."""
+    """Accept "null", the only version of unversioned keys. Raises InvalidArgument (B057)."""
     version_id = request.query.get("versionId")
     if version_id is not None and version_id != "null":
         raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id)
 
 
 def url_encoding(request: S3Request) -> bool:
-    """Whether names shall be percent-encoded in the answer. Raises InvalidArgument (B045)."""
+    """Return whether names must be percent-encoded in the response. Raises InvalidArgument (B045)."""
     encoding = request.query.get("encoding-type")
     if encoding is None:
         return False
@@ -73,12 +73,12 @@ def encode_name(name: str) -> str:
 
 
 def make_token(after: str) -> str:
-    """Make a continuation token that says after which name to go on."""
+    """Return a continuation token for a listing that resumes after a name."""
     return urlsafe_b64encode(b"1" + after.encode()).decode()
 
 
 def read_token(request: S3Request) -> str:
-    """Read a continuation token. Raises InvalidArgument (B041)."""
+    """Return the name in the continuation token. Raises InvalidArgument (B041)."""
     try:
         decoded = urlsafe_b64decode(request.query["continuation-token"].encode()).decode()
     except (binascii.Error, ValueError):

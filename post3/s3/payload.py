@@ -1,8 +1,8 @@
-"""The payload of a request: its bytes without framing, hashed and verified on the way.
+"""The payload of a request: its bytes without framing, hashed and verified as they are read.
 
-Readers are stacked, one duty each: the server's body, `ChunkedBody` (framing, chunk signatures, trailers), `Payload` (length,
-hashes). A payload is only whole once `read` has given as many bytes as announced, and `read` gives the last of them only after
-everything was verified; so a caller that stops at the announced length has lost nothing.
+Readers are stacked, each with one task: the server's body, `ChunkedBody` (framing, chunk signatures, trailers) and
+`Payload` (length, hashes). A payload is complete once `read` has returned the announced number of bytes. It returns the
+last of them only after everything is verified, so a caller may stop at the announced length.
 """
 
 import base64
@@ -38,14 +38,14 @@ UNSIGNED_CHUNKS_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 _CHUNKED = frozenset({SIGNED_CHUNKS, SIGNED_CHUNKS_TRAILER, UNSIGNED_CHUNKS_TRAILER})
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-#: Bytes one read of a document asks for.
+#: Bytes per read of a document.
 _READ_SIZE = 64 << 10
 
 
 class Payload:
-    """A verified body. After the end: `md5` (hex), `checksum` (base64, "" without an algorithm), `trailers` are in.
+    """A verified body. At the end, `md5` (hex) and `checksum` (base64, "" without an algorithm) are set.
 
-    `read(n)` gives at most n bytes, `b""` at the end. Raises IncompleteBody, XAmzContentSHA256Mismatch, BadDigest,
+    `read(n)` returns at most n bytes, `b""` at the end. Raises IncompleteBody, XAmzContentSHA256Mismatch, BadDigest,
     InvalidRequest for a malformed trailing checksum, and what ChunkedBody raises.
     """
 
@@ -61,11 +61,11 @@ class Payload:
         expected_sha256: str | None = None,
         hex_digest: bool = True,
     ) -> None:
-        """`client_checksum` with `expected_checksum` None: it comes in the source's trailers.
+        """`client_checksum` with `expected_checksum` None: the checksum follows in the source's trailers.
 
-        `hex_digest`: how an error spells the client's MD5, in hex or in base64 (B031).
+        `hex_digest`: whether an error gives the client's MD5 in hex or in base64 (B031).
         """
-        self.length = length  # decoded bytes announced
+        self.length = length  # the announced number of decoded bytes
         self.md5 = ""
         self.checksum_algorithm = algorithm
         self.checksum = ""
@@ -77,7 +77,7 @@ class Payload:
         self._sha256 = hashlib.sha256() if expected_sha256 else None
         self._hasher: Hasher | None = None
         if algorithm == "SHA256" and self._sha256:
-            self._hasher = _Shared(self._sha256)  # one SHA-256 serves both
+            self._hasher = _Shared(self._sha256)  # one SHA-256 for both
         elif algorithm:
             self._hasher = new_hasher(algorithm)
 
@@ -130,14 +130,14 @@ class Payload:
         if self._expected_checksum is not None:
             return self._expected_checksum
         name = header_name(self.checksum_algorithm)
-        value = self._source.trailers[name]  # a ChunkedBody, which has refused a missing one
+        value = self._source.trailers[name]  # a ChunkedBody, which refuses a missing trailer
         if not is_valid(self.checksum_algorithm, value):
             raise InvalidRequest(f"Value for {name} trailing header is invalid.")
         return value
 
 
 class _Shared:
-    """A view of a SHA-256 that another updates."""
+    """A view of a SHA-256 hash that is updated elsewhere."""
 
     def __init__(self, sha256: "hashlib._Hash") -> None:
         self.digest = sha256.digest
@@ -151,10 +151,10 @@ class _Shared:
 def open_payload(
     request: S3Request, context: SigningContext | None, default_algorithm: str = DEFAULT_ALGORITHM, *, hex_digest: bool = True
 ) -> Payload:
-    """Open the request's body. Reads nothing yet.
+    """Open the request's body without reading from it.
 
-    `context` is None for anonymous requests. `default_algorithm` is computed where the client names none; "" for none.
-    `hex_digest`: whether BadDigest spells the client's MD5 in hex (B031).
+    `context` is None for anonymous requests. `default_algorithm` is used if the client names none; "" computes none.
+    `hex_digest`: whether BadDigest gives the client's MD5 in hex (B031).
     Raises MissingContentLength, EntityTooLarge, InvalidDigest, InvalidArgument, InvalidRequest, S3NotImplemented.
     """
     framing = _framing(request)
@@ -165,10 +165,10 @@ def open_payload(
 
 
 def open_document(request: S3Request, context: SigningContext | None, limit: int, *, verify_checksum: bool = True) -> Payload:
-    """Open a small body, verified like any other. Without any length announced, it ends where the server's body ends.
+    """Open a small body, verified like any other. Without an announced length, it ends where the server's body ends.
 
-    `verify_checksum` False: x-amz-checksum-* headers are not of this body (CompleteMultipartUpload's are of the object).
-    Raises MaxMessageLengthExceeded over `limit` bytes, and what open_payload raises.
+    `verify_checksum` False: the x-amz-checksum-* headers do not apply to this body (in CompleteMultipartUpload, they
+    apply to the object). Raises MaxMessageLengthExceeded for more than `limit` bytes, and what open_payload raises.
     """
     framing, body = _framing(request), request.body
     if framing or request.header("content-length"):
@@ -206,7 +206,7 @@ def _open(
         signing = context if framing != UNSIGNED_CHUNKS_TRAILER else None
         body = ChunkedBody(body, length, context=signing, announced_trailers=trailers)
     if requested and requested[1] is None and framing in ("", SIGNED_CHUNKS):
-        # the client counts on a checksum that cannot come: better said than silently not verified
+        # The client relies on a checksum that cannot arrive: refuse the request instead of not verifying the body.
         raise InvalidRequest("x-amz-trailer needs an x-amz-content-sha256 that ends in -TRAILER.")
     payload_hash = payload_hash_of(request)
     return Payload(
@@ -222,12 +222,12 @@ def _open(
 
 
 def _framing(request: S3Request) -> str:
-    """Which aws-chunked framing the body has, as its x-amz-content-sha256 token; "" for none."""
+    """Return the aws-chunked framing of the body, as its x-amz-content-sha256 token, or "" if there is none."""
     payload_hash = payload_hash_of(request)
     if payload_hash in _CHUNKED:
         return payload_hash
     if payload_hash == UNSIGNED_PAYLOAD:
-        # boto3 without credentials frames the body too, but has no signer to set x-amz-content-sha256
+        # boto3 without credentials also frames the body, but has no signer to set x-amz-content-sha256.
         codings = [coding.strip().lower() for coding in request.header("content-encoding").split(",")]
         chunked = "aws-chunked" in codings and "x-amz-decoded-content-length" in request.headers
         return UNSIGNED_CHUNKS_TRAILER if chunked else ""
@@ -250,7 +250,7 @@ def _announced_length(request: S3Request, name: str) -> int:
         if name == "content-length" and request.header("transfer-encoding"):
             raise S3NotImplemented(Header="Transfer-Encoding")  # B033
         raise MissingContentLength()
-    if not re.fullmatch(r"[0-9]{1,18}", text):  # not str.isdigit, which takes digits of every script
+    if not re.fullmatch(r"[0-9]{1,18}", text):  # not str.isdigit, which accepts non-ASCII digits
         if name == "x-amz-decoded-content-length":
             raise MissingContentLength()  # B105
         raise InvalidArgument(f"Value for {name} header is invalid.", ArgumentName=name, ArgumentValue=text)

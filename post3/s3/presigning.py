@@ -1,4 +1,4 @@
-"""Presigned URLs by Signature Version 4: the other side of `sigv4.py`, with the same canonical request.
+"""Presigned URLs with Signature Version 4: the counterpart of `sigv4.py`, with the same canonical request.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
@@ -25,10 +25,10 @@ def presign_get(
     now: datetime,
     parameters: Mapping[str, str] | None = None,
 ) -> str:
-    """Return a URL by which anybody may GET an object for `expires` seconds from `now`, an aware datetime.
+    """Return a URL with which anyone can GET an object for `expires` seconds from `now`, an aware datetime.
 
-    `origin`: scheme, host and the path that post3 is mounted at, as clients write them: `https://example.com/s3`.
-    `signer`: access key and secret. `parameters`: further query parameters, such as `response-content-type`; signed too.
+    `origin`: the scheme, the host and the path where post3 is mounted, as clients write them: `https://example.com/s3`.
+    `signer`: the access key and secret. `parameters`: more query parameters to sign, such as `response-content-type`.
     """
     parts = urlsplit(origin)
     host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))  # as clients send it

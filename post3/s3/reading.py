@@ -1,11 +1,12 @@
-"""XML that clients send, read as a stream by expat, within bounds.
+"""Reading clients' XML documents as a stream, with expat and within limits.
 
-A document is one root with a few elements, and perhaps up to 10,000 items of one name (`Object`, `Part`). Each item is handed
-over when it ends and then forgotten, so memory does not grow with the document. A document beyond a bound is MalformedXML as
-soon as the bound is reached; no bound is near what a client has a reason to send.
+A document is a root with a few elements, and possibly up to 10,000 items of one name (`Object`, `Part`). Each item is
+passed to a callback when it ends and is not kept, so memory does not grow with the document. A document that exceeds a
+limit raises MalformedXML immediately. All limits are far beyond what a client has a reason to send.
 
-DTDs are refused, and with them entities. expat itself decodes UTF-8, UTF-16, ISO-8859-1 and US-ASCII; every other encoding
-would be looked up among Python's codecs, some of which (rot13, hex) are not encodings of text, and is refused before.
+DTDs are refused, which also rules out entities. expat itself decodes UTF-8, UTF-16, ISO-8859-1 and US-ASCII. All other
+encodings are refused, because they would be looked up among Python's codecs, and some of these (rot13, hex) are not
+text encodings.
 """
 
 from collections.abc import Callable
@@ -16,53 +17,54 @@ from xml.parsers import expat
 from ..errors import MalformedXML
 from .documents import NAMESPACE
 
-#: Elements inside each other, the root included.
+#: Maximum nesting of elements, including the root.
 MAX_DEPTH = 8
-#: Elements below one item, and elements of the whole document that are in no item. A bucket may have 50 tags of three elements.
+#: Maximum elements below an item, and elements outside items in the whole document. A bucket may have 50 tags of three
+#: elements each.
 MAX_IN_ITEM, MAX_OUTSIDE = 32, 256
-#: Characters of one element's text. A key has at most 1,024.
+#: Maximum characters of an element's text. A key has at most 1,024.
 MAX_TEXT = 8 << 10
-#: Bytes of one tag, comment or processing instruction: expat holds them whole.
+#: Maximum bytes of a tag, comment or processing instruction: expat holds each of them in memory.
 MAX_TOKEN = 32 << 10
 MAX_ATTRIBUTES = 16
-#: Namespaces declared in the whole document, and characters of each.
+#: Maximum namespaces declared in the whole document, and characters of each.
 MAX_NAMESPACES, MAX_NAMESPACE = 32, 256
 
 _ENCODINGS = frozenset(("utf-8", "utf-16", "iso-8859-1", "us-ascii"))
-#: Bytes parsed at once. After an error expat goes on to the end of them.
+#: Bytes per call of the parser. After an error, expat continues to the end of them.
 _PIECE = 16 << 10
 
 
 class Source(Protocol):
-    """A stream of bytes. `read` gives at most n of them, `b""` at the end."""
+    """A stream of bytes. `read` returns at most n bytes, `b""` at the end."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(slots=True)
 class Element:
-    """An element of a request's document. Names in S3's namespace are without it."""
+    """An element of a request's document. Names in S3's namespace omit the namespace."""
 
     name: str
     text: str = ""
     children: list["Element"] = field(default_factory=list)
 
     def child(self, name: str) -> "Element | None":
-        """Return the child of that name. Raises MalformedXML where there are several."""
+        """Return the child with this name, or None. Raises MalformedXML if there are several."""
         found = [child for child in self.children if child.name == name]
         if len(found) > 1:
             raise MalformedXML()
         return found[0] if found else None
 
     def text_of(self, name: str) -> str | None:
-        """Return the text of a child, "" of an empty one, None where there is none. Raises MalformedXML for several."""
+        """Return the text of a child ("" if it is empty), or None. Raises MalformedXML if there are several."""
         found = self.child(name)
         return found.text if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The children of the root that may be many: their name, how many there may be, and what takes each one."""
+    """The repeated children of the root: their name, their maximum number, and the callback that gets each of them."""
 
     name: str
     most: int
@@ -70,9 +72,10 @@ class Items:
 
 
 def parse(source: Source, root: str, items: Items | None = None) -> Element | None:
-    """Read a document to the end of its source, and return its root without the items; None where the source is empty.
+    """Parse a document to the end of its source. Return its root without the items, or None if the source is empty.
 
-    The root must have that name, in S3's namespace or none. Raises MalformedXML, and what the source and `items.take` raise.
+    The root must be named `root`, in S3's namespace or none. Raises MalformedXML and what `source` and `items.take`
+    raise.
     """
     data = source.read(_PIECE)
     if not data:
@@ -84,7 +87,7 @@ def parse(source: Source, root: str, items: Items | None = None) -> Element | No
         while data:
             parser.Parse(data, False)
             fed += len(data)
-            # The index of the token that has begun and not ended; -1 where expat waits for more before it looks.
+            # The index of the token that has started and not ended, or -1 if expat is waiting for more input.
             token_start = max(token_start, parser.CurrentByteIndex)
             if fed - token_start > MAX_TOKEN:
                 raise MalformedXML()
@@ -96,7 +99,7 @@ def parse(source: Source, root: str, items: Items | None = None) -> Element | No
 
 
 def _parser_of(reader: "_Reader") -> expat.XMLParserType:
-    """Make a parser with that reader's handlers. The reader does not refer to it, so both are freed at once."""
+    """Return a parser with the reader's handlers. There is no reference cycle, so both are freed immediately."""
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = parser.ordered_attributes = True
     parser.XmlDeclHandler = reader.declaration
@@ -109,7 +112,7 @@ def _parser_of(reader: "_Reader") -> expat.XMLParserType:
 
 
 class _Reader:
-    """Builds elements from expat's events."""
+    """A builder of elements from expat's events."""
 
     def __init__(self, root: str, items: Items | None) -> None:
         self._root_name, self._items = root, items
@@ -161,7 +164,7 @@ class _Reader:
             self._open[-1].children.append(element)
 
     def text(self, text: str) -> None:
-        if len(self._open) == 1:  # between the root's children: white space, of any length
+        if len(self._open) == 1:  # white space of any length between the root's children
             return
         element = self._open[-1]
         element.text += text

@@ -1,7 +1,7 @@
-"""An S3 request as it came over the wire: raw path, raw query, headers by name, body as a stream.
+"""An S3 request as received: raw path, raw query, headers by name, body as a stream.
 
-Signatures cover the path and query *as sent*; Django and WSGI show decoded ones. So everything here is taken from the
-server's raw values: `raw_path` and `query_string` of the ASGI scope, `RAW_URI` (gunicorn) or `REQUEST_URI` of WSGI.
+Signatures cover the path and query *as sent*, but Django and WSGI provide decoded ones. So this module uses the
+server's raw values: `raw_path` and `query_string` in the ASGI scope, `RAW_URI` (gunicorn) or `REQUEST_URI` in WSGI.
 """
 
 import re
@@ -16,29 +16,29 @@ from django.http import HttpRequest
 from ..errors import InvalidURI
 from .body import Body
 
-#: A request's target in absolute form, up to its path.
+#: A request target in absolute form, up to its path.
 ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
 @dataclass(slots=True)
 class S3Request:
     method: str
-    #: The path as sent, percent-encoded, from the leading slash, any prefix post3 is mounted under included.
+    #: The path as sent, percent-encoded, with the leading slash and the prefix under which post3 is mounted.
     raw_path: str
     #: The query as sent, without the question mark.
     raw_query: str
-    #: Header values by lower-case name; repeated headers joined by a comma; decoded as UTF-8, else Latin-1.
+    #: Header values by lower-case name, decoded as UTF-8, or else Latin-1. Repeated headers are joined by a comma.
     headers: dict[str, str]
-    #: Query values by name, percent-decoded; the first of repeated ones; "" where there was no value.
+    #: Query values by name, percent-decoded. The first of repeated parameters counts. "" if there is no value.
     query: dict[str, str]
-    #: Bucket and key, percent-decoded, never normalised; empty where the path has none.
+    #: The bucket and key, percent-decoded but never normalized. Empty if the path has none.
     bucket: str
     key: str
-    #: The body as it comes over the wire, aws-chunked framing and all.
+    #: The body as received, including any aws-chunked framing.
     body: Body
     secure: bool = False
-    #: The host that the client addressed where Host does not say it: by a trusted proxy (`web/proxies.py`), and by a target in
-    #: absolute form (RFC 9112, 3.2.2). "": not said.
+    #: Hosts that the client addressed other than by Host: as given by a trusted proxy (`web/proxies.py`), and in a
+    #: target in absolute form (RFC 9112, 3.2.2). "" if missing.
     forwarded_host: str = ""
     target_host: str = ""
     #: Set by dispatch: the caller (`access.callers.Caller`), and what verifying a signed body needs (`sigv4.SigningContext`).
@@ -46,14 +46,14 @@ class S3Request:
     signing: Any = None
 
     def header(self, name: str, default: str = "") -> str:
-        """The value of a header, by its lower-case name."""
+        """Return the value of a header by its lower-case name."""
         return self.headers.get(name, default)
 
 
 def request_of_django(request: HttpRequest, body: Body, mount: str) -> S3Request:
-    """Read Django's request. `body` is what `body_of` gave; `mount` is the path prefix of post3, without a trailing slash.
+    """Read a Django request. `body` comes from `body_of`. `mount` is post3's path prefix without a trailing slash.
 
-    Raises InvalidURI where path or query are not percent-encoded UTF-8, hold a NUL, or do not begin with `mount`.
+    Raises InvalidURI if the path or query is not percent-encoded UTF-8, contains a NUL, or does not begin with `mount`.
     """
     scope = getattr(request, "scope", None)
     if scope is not None:  # Django's own ASGI handler
@@ -69,7 +69,7 @@ def request_of_django(request: HttpRequest, body: Body, mount: str) -> S3Request
 
 
 def request_of_scope(scope: dict[str, Any], body: Body, mount: str) -> S3Request:
-    """Read an ASGI scope, as `request_of_django` does."""
+    """Read an ASGI scope, with the same errors as `request_of_django`."""
     raw_path, raw_query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     headers = _headers_of_scope(scope["headers"])
     secure = _is_secure(scope.get("scheme", "http"), headers)
@@ -79,7 +79,7 @@ def request_of_scope(scope: dict[str, Any], body: Body, mount: str) -> S3Request
 
 
 def _is_secure(scheme: str, headers: dict[str, str]) -> bool:
-    """Whether the client speaks TLS, to us or to the proxy that SECURE_PROXY_SSL_HEADER trusts."""
+    """Whether the client uses TLS, to this server or to the proxy that SECURE_PROXY_SSL_HEADER trusts."""
     if settings.SECURE_PROXY_SSL_HEADER:
         name, secure_value = settings.SECURE_PROXY_SSL_HEADER
         told = headers.get(name.removeprefix("HTTP_").lower().replace("_", "-"))
@@ -106,13 +106,13 @@ def _request(
 
 
 def path_below(raw_path: str, mount: str) -> str:
-    """Return what follows the mount in a path as sent, still encoded and without its leading slash.
+    """Return the part of a path below the mount, still encoded and without a leading slash.
 
-    The mount is decoded, the path is not, so their lengths say nothing of each other. They are compared segment by segment, and a
-    slash that is percent-encoded ends no segment. Raises InvalidURI where the path does not begin with the mount.
+    The mount is decoded and the path is not, so they are compared segment by segment. A percent-encoded slash does not
+    end a segment. Raises InvalidURI if the path does not begin with the mount.
     """
     rest = raw_path
-    if not mount and rest.startswith("/"):  # as nearly always
+    if not mount and rest.startswith("/"):  # the common case
         return rest[1:]
     for wanted in mount.split("/")[1:]:
         segment, slash, below = rest[1:].partition("/")
@@ -125,7 +125,7 @@ def path_below(raw_path: str, mount: str) -> str:
 
 
 def percent_decode(text: str) -> str:
-    """Decode percent-encoding to text. Raises InvalidURI for what is not UTF-8 or holds a NUL, which no catalogue row can."""
+    """Decode percent-encoding. Raises InvalidURI for invalid UTF-8, and for a NUL, which no database row can hold."""
     try:
         decoded = unquote_to_bytes(text.encode("latin-1")).decode() if "%" in text else text.encode("latin-1").decode()
     except UnicodeError:
@@ -136,7 +136,7 @@ def percent_decode(text: str) -> str:
 
 
 def parse_query(raw_query: str) -> dict[str, str]:
-    """Split a raw query. A plus sign is a space, as in every form-encoded query AWS accepts."""
+    """Parse a raw query. A plus sign is a space, as in every form-encoded query that AWS accepts."""
     values: dict[str, str] = {}
     for name, value in split_query(raw_query):
         values.setdefault(percent_decode(name.replace("+", " ")), percent_decode(value.replace("+", " ")))
@@ -144,7 +144,7 @@ def parse_query(raw_query: str) -> dict[str, str]:
 
 
 def split_query(raw_query: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) as sent, still encoded."""
+    """Yield (name, value) pairs as sent, still encoded."""
     for pair in raw_query.split("&"):
         if pair:
             name, _, value = pair.partition("=")
@@ -167,7 +167,7 @@ def _headers_of_scope(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Split a request's target into the host and port that it names in absolute form, "" of any other form, and the rest."""
+    """Split a request target into (authority, rest). The authority is "" unless the target is in absolute form."""
     match = ABSOLUTE_FORM.match(target)
     if match is None:
         return "", target
@@ -176,7 +176,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def _target_of_environ(environ: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the authority that the target names, its path and its query."""
+    """Return the authority in the request target, its path and its query."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
         raise InvalidURI("This WSGI server does not tell the path as sent (RAW_URI or REQUEST_URI), which signatures need.")
@@ -186,12 +186,12 @@ def _target_of_environ(environ: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _headers_of_environ(environ: dict[str, Any]) -> dict[str, str]:
-    """Read WSGI's headers. WSGI folds `-` and `_`; the names in SignedHeaders tell which it was."""
+    """Read WSGI's headers. WSGI does not distinguish `-` from `_`; the names in SignedHeaders do."""
     headers: dict[str, str] = {}
     for name, value in environ.items():
         if name.startswith("HTTP_"):
             headers[name[5:].lower().replace("_", "-")] = _decode_header(value.encode("latin-1"))
-    if "post3.host_as_sent" in environ:  # what the signature covers, whatever a proxy says
+    if "post3.host_as_sent" in environ:  # the signature covers this host, not the one from a proxy
         headers["host"] = environ["post3.host_as_sent"]
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):

@@ -1,7 +1,7 @@
-"""S3's answers, as plain values.
+"""S3's responses as plain values.
 
-Not Django's HttpResponse: making one, and converting its headers to and fro, costs 30 µs of the 250 that a GET takes.
-`dispatch` makes one where Django itself serves, the ASGI handler sends these as they are.
+These are not Django's HttpResponse: creating one and converting its headers back and forth takes 30 of the 250 µs of a
+GET. `dispatch` creates one if Django itself serves the request. The ASGI handler sends these responses directly.
 """
 
 from collections.abc import Iterator
@@ -24,17 +24,17 @@ _METADATA = "x-amz-meta-"
 @dataclass(slots=True)
 class S3Response:
     status: int
-    #: Text of any kind; `head` spells it.
+    #: Values may be any text; `head` encodes them.
     headers: dict[str, str] = field(default_factory=dict)
-    #: All of it, or pieces to be sent one by one.
+    #: The whole body, or an iterator over its pieces.
     body: bytes | Iterator[bytes] = b""
 
     def head(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers as they go over the wire.
+        """Return the headers in the form in which they are sent.
 
-        Every way of serving writes what this returns, so nothing that would end a header and begin another can pass. User
-        metadata that is no header is left out and counted in `x-amz-missing-meta` (B130); of any other header the value is
-        cleaned.
+        Every server handler writes exactly these headers, so nothing in them can end a header and start another. User
+        metadata that cannot be a header is left out and counted in `x-amz-missing-meta` (B130). Other headers' values
+        are cleaned.
         """
         made, missing = [], 0
         for name, value in self.headers.items():
@@ -53,7 +53,7 @@ class S3Response:
         return made
 
     def close(self) -> None:
-        """Let go of what the pieces come from."""
+        """Release the source of the pieces."""
         close = getattr(self.body, "close", None)
         if close is not None:
             close()
@@ -61,23 +61,23 @@ class S3Response:
 
 @lru_cache(maxsize=1024)
 def _wire_name(name: str) -> bytes:
-    """Return the name of a header as it is sent, empty where it can be none. Cached: each answer has the same dozen."""
+    """Return a header's name as bytes, empty if it is invalid. Cached: most responses have the same dozen names."""
     return name.encode() if is_name(name) and name != _METADATA else b""
 
 
 def xml(root: str, nodes: list[Node] | str, headers: dict[str, str] | None = None) -> S3Response:
-    """Answer with a document in S3's namespace."""
+    """Return a response with a document in S3's namespace."""
     return _document(200, document(root, nodes), headers or {})
 
 
 def empty(status: int = 200, headers: dict[str, str] | None = None) -> S3Response:
-    """Answer without a body."""
+    """Return a response without a body."""
     fields = {} if status == 204 else {"Content-Length": "0"}
     return S3Response(status, fields | (headers or {}))
 
 
 def error_response(error: S3Error, method: str, request_id: str, host_id: str) -> S3Response:
-    """Answer with S3's error document (B001); to HEAD and with 304 there is none (B004)."""
+    """Return a response with S3's error document (B001). HEAD and 304 have no document (B004)."""
     if error.status == 304:
         return S3Response(304, dict(error.headers))
     nodes: list[Node] = [("Code", error.code), ("Message", error.text), *error.fields.items()]
@@ -86,7 +86,7 @@ def error_response(error: S3Error, method: str, request_id: str, host_id: str) -
 
 
 def whole(body: bytes | Iterator[bytes], status: int, headers: dict[str, str]) -> S3Response:
-    """Answer with bytes of an object; `headers` tell their length."""
+    """Return a response with bytes of an object. `headers` must include Content-Length."""
     return S3Response(status, headers, body)
 
 
@@ -96,15 +96,15 @@ def _document(status: int, body: bytes, headers: dict[str, str]) -> S3Response:
 
 
 def http_time(moment: datetime) -> str:
-    """A moment, in UTC, as HTTP writes it. Not by `email.utils`, which takes four times as long."""
+    """Format a UTC datetime as an HTTP date. Does not use `email.utils`, which takes four times as long."""
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02} {month} {moment.year} {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
 
 
 def answer_date(last_modified: str = "") -> str:
-    """Return the Date of an answer that is made now, which may not be earlier than its Last-Modified (RFC 9110, 8.8.2.1).
+    """Return the Date for a response, which must not be earlier than its Last-Modified (RFC 9110, 8.8.2.1).
 
-    The clock is the one that sets Last-Modified; but that of another server of the same store may be ahead.
+    The same clock sets Last-Modified, but the clock of another server of the same store may be ahead.
     """  # B123
     date = _written(int(time()))
     if last_modified and last_modified != date and _sortable(last_modified) > _sortable(date):
@@ -118,5 +118,5 @@ def _written(second: int) -> str:
 
 
 def _sortable(date: str) -> tuple[str, int, str, str]:
-    """Return year, month, day and time of day of what `http_time` wrote."""
+    """Return the year, month, day and time of day of a date formatted by `http_time`."""
     return date[12:16], _MONTHS.index(date[8:11]), date[5:7], date[17:25]

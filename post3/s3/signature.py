@@ -1,6 +1,6 @@
-"""What a request claims of its signature: read from the Authorization header or the query, nothing of it verified.
+"""Parsing a request's signature from the Authorization header or the query, without verifying it.
 
-Raises what AWS raises for each malformed claim, in AWS's words where known.
+Malformed signatures raise the same errors as AWS, with AWS's messages if known.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html,
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
@@ -26,7 +26,7 @@ from .request import S3Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-#: Seconds a presigned URL may be valid at most: a week.
+#: Maximum validity of a presigned URL in seconds: one week.
 MAX_EXPIRES = 604_800
 
 _QUERY_PARAMETERS = (
@@ -46,14 +46,14 @@ _HEADER_PREFIX = "The authorization header is malformed; "
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a request claims of its signature; nothing of it is verified yet."""
+    """The signature that a request claims to have. None of it is verified yet."""
 
     access_key: str
     date: str  # YYYYMMDD, of the credential scope
     region: str
     service: str
     signed_headers: tuple[str, ...]
-    signature: str  # 64 hex digits, when it can match at all
+    signature: str  # 64 hex digits if it can match at all
     timestamp: str  # YYYYMMDDTHHMMSSZ
     expires: int | None  # seconds; set means presigned
     payload_hash: str  # the last line of the canonical request
@@ -64,14 +64,14 @@ class Signature:
 
 
 def is_signed(request: S3Request) -> bool:
-    """Whether the request carries any authentication, of whatever kind and validity."""
+    """Whether the request has any authentication, of any kind, valid or not."""
     return "authorization" in request.headers or _is_presigned(request) or _is_presigned_v2(request)
 
 
 def payload_hash_of(request: S3Request) -> str:
-    """The x-amz-content-sha256 of the request. Presigners of the JavaScript and Go SDKs put it into the query.
+    """Return the request's x-amz-content-sha256. The presigners of the JavaScript and Go SDKs put it into the query.
 
-    There it is signed, which a header beside it need not be (B095), so that it comes first.
+    The query is signed, but a header of this name may be unsigned (B095), so the query takes precedence.
     """
     in_header, in_query = request.header("x-amz-content-sha256"), request.query.get("X-Amz-Content-Sha256")
     if in_query and _is_presigned(request):
@@ -80,10 +80,10 @@ def payload_hash_of(request: S3Request) -> str:
 
 
 def parse_signature(request: S3Request) -> Signature:
-    """Read the request's signature from its Authorization header or its query.
+    """Parse the request's signature from its Authorization header or its query.
 
-    Raises AccessDenied where there is none, UnsupportedSignature for Signature Version 2, InvalidToken for session tokens,
-    InvalidArgument, InvalidRequest, AuthorizationHeaderMalformed or AuthorizationQueryParametersError for a malformed one.
+    Raises AccessDenied if there is none, UnsupportedSignature for Signature Version 2, InvalidToken for session tokens,
+    InvalidArgument, InvalidRequest, AuthorizationHeaderMalformed or AuthorizationQueryParametersError if malformed.
     """
     authorization = request.headers.get("authorization")
     presigned = _is_presigned(request)
@@ -189,7 +189,7 @@ def _parse_expires(text: str) -> int:
 
 
 def _parse_credential(credential: str, error: type[S3Error], prefix: str) -> tuple[str, str, str, str]:
-    """Return access key, date, region, service. Raises `error` with `prefix` before its text."""
+    """Return (access key, date, region, service). Raises `error` with `prefix` before its message."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5:
         raise error(prefix + _EXPECTED_CREDENTIAL)
@@ -208,14 +208,14 @@ def _parse_credential(credential: str, error: type[S3Error], prefix: str) -> tup
 
 
 def _header_timestamp(request: S3Request) -> str:
-    """The time of a header-signed request as YYYYMMDDTHHMMSSZ: x-amz-date, else Date (which may be an HTTP date)."""
+    """Return a header-signed request's time as YYYYMMDDTHHMMSSZ, from x-amz-date or Date, which may be an HTTP date."""
     text = request.header("x-amz-date") or request.header("date")
     if parse_timestamp(text) is not None:
         return text
     if not request.header("x-amz-date"):
         try:
             moment = parsedate_to_datetime(text)
-            # "-0000" gives a naive datetime, which astimezone would take for local time
+            # "-0000" gives a naive datetime, which astimezone would treat as local time.
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
             return moment.strftime("%Y%m%dT%H%M%SZ")
         except (ValueError, TypeError, OverflowError):
@@ -225,7 +225,7 @@ def _header_timestamp(request: S3Request) -> str:
 
 @lru_cache(maxsize=256)
 def parse_timestamp(text: str) -> datetime | None:
-    """Read YYYYMMDDTHHMMSSZ; None for what is none. Cached: the requests of a second have the same."""
+    """Parse YYYYMMDDTHHMMSSZ. Return None if it is invalid. Cached: requests in the same second share the timestamp."""
     if not _TIMESTAMP.fullmatch(text):
         return None
     try:

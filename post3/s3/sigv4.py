@@ -1,14 +1,15 @@
-"""AWS Signature Version 4: who signed this request, and is it what they signed.
+"""AWS Signature Version 4: verifying who signed a request, and that the request is unchanged.
 
-Two steps, so that the key can be looked up between them: `parse_signature` (in `signature.py`) reads what the request claims,
-`verify_signature` computes the signature and compares. Both are pure functions.
+There are two steps, so that the key can be looked up in between: `parse_signature` (in `signature.py`) reads the
+claimed signature, and `verify_signature` computes the signature and compares the two. Both are pure functions.
 
-What is verified is what is interpreted. The canonical request is computed from the *decoded* path and query, encoded once by
-S3's rules (unreserved characters and, in the path, the slash stay; nothing is normalised), because clients differ in what they
-percent-encode and a path as sent says nothing about that. A plus sign in the query is a space, as `request.parse_query` reads it.
+The request is verified in the form in which it is interpreted. The canonical request is computed from the *decoded*
+path and query, encoded once by S3's rules: unreserved characters stay, in the path also the slash, and nothing is
+normalized. Clients differ in what they percent-encode, and the path as sent does not show what they signed. A plus sign
+in the query is a space, as in `request.parse_query`.
 
-Every region is accepted: the key is derived from the region of the scope, so the signature still covers it, and a client with a
-wrong region setting has done no harm. The service must be `s3`. There are no session tokens.
+Every region is accepted. The key is derived from the region in the scope, so the signature still covers it, and a
+client with a wrong region setting does no harm. The service must be `s3`. Session tokens are not supported.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html,
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -31,7 +32,7 @@ __all__ = ["Signature", "SigningContext", "is_signed", "parse_signature", "verif
 
 @dataclass(frozen=True, slots=True)
 class SigningContext:
-    """What the signatures of aws-chunked chunks continue from."""
+    """The values from which the signatures of aws-chunked chunks continue."""
 
     seed_signature: str
     signing_key: bytes
@@ -40,10 +41,10 @@ class SigningContext:
 
 
 def verify_signature(request: S3Request, signature: Signature, secret: str, now: datetime) -> SigningContext:
-    """Compute the request's signature with `secret` and compare; `now` is an aware datetime.
+    """Compute the request's signature with `secret` and compare it with `signature`. `now` is an aware datetime.
 
-    Raises AccessDenied for unsigned x-amz-* headers and presigned requests outside their time, RequestTimeTooSkewed,
-    SignatureDoesNotMatch.
+    Raises AccessDenied for unsigned x-amz-* headers and for presigned requests that are expired or not yet valid,
+    RequestTimeTooSkewed, SignatureDoesNotMatch.
     """
     _refuse_unsigned_headers(request, signature)
     _check_time(signature, now)
@@ -51,11 +52,11 @@ def verify_signature(request: S3Request, signature: Signature, secret: str, now:
     provided = signature.signature.encode()
     complete = all(name in request.headers for name in signature.signed_headers)
     for encoding in ("utf-8", "latin-1"):
-        # Header values reached us as text. A client signs either the UTF-8 of a value (botocore does, whatever it then sends)
-        # or the Latin-1 bytes it sends; both spell the same text.
+        # Header values are available as text. A client signs either a value's UTF-8 (botocore, whatever it then sends)
+        # or the Latin-1 bytes that it sends. Both encode the same text.
         try:
             canonical = canonical_request(request, signature, encoding)
-        except UnicodeEncodeError:  # never "replace": a header signed as "?" would then stand for any other
+        except UnicodeEncodeError:  # never "replace": a signed "?" would then match any other character
             break
         to_sign = f"{ALGORITHM}\n{signature.timestamp}\n{signature.scope}\n{hashlib.sha256(canonical).hexdigest()}"
         computed = hmac.digest(key, to_sign.encode(), "sha256").hex()
@@ -75,7 +76,7 @@ def verify_signature(request: S3Request, signature: Signature, secret: str, now:
 
 @lru_cache(maxsize=256)
 def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
-    """Derive the key of a scope, 32 bytes. Cached: four HMACs, the same for every request of a key and day."""
+    """Derive a scope's signing key, 32 bytes. Cached: the four HMACs are the same for a key's requests on one day."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -83,7 +84,7 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def canonical_request(request: S3Request, signature: Signature, encoding: str = "utf-8") -> bytes:
-    """The canonical request, header values in `encoding`. Raises UnicodeEncodeError where one cannot be so encoded."""
+    """Return the canonical request, with header values in `encoding`. Raises UnicodeEncodeError."""
     headers = []
     for name in signature.signed_headers:
         value = request.header(name).encode(encoding)
@@ -101,12 +102,12 @@ def canonical_request(request: S3Request, signature: Signature, encoding: str = 
 
 
 def canonical_path(raw_path: str) -> str:
-    """Encode the path once, from its decoded bytes; slashes, dots and repeated slashes stay."""
+    """Decode the path and encode it once. Slashes, repeated slashes and dots stay."""
     return quote(unquote_to_bytes(raw_path.encode("latin-1")), safe="/")
 
 
 def canonical_query(raw_query: str) -> str:
-    """Encode and sort the query, without the signature itself."""
+    """Return the query encoded and sorted, without the signature itself."""
     if not raw_query:
         return ""
     pairs = sorted((_canonical_component(name), _canonical_component(value)) for name, value in split_query(raw_query))
@@ -118,11 +119,11 @@ def _canonical_component(text: str) -> str:
 
 
 def _refuse_unsigned_headers(request: S3Request, signature: Signature) -> None:
-    """Refuse x-amz-* headers that the signature does not cover.
+    """Raise AccessDenied if there are x-amz-* headers that the signature does not cover.
 
-    Whoever holds a presigned PUT could otherwise add x-amz-copy-source and read any object of the signer, or x-amz-acl and
-    publish what they upload (CVE-2026-97731 and others). `x-amz-content-sha256` needs no place among the signed headers (B095):
-    its value is the last line of what is signed.
+    Otherwise, the holder of a presigned PUT could add x-amz-copy-source to read any of the signer's objects, or
+    x-amz-acl to publish the upload (CVE-2026-97731 and others). `x-amz-content-sha256` may be missing from the signed
+    headers (B095), because its value is the last line of the canonical request.
     """
     unsigned = [
         name
@@ -151,7 +152,7 @@ def _check_time(signature: Signature, now: datetime) -> None:
     if signed_at > now + skew:
         raise AccessDenied("Request is not yet valid", ServerTime=_iso(now))  # B099
     expires_in = timedelta(seconds=signature.expires)
-    if now - signed_at > expires_in:  # subtracted, not added: year 9999 must not overflow
+    if now - signed_at > expires_in:  # a subtraction, because an addition could overflow in the year 9999
         fields = {"X-Amz-Expires": signature.expires, "Expires": _iso(signed_at + expires_in), "ServerTime": _iso(now)}
         raise AccessDenied("Request has expired", **fields)
 

@@ -1,8 +1,8 @@
-"""Headers that ask for something S3 has and post3 lacks. Ignoring them would be a silent lie, so they are refused with 501.
+"""Headers for S3 features that post3 lacks. Ignoring them would mislead clients, so they are refused with 501.
 
-Each is known where AWS's operation has it, which the rows of `api/operations.py` declare by the groups below. A header that only
-states the default asks for nothing and is accepted (B132), as is an empty one. A header that nobody knows is ignored, as AWS
-ignores it (D70): SDKs send such (`x-amz-api-version`).
+The rows of `api/operations.py` use the groups below to declare which headers AWS's operation has. A header that only
+states the default requests nothing and is accepted (B132), as is an empty one. Unknown headers are ignored, as AWS
+ignores them (D70). SDKs send some of these (`x-amz-api-version`).
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html, API_CopyObject, API_CreateMultipartUpload,
 API_CreateBucket, API_GetObject, API_DeleteObject.
@@ -39,14 +39,14 @@ OBJECT_LOCK = (
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
 )
-#: What an object to be can ask for.
+#: Headers that requests for a new object can have.
 NEW_OBJECT = (*ACL, *ENCRYPTION, *CUSTOMER_KEY, *OBJECT_LOCK, "x-amz-tagging", "x-amz-website-redirect-location")
 COPY = (*NEW_OBJECT, *SOURCE_CUSTOMER_KEY, "x-amz-object-annotation-directive", "x-amz-tagging-directive")
 NEW_BUCKET = (*ACL, "x-amz-bucket-namespace", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership")
 DELETE = ("x-amz-if-match-last-modified-time", "x-amz-if-match-size")
 
 _FALSE = frozenset(("false", "False", "FALSE"))
-#: Header -> the values that state what is so anyway. One that is not here has no such value.
+#: Header -> the values that only state the default. A header that is not listed has no such value.
 _DEFAULTS: dict[str, frozenset[str]] = {
     "x-amz-acl": frozenset(("private", "bucket-owner-full-control")),
     "x-amz-bucket-namespace": frozenset(("global",)),
@@ -58,7 +58,7 @@ _DEFAULTS: dict[str, frozenset[str]] = {
     "x-amz-server-side-encryption-bucket-key-enabled": _FALSE,
     "x-amz-tagging-directive": frozenset(("COPY",)),
 }
-#: Header -> the other values that AWS knows; a value that is neither is an error of the client's, here as there.
+#: Header -> the other values that AWS accepts. Any other value is the client's error, as in AWS.
 _VALUES: dict[str, frozenset[str]] = {
     "x-amz-acl": frozenset(
         ("public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read", "log-delivery-write")
@@ -69,7 +69,7 @@ _VALUES: dict[str, frozenset[str]] = {
 
 
 def refuse_unsupported(request: S3Request, names: frozenset[str]) -> None:
-    """Raise NotImplemented for a header among `names` that asks for more than the default, InvalidArgument for nonsense."""
+    """Raise NotImplemented for a header in `names` that is not at its default, InvalidArgument for an invalid value."""
     for name in request.headers:
         if name in names and (value := request.headers[name].strip()) and value not in _DEFAULTS.get(name, ()):
             if name in _VALUES and value not in _VALUES[name]:

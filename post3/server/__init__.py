@@ -1,1 +1,1 @@
-"""Servers know sockets: ASGI and WSGI handlers, uvicorn's protocol within limits, bodies in both directions."""
+"""The server side: ASGI and WSGI handlers, uvicorn's protocol with limits, request and response bodies."""

@@ -1,4 +1,4 @@
-"""What the ASGI handler sends, and the protocol where it goes past the handler."""
+"""Responses in the form that the ASGI handler and the fast path send."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from ..s3.responses import S3Response, answer_date
 
 @dataclass(slots=True)
 class Answer:
-    """What is sent: S3's answer, or that of any other Django view."""
+    """A response that is ready to send, from S3 or from any other Django view."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    #: All of it, or pieces to be sent one by one.
+    #: The whole body, or an iterator over its pieces.
     body: bytes | Iterator[bytes]
     close: Callable[[], None]
-    #: As `responses.http_time` writes it; empty where the answer has none, or a project's own view wrote it.
+    #: As formatted by `responses.http_time`; "" if there is none, or if a project's own view set it.
     last_modified: str = ""
 
     def date(self) -> None:
-        """Write the moment into it."""
+        """Add the Date header."""
         self.headers.append((b"Date", answer_date(self.last_modified).encode()))
 
     @classmethod

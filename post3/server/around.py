@@ -1,4 +1,4 @@
-"""Which of Django's requests go around the middleware, and Django's WSGI handler within post3's bounds."""
+"""Routing of S3 requests around Django's middleware, and Django's WSGI handler with post3's limits."""
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponseBase
@@ -11,7 +11,7 @@ from .pages import Places, Refused, Role, role_of, role_on_console, too_large
 
 
 class AroundMiddleware:
-    """Sends S3 requests straight to `dispatch`, all others through the project's middleware."""
+    """A mixin that sends S3 requests straight to `dispatch`, and all others through the project's middleware."""
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         proxies.settle_request(request)
@@ -27,7 +27,7 @@ class AroundMiddleware:
 
 
 class Post3WSGIHandler(AroundMiddleware, WSGIHandler):
-    """Django's WSGI handler, S3 requests going around the middleware, and the console kept to a few of the server's threads."""
+    """Django's WSGI handler. S3 requests bypass the middleware, and the console is limited to a few of the threads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Post3WSGIHandler(AroundMiddleware, WSGIHandler):
         if not self._is_for_console(request):
             return super().get_response(request)
         try:
-            # A chunked body is none to Django's WSGI request.
+            # Django's WSGI request treats a chunked body as empty.
             if int(request.META.get("CONTENT_LENGTH") or 0) > conf.MAX_FORM_SIZE:
                 raise too_large()
             with self._places.take():

@@ -1,7 +1,7 @@
 """Request bodies under ASGI, as blocking, file-like objects with bounded buffering and back-pressure.
 
-ASGI servers end a cut-off upload quietly (`http.disconnect`); here it raises IncompleteBody, so that a body shorter than
-announced never becomes an object.
+ASGI servers report an interrupted upload only as `http.disconnect`. Here it raises IncompleteBody, so that a body
+shorter than announced never becomes an object.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from ..threads.parking import PARK_AFTER, parked
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-#: Bytes of a body buffered ahead of its reader, at most (plus one message of the server's).
+#: Maximum number of bytes buffered ahead of the reader (plus one message from the server).
 BUFFER_SIZE = 4 * 1024 * 1024
-#: Bytes that must come in POST3_BODY_TIMEOUT seconds: a byte now and then would hold a thread's stack, or memory, for ever.
+#: Bytes that must arrive in POST3_BODY_TIMEOUT seconds. Otherwise a client that sends a byte now and then could hold a
+#: thread's stack, or memory, indefinitely.
 PROGRESS = 16 * 1024
 
 
 class Patience:
-    """How long a body was waited for since its sender last made progress, not counting what the receiver itself takes."""
+    """The time spent waiting for a body since its sender last made progress. The receiver's own time does not count."""
 
     def __init__(self) -> None:
         self._timeout: float = conf.BODY_TIMEOUT or float("inf")
@@ -33,11 +34,11 @@ class Patience:
 
     @property
     def left(self) -> float | None:
-        """Seconds that may be waited; None: any time."""
+        """The seconds left to wait, or None if there is no limit."""
         return None if self._timeout == float("inf") else max(0.0, self._timeout - self._waited)
 
     def spend(self, seconds: float, received: int) -> bool:
-        """Note that so long was waited, and that so many bytes have come by now; return whether patience is left."""
+        """Record the time waited and the total number of bytes received. Return whether any time is left."""
         self._waited += seconds
         if received - self._received >= PROGRESS:
             self._waited, self._received = 0.0, received
@@ -45,13 +46,13 @@ class Patience:
 
 
 async def gone(receive: Receive) -> None:
-    """Return when the client has gone away."""
+    """Wait until the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class MemoryBody:
-    """A small body, read already."""
+    """A small body that has already been read."""
 
     __slots__ = ("_data", "_late", "_position", "_whole")
     begun = True
@@ -61,10 +62,10 @@ class MemoryBody:
 
     @classmethod
     async def receive(cls, receive: Receive, length: int, expects_continue: bool) -> "MemoryBody":
-        """Read a body of that many bytes; nothing is asked of the server where there is none.
+        """Read a body of `length` bytes. An empty body is not requested from the server.
 
-        But a client that waits for `100 Continue` gets it even for no bytes: botocore takes a connection on which a final
-        answer came instead for broken from then on, and hangs on the next one (`AWSConnection.response_class`).
+        A client that waits for `100 Continue` gets it even for an empty body. If it got a final response instead,
+        botocore would treat the connection as broken and hang on the next one (`AWSConnection.response_class`).
         """
         if length == 0 and not expects_continue:
             return cls(b"", True)
@@ -103,23 +104,23 @@ class MemoryBody:
         return data
 
     def stop(self) -> None:
-        """Nothing runs that would have to be stopped."""
+        """Do nothing: there is no task to stop."""
 
 
 class StreamedBody:
-    """A body that is read as it comes: a large one, or one whose client waits for `100 Continue`.
+    """A body that is read as it arrives: a large one, or one whose client waits for `100 Continue`.
 
-    A task on the event loop, begun with the first `read`, fills a bounded buffer; a worker thread empties it. Beginning only
-    then matters: asking the server for the body is what sends `100 Continue`, and a request refused by its headers, its
-    signature among them, must not invite it.
+    The first `read` starts a task on the event loop that fills a bounded buffer, and a worker thread empties it. The
+    task must not start earlier: requesting the body from the server sends `100 Continue`, and a request that is refused
+    by its headers, including its signature, must not invite the body.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive) -> None:
         self._loop, self._receive = loop, receive
         self._pieces: deque[bytes] = deque()
-        #: Bytes buffered, and how many the reader waits for.
+        #: The number of bytes buffered, and the number that the reader waits for.
         self._buffered = self._wanted = 0
-        #: Bytes that came by now.
+        #: The number of bytes received so far.
         self.received = 0
         self._patience: Patience | None = None
         self._ended = self._cut = False
@@ -128,7 +129,7 @@ class StreamedBody:
         self._task: Any = None
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return exactly `size` bytes, fewer only at the end. Raises IncompleteBody, RequestTimeout."""
+        """Return exactly `size` bytes, or fewer at the end. Raises IncompleteBody, RequestTimeout."""
         if self._task is None:
             self._task = asyncio.run_coroutine_threadsafe(self._fill(), self._loop)
         taken: list[bytes] = []
@@ -150,7 +151,7 @@ class StreamedBody:
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _wait_for(self, count: int) -> None:
-        """Wait for that many bytes or the end. Where it takes long, the thread's place is another's meanwhile."""
+        """Wait for `count` bytes or the end. During a long wait, the thread's place is given to another thread."""
         if self._ended or self._buffered >= count:
             return
         self._wanted = count
@@ -204,7 +205,7 @@ class StreamedBody:
                 self._pieces.append(piece)
                 self._buffered += len(piece)
                 self.received += len(piece)
-                if self._buffered >= self._wanted:  # a thread woken for less would fight for Python's lock in vain
+                if self._buffered >= self._wanted:  # waking the thread for less would only cause contention for the GIL
                     self._filled.notify()
             full = self._buffered >= BUFFER_SIZE
             if full:
@@ -213,17 +214,17 @@ class StreamedBody:
 
     @property
     def begun(self) -> bool:
-        """Whether the server was asked for the body, which is what sends `100 Continue`."""
+        """Whether the body was requested from the server, which sends `100 Continue`."""
         return self._task is not None
 
     def stop(self) -> None:
-        """End the task, where one runs: the answer is given, what else the client sends is of no interest."""
+        """Cancel the task if one is running. The response is complete, so the rest of the body is not needed."""
         if self._task is not None:
             self._task.cancel()
 
 
 class StreamedFile(RawIOBase):
-    """A body as Django's own request wants it, for forms of a project's pages."""
+    """A body in the form that Django's request expects, for the forms of a project's own pages."""
 
     def __init__(self, body: MemoryBody | StreamedBody) -> None:
         super().__init__()
@@ -233,20 +234,20 @@ class StreamedFile(RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Read on. Raises OSError, which means to Django that the client has gone, where the body is cut off or too slow."""
+        """Read up to `size` bytes. Raises OSError, as for a lost client, if the body is interrupted or too slow."""
         try:
             data = self._body.read(size)
             if size < 0 or len(data) < size:
-                self._body.read(1)  # nothing, or the error that all there was is not all of it
+                self._body.read(1)  # returns nothing, or raises if the body is incomplete
             return data
         except (IncompleteBody, RequestTimeout) as error:
             raise OSError(str(error)) from error
 
 
 async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], message: dict[str, Any]) -> None:
-    """Send, or drop what there is nobody to send to, as uvicorn does a moment later.
+    """Send a message, or drop it if the connection is closed, as uvicorn does a moment later.
 
-    uvloop closes a connection whose client has ended it before uvicorn is told, and refuses to write to it.
+    When a client ends a connection, uvloop closes it and refuses further writes before uvicorn is notified.
     """
     try:
         await send(message)
@@ -256,12 +257,12 @@ async def send_while_open(send: Callable[[dict[str, Any]], Awaitable[None]], mes
 
 
 def tells_of_closed(error: RuntimeError) -> bool:
-    """Whether uvloop refused to write to a connection that it has closed."""
+    """Whether uvloop refused to write to a connection that it had closed."""
     return "handler is closed" in str(error)
 
 
 def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
-    """Return Content-Length (0: no body; None: a body of unknown length), and whether the client waits for `100 Continue`."""
+    """Return the body's length (0: no body; None: unknown), and whether the client waits for `100 Continue`."""
     length, chunked, expects_continue = b"0", False, False
     for name, value in headers:
         if name == b"content-length":

@@ -1,12 +1,13 @@
-"""The handlers under uvicorn and gunicorn: streams both ways, sync views on worker threads.
+"""The handlers for uvicorn and gunicorn: streaming in both directions, with sync views on worker threads.
 
-Django's own ASGI handler spools every upload to a file before the view starts and reads a sync iterator whole into a list;
-both are fatal for an object store (architecture, decision 1: 1,730 requests per second and core against 9,430 of this one). Here
- - a small body is read before a thread is taken, so that slow senders of small bodies hold none;
- - a large body is a blocking, file-like object fed from `receive()` through a bounded buffer (`server/bodies.py`);
- - views run on plain threads that keep their own database connection;
- - a streaming response is pulled piece by piece on those threads and sent from the event loop, so that a slow reader holds none;
- - S3 requests go around the middleware, whose sessions, CSRF and host checks are the console's.
+Django's own ASGI handler spools every upload to a file before the view starts, and reads a sync iterator into a list.
+Both rule it out for an object store (architecture, decision 1: 1,730 requests per second and core, 9,430 here).
+Instead:
+ - A small body is read before a thread is taken, so slow senders of small bodies hold no thread.
+ - A large body is a blocking, file-like object fed from `receive()` through a bounded buffer (`server/bodies.py`).
+ - Views run on plain threads that keep their own database connections.
+ - A streaming response is read in pieces on those threads and sent by the event loop, so a slow reader holds no thread.
+ - S3 requests bypass the middleware: sessions, CSRF and host checks are for the console.
 """
 
 import asyncio
@@ -42,23 +43,23 @@ from .startup import set_up
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-#: Bytes up to which a body is read before its request gets a thread.
+#: Bodies of at most this many bytes are read before their request gets a thread.
 PREFETCH_SIZE = 256 * 1024
-#: Pieces that are read ahead of the one being sent, while the client takes each within `KEEPS_UP` seconds and took `PROOF` bytes:
-#: the system's own buffers take the first of them at once, however slow the client is.
+#: Pieces read ahead of the one being sent, if the client accepts each within `KEEPS_UP` seconds and has accepted
+#: `PROOF` bytes. The system's buffers accept the first bytes immediately, however slow the client is.
 READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
-#: Bytes of the pieces of all others, but for the first: a thousand slow clients hold one each.
+#: The piece size for all other clients, except for the first piece: a thousand slow clients hold one piece each.
 SMALL_PIECE = 256 * 1024
-#: Seconds that threads are given, after the server's own limit, to remove what they have half-written.
+#: Seconds that threads have, after the server's own limit, to remove partially written data.
 CLEAN_UP = 2.0
 
 
 class Post3ASGIHandler(AroundMiddleware, BaseHandler):
-    """One ASGI application: S3, console, health."""
+    """The ASGI application that serves S3, the console, and health checks."""
 
     def __init__(self, *, requires_limits: bool = False) -> None:
         super().__init__()
-        from ..api.dispatch import answer  # here, because it needs the models, and those an application set up
+        from ..api.dispatch import answer  # here, because it imports the models, which need Django set up
 
         self._answer = answer
         self.load_middleware(is_async=False)
@@ -69,7 +70,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         self._console = origins.console_host()
         counts.watch(self._count_threads)
         self._requires_limits = requires_limits
-        #: Whether the server writes no Date of its own, and whether it was seen at all.
+        #: Whether the handler must write the Date header, and whether startup in a supported server has completed.
         self._dates = self._started = False
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -98,7 +99,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 return
 
     async def _end(self) -> None:
-        """Let the threads end. The server may end the process next, so those that were cut are given time to clean up."""
+        """Stop the threads. The process may end next, so interrupted calls get time to clean up."""
         pools = (self._threads, self._pages.threads, self._pages.probe_threads)
         for pool in (*pools, self._upload_threads):
             pool.shutdown()
@@ -118,8 +119,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         try:
             await self._exchange(scope, receive, send, observation, self._threads)
         except (StorageError, asyncio.CancelledError) as error:
-            # Database or disk went while an answer was under way, or the server ends and has waited for long enough. It closes
-            # the connection of what is left unfinished.
+            # The database or disk failed during the response, or the server's grace period for stopping is over. The
+            # server closes the connection of an unfinished response.
             requests.log_broken_off(observation, error)
         except Exception as error:
             requests.log_broken_off(observation, error)
@@ -128,7 +129,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             requests.finish(observation)
 
     async def _handle_page(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer what is not surely S3's, on threads that S3 does not need: see `server/pages.py`."""
+        """Handle a request that may not be for S3, on threads that S3 does not need (`server/pages.py`)."""
         path = scope["path"].removeprefix(get_script_prefix(scope))
         role = role_on_console(path) if self._is_consoles(scope) else role_of(path, self._mount)
         threads = {Role.S3: self._threads, Role.PROBE: self._pages.probe_threads}.get(role, self._pages.threads)
@@ -140,7 +141,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 await self._exchange(scope, receive, send, None, threads)
                 return
             body = await self._pages.read_form(receive, length, expects_continue)
-            self._pages.admit(threads)  # once more, as the form may have taken long
+            self._pages.admit(threads)  # check again, because reading the form may have taken long
             response = await threads.run(self._respond, scope, body, None)
         except Refused as refused:
             response = Answer.of_django(refused.response())
@@ -149,9 +150,9 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         await self._send(response, None, receive, send, threads)
 
     def start(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
-        """Begin to answer a request that is whole, for `server/fast_path.py`; None where it is not surely S3's.
+        """Start handling a complete request, for `server/fast_path.py`. Return None if the request may not be for S3.
 
-        The answer is sent by `send` or by the caller, who then calls `finish`.
+        The response is sent by `send`, or by the caller, which must then call `finish`.
         """
         if not self._is_s3(scope):
             return None
@@ -173,7 +174,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             self.finish(observation)
 
     def date(self, answer: Answer) -> None:
-        """Write the moment into an answer that is about to be sent, unless the server does."""
+        """Add the Date header to a response that is about to be sent, unless the server adds it."""
         if self._dates:
             answer.date()
 
@@ -185,19 +186,20 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         return mount is not None and mount.holds(path) and not self._is_consoles(scope)
 
     def _is_consoles(self, scope: dict[str, Any]) -> bool:
-        """Whether the request came to the console's own origin."""
+        """Whether the request was sent to the console's own origin."""
         return self._console is not None and self._console.holds_scope(scope)
 
     async def _exchange(
         self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None, threads: Threads
     ) -> None:
-        """Take a request and send its answer; `observation` None: it is left to the resolver, and observed there if at all.
+        """Handle a request and send its response.
 
-        `threads`: where a request without a large body is answered.
+        `observation` None: the resolver routes the request, which is observed there if at all. `threads`: the pool for
+        a request without a large body.
         """
         length, expects_continue = announced_body(scope["headers"])
         body: MemoryBody | StreamedBody
-        # To ask for the body is to send `100 Continue`: that is for the view, of a request that is authenticated (B124).
+        # Requesting the body sends `100 Continue`. Only the view may do so, once the request is authenticated (B124).
         if length is not None and length <= PREFETCH_SIZE and not expects_continue:
             body = await MemoryBody.receive(receive, length, expects_continue)
             pool: Threads | ParkingThreads = threads
@@ -207,7 +209,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         try:
             response = await pool.run(self._respond, scope, body, observation)
             if expects_continue and not body.begun:
-                # The client will not send the body now, and the server would take its next request for it (RFC 9110, 10.1.1).
+                # The client will not send the body; its next request would be read as the body (RFC 9110, 10.1.1).
                 response.headers.append((b"Connection", b"close"))
             await self._send(response, observation, receive, send, threads)
         finally:
@@ -220,7 +222,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         set_script_prefix(root)
         if observation is None or self._mount is None:
             return self._respond_by_django(scope, body)
-        # What Django's request signals do, without 30 µs of sending them: a connection broken or too old is replaced.
+        # Do what Django's request signals do, replacing broken or expired connections. Sending the signals costs 30 µs.
         database = connections[DEFAULT_DB_ALIAS]
         outages.begin(database)
         try:
@@ -238,13 +240,13 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         request.post3_body = body
         response = self.get_response(request)
         if not response.streaming:
-            response.close()  # the content stays readable
+            response.close()  # the content remains readable
         return Answer.of_django(response)
 
     async def _send(
         self, response: Answer, observation: Observation | None, receive: Receive, send: Send, threads: Threads
     ) -> None:
-        """Send an answer; what is iterated and closed of it is on these threads."""
+        """Send a response. Its body is iterated and closed on `threads`."""
         send = partial(send_while_open, send)
         self.date(response)
         try:
@@ -278,16 +280,16 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
                 began, sent = loop.time(), sent + len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 del piece
-                # The server takes a piece at once, and waits only when it is given the next: so it is given nothing first.
+                # The server accepts a piece immediately and waits only at the next send, so send an empty piece.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
                 if not client_gone.done():
                     observation.sent = sent
                 ahead = READ_AHEAD if loop.time() - began < KEEPS_UP and sent >= PROOF else 0
-            else:  # gone, perhaps because it has all it wanted
+            else:  # the client has disconnected, perhaps because it has received everything
                 observation.whole = not coming and observation.sent == sent and pieces.reserve(SMALL_PIECE) is None
         finally:
             client_gone.cancel()
-            # Nobody else may close what they read; an error among them is another one of what broke off.
+            # Wait for pending reads before their source is closed. Their errors add nothing to the one being raised.
             await asyncio.gather(*coming, return_exceptions=True)
 
     def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
@@ -304,7 +306,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             observation.whole = True
 
     def _count_threads(self) -> dict[str, int]:
-        """Return the gauges of the pools, by their names in `counting`."""
+        """Return the gauges of the thread pools by name, as `telemetry.counters` expects them."""
         pools = {"requests": self._threads, "uploads": self._upload_threads, "console": self._pages.threads}
         return {f"{pool} {state}": count for pool, threads in pools.items() for state, count in threads.counts().items()}
 
@@ -312,7 +314,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:
     """Set Django up and return the ASGI application.
 
-    With `requires_limits` it does not start under a server that cannot be given post3's limits of the wire.
+    With `requires_limits`, the application does not start under a server that cannot use post3's protocol limits.
     """
     set_up()
     return Post3ASGIHandler(requires_limits=requires_limits)
@@ -321,6 +323,6 @@ def get_asgi_application(*, requires_limits: bool = False) -> Post3ASGIHandler:
 def get_wsgi_application() -> Post3WSGIHandler:
     """Set Django up and return the WSGI application."""
     set_up()
-    from ..api import dispatch  # noqa: F401  (what is counted is known before the first request)
+    from ..api import dispatch  # noqa: F401  (registers all counters before the first request)
 
     return Post3WSGIHandler()

@@ -1,8 +1,9 @@
-"""What the ASGI application does, at its start, to the server that it runs under.
+"""Startup of the ASGI application: installing post3's protocol in the server that runs it.
 
-uvicorn chooses its protocol before it looks at the application, and its own one has no limits of heads, answers and connections
-(`server/limits.py`). An operator would have to know an option; forgetting it would show only under attack. So the application
-gives uvicorn post3's protocol when uvicorn announces its start, which is before it listens.
+uvicorn chooses its protocol before it loads the application, and its default protocol has no limits on request heads,
+responses and connections (`server/limits.py`). If operators had to select post3's protocol by an option, forgetting it
+would go unnoticed until an attack. So the application installs the protocol when uvicorn announces its startup, before
+uvicorn listens.
 """
 
 import logging
@@ -14,22 +15,22 @@ from django.utils.module_loading import import_string
 
 logger = logging.getLogger("post3")
 
-#: By name, because it needs the handlers, and those need this.
+#: A dotted path, because the protocol imports the handlers, and the handlers import this module.
 PROTOCOL = "post3.server.fast_path.Protocol"
 UNBOUNDED = (
     "post3 does not start: this server keeps none of post3's limits of heads, answers and connections. "
     "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`, "
     "or `uvicorn post3_site.asgi:application` without `--lifespan off`."
 )
-#: What answers say they come from (B125), unless the operator names something else (`uvicorn --header`).
+#: The Server header of responses (B125), unless the operator sets another one (`uvicorn --header`).
 SERVER = b"post3"
 
 
 def take_over(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bool:
-    """Give uvicorn, told by `receive` of its lifespan, post3's protocol and headers; return False where it is another server.
+    """Install post3's protocol and headers in uvicorn, found through `receive`. Return False under any other server.
 
-    uvicorn's own Date is that of the last second's tick, and may be earlier than the answer's Last-Modified; with True the
-    application writes it.
+    uvicorn's own Date is updated once a second and may be earlier than the response's Last-Modified. After True, the
+    application must write the Date itself.
     """
     config = getattr(getattr(receive, "__self__", None), "config", None)
     if not isinstance(config, uvicorn.Config):

@@ -1,14 +1,15 @@
-"""uvicorn's protocol with limits: what a client may cost before, between and after its requests.
+"""uvicorn's protocol with limits on what a client may cost before, between and after its requests.
 
-uvicorn's own, on llhttp, bounds neither the head of a request nor the time that it may take, and waits for ever for a client that
-stops reading. Here
- - request line and headers may have POST3_MAX_HEAD_SIZE bytes together, trailers and the framing of a chunk as many; what is
-   longer is refused while it comes (B121), and no more than that and one read of the socket is ever held;
- - a head must be complete POST3_HEAD_TIMEOUT seconds after its first byte or, of the first request, after the connection;
- - a client that takes no byte of an answer for POST3_SEND_TIMEOUT seconds is cut off;
- - requests sent ahead of their answers wait unparsed (`server/ordered.py`).
+uvicorn's own protocol, based on llhttp, limits neither the size of a request head nor the time it takes to arrive, and
+waits indefinitely for a client that stops reading. Here:
+ - The request line and headers together may have POST3_MAX_HEAD_SIZE bytes, and so may trailers and the framing of a
+   chunk. Anything longer is refused as it arrives (B121). At most that many bytes and one socket read are held.
+ - A head must be complete within POST3_HEAD_TIMEOUT seconds of its first byte or, for the first request, of connecting.
+ - A client that accepts no byte of a response for POST3_SEND_TIMEOUT seconds is disconnected.
+ - Pipelined requests wait unparsed until their turn (`server/ordered.py`).
 
-A timer for each connection would be set and cancelled with each request. One a process looks at all connections every second.
+A timer per connection would have to be set and canceled for each request. Instead, one timer per process checks all
+connections every second.
 """
 
 import array
@@ -29,15 +30,15 @@ from ..s3.request import split_target
 from ..s3.responses import answer_date, error_response
 from .ordered import OrderedProtocol
 
-#: Headers of one request, and requests that uvicorn queues, at most.
+#: The maximum number of headers of a request, and of requests that uvicorn queues.
 MAX_HEADERS, MAX_PIPELINED = 1000, 32
-#: Seconds and bytes for which a refused client is still listened to: closing at once would reset the connection, and the answer
-#: with it, while the client is writing.
+#: Seconds and bytes for which a refused client's data is still read. Closing immediately would reset the connection
+#: while the client is writing, and the response would be lost.
 LINGER, LINGER_SIZE = 2.0, 1 << 20
 
 
 class Guard:
-    """The limits, read once for a server, and the look at all its connections."""
+    """The limits, read once per server, and the periodic check of all its connections."""
 
     def __init__(self, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._connections, self._loop = connections, loop
@@ -48,7 +49,7 @@ class Guard:
         self._pause = min(1.0, self.head_timeout / 4, self.send_timeout / 4)
 
     def watch(self) -> None:
-        """Look again and again, for as long as there are connections."""
+        """Check repeatedly, as long as there are connections."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._pause, self._look)
 
@@ -69,13 +70,13 @@ class BoundedProtocol(OrderedProtocol):
         if guard is None:
             guard = self.server_state.post3_guard = Guard(self.connections, self.loop)
         self._guard: Guard = guard
-        #: Bytes that came since the parser last made something of them that is not kept, and bytes that a head may still have.
+        #: Bytes parsed since the last body data or end of a message, and bytes that the head may still have.
         self._fed, self._head_left = 0, guard.head_size
-        #: On the loop's clock: when the head that is awaited began, and when the last answer ended. 0: nothing is awaited.
+        #: On the loop's clock: when the wait for the current head began, and when the last response ended. 0: no wait.
         self._head_began = self._idle_since = 0.0
-        #: Bytes that wait for the client to read, the system's buffer included, and since when it has read none.
+        #: Bytes that the client has yet to read, including the system's buffer, and when this number last changed.
         self._unsent, self._unsent_since = 0, 0.0
-        #: When a refused client is no longer listened to.
+        #: When to stop reading from a refused client.
         self._linger_until = 0.0
         self._dropped = 0
 
@@ -95,7 +96,7 @@ class BoundedProtocol(OrderedProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
             else:
-                self.cycle.keep_alive = False  # the parser takes all that follows for the other protocol
+                self.cycle.keep_alive = False  # the parser treats everything that follows as the other protocol
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -130,7 +131,7 @@ class BoundedProtocol(OrderedProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise BadRequest("Too many requests were sent ahead of their answers.")
         self._head_began = self._idle_since = 0.0
-        if not self.url.startswith(b"/"):  # a scope has no place for the host of an absolute form
+        if not self.url.startswith(b"/"):  # ASGI scopes have no field for the host of a target in absolute form
             self.scope["post3.authority"] = split_target(self.url.decode("latin-1"))[0]
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
@@ -139,7 +140,7 @@ class BoundedProtocol(OrderedProtocol):
             self.cycle.transport = Lingering(self)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        """As uvicorn's, without its two copies of what is taken as it comes."""
+        """Do the same as uvicorn, without copying twice a body that is consumed as it arrives."""
         self._fed = 0
         cycle = self.cycle
         if cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade()):
@@ -163,7 +164,7 @@ class BoundedProtocol(OrderedProtocol):
         self._idle_since = self.loop.time()
 
     def check(self, now: float) -> None:
-        """End the connection where its client takes longer than it may."""
+        """End the connection if its client has exceeded a time limit."""
         guard, transport = self._guard, self.transport
         unsent = transport.get_write_buffer_size()
         if unsent:
@@ -179,13 +180,13 @@ class BoundedProtocol(OrderedProtocol):
             if now > self._linger_until:
                 transport.abort()
         elif self.is_answering():
-            if self._head_began:  # of a request sent ahead, whose turn has not come
+            if self._head_began:  # the head of a pipelined request, which has to wait for its turn
                 self._head_began = now
         elif self._head_began:
             if now - self._head_began > guard.head_timeout:
                 self._give_up_head()
         elif self._idle_since and now - self._idle_since > self.timeout_keep_alive + guard.head_timeout:
-            transport.close()  # it sends, but no request: the rest of a refused body, or empty lines
+            transport.close()  # the client sends data but no request: the rest of a refused body, or empty lines
 
     def _give_up_head(self) -> None:
         if self._fed:
@@ -197,9 +198,9 @@ class BoundedProtocol(OrderedProtocol):
         return RequestHeaderSectionTooLarge(MaxSizeAllowed=self._guard.head_size)
 
     def _refuse(self, error: S3Error) -> None:
-        """Answer what cannot be read any further, where an answer can be told from one that is under way; then end."""
+        """Send the error, unless another response is due or in progress. Then end the connection."""
         if self.is_answering():
-            if not self.cycle.more_body:  # the request was whole, what came after it was not
+            if not self.cycle.more_body:  # the request is complete; the error is in what follows it
                 self.cycle.keep_alive = False
                 self._linger_until = float("inf")
                 return
@@ -216,13 +217,13 @@ class BoundedProtocol(OrderedProtocol):
         lines = [STATUS_LINE[answer.status], *(b"%s: %s\r\n" % pair for pair in self.server_state.default_headers)]
         lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body if isinstance(answer.body, bytes) else b""]))
-        if self.is_answering():  # its body broke off
+        if self.is_answering():  # the request's body was interrupted
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._linger()
 
     def end(self) -> None:
-        """Close the connection after an answer; where the request's body is still coming, once the client can have read it."""
+        """Close the connection after a response. If the body is still arriving, first give the client time to read."""
         if self._in_body and not self.transport.is_closing():
             self._linger()
         else:
@@ -242,7 +243,7 @@ class BoundedProtocol(OrderedProtocol):
 
 
 class Lingering:
-    """What a request that ends its connection takes for the transport: it ends the connection gently."""
+    """The transport of a request that ends its connection. Its `close` lets the client read the response first."""
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self._protocol = protocol
@@ -261,10 +262,10 @@ class Lingering:
 
 
 def _unacknowledged(transport: asyncio.Transport) -> int:
-    """Return how many bytes the system holds for the client.
+    """Return the number of bytes that the system buffers for the client.
 
-    They are megabytes, and the system takes no more until a third of them has gone: a client of 4 KiB a second that reads all the
-    time would look dead for minutes.
+    The system buffers megabytes and accepts no more until a third of them is sent. Without this count, a client that
+    reads steadily at 4 KiB a second would look dead for minutes.
     """
     count = array.array("i", [0])
     fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, count)

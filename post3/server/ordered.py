@@ -1,11 +1,11 @@
-"""uvicorn's protocol, one request at a time, and to the end of a connection whose client has ended its own direction.
+"""uvicorn's protocol with pipelined requests handled one at a time, and support for half-closed connections.
 
-uvicorn parses every request of what it reads at once, however many there are, and closes a connection when its client ends
-its direction, whatever answer is still to come. Here
- - bytes that follow a whole request wait unparsed until it is answered, and nothing more is read meanwhile: a client that
-   sends many requests ahead is slowed down, none of them is refused, and a connection costs one read of the socket at most;
- - a client that has sent whole requests and then ends its direction gets all answers (RFC 9112, 9.6); where it ends it
-   within a request, the request is cut off.
+uvicorn parses all the requests in a read immediately, however many there are. It closes a connection as soon as the
+client ends its sending direction, even if a response is still due. Here:
+ - Bytes that follow a complete request wait unparsed until its response is sent, and nothing more is read until then. A
+   client that pipelines many requests is slowed down, none is refused, and a connection holds at most one socket read.
+ - A client that sends complete requests and then ends its direction gets all responses (RFC 9112, 9.6). If it ends its
+   direction within a request, the request is interrupted.
 """
 
 from typing import Any
@@ -13,27 +13,28 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 
-#: What ends a head, and a body in chunks.
+#: The bytes that end a head, and a chunked body.
 END = b"\r\n\r\n"
 #: The headers that matter to the protocol itself.
 NOTED = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 
 
 class Chunks:
-    """The framing of a chunked body, as far as it takes to find the end. It goes from chunk to chunk, over what is in them.
+    """The framing of a chunked body, read only to find its end. It skips from chunk to chunk without reading the data.
 
-    It refuses nothing: of what is no framing it takes all, and the parser raises. Where both understand something differently,
-    or the end itself came in two reads, the parser gets a request too many, which uvicorn queues.
+    It refuses nothing: invalid framing is passed on in full, and the parser raises. If the parser reads the framing
+    differently, or if the end itself is split between two reads, the parser gets one extra request, which uvicorn
+    queues.
     """
 
     def __init__(self) -> None:
-        #: Bytes missing of a chunk and the line break behind it; the beginning of a line that gives a chunk's size.
+        #: Bytes missing from a chunk and the line break after it; the incomplete line that gives a chunk's size.
         self._left, self._line = 0, b""
         #: Whether only trailers are missing.
         self._last = False
 
     def end_in(self, data: bytes, start: int) -> int:
-        """Return where in these bytes the body ends; their length where it goes on."""
+        """Return the position in `data` where the body ends, or the length of `data` if the body goes on."""
         position, size = start, len(data)
         while not self._last:
             passed = min(self._left, size - position)
@@ -50,7 +51,7 @@ class Chunks:
                 return size
             self._line, self._left, self._last = b"", length + 2, length == 0
             position = end + 1
-        # The line break of the last chunk's size is one half of what ends the body.
+        # The line break after the last chunk's size is the first half of the bytes that end the body.
         return _end_in(data, max(start, position - 2))
 
 
@@ -71,17 +72,17 @@ class OrderedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        #: Whether a head was parsed whose body has not ended; bytes that are missing of it, or its chunks.
+        #: Whether a head was parsed whose body has not ended; the bytes missing from that body, or its chunks.
         self._in_body, self._body_left = False, 0
         self._chunks: Chunks | None = None
-        #: Bytes behind the request that is being answered.
+        #: Bytes that follow the current request.
         self._waiting = b""
-        #: Whether the client has ended its direction.
+        #: Whether the client has ended its sending direction.
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Parse up to the end of a request; the rest waits for its answer. Raises what the parser raises."""
-        if self._waiting:  # the event loop had read this before it was told to pause
+        """Parse up to the end of a request. The rest waits for its response. Raises what the parser raises."""
+        if self._waiting:  # the event loop had read this before the pause
             self._waiting += data
             return
         view, start, size = memoryview(data), 0, len(data)
@@ -95,7 +96,7 @@ class OrderedProtocol(HttpToolsProtocol):
             start = end
 
     def parse(self, data: memoryview) -> None:
-        """Parse bytes that hold the end of a request at their own end, if at all."""
+        """Parse bytes in which a request can end only at the very end."""
         self.parser.feed_data(data)
 
     def is_answering(self) -> bool:
@@ -106,7 +107,7 @@ class OrderedProtocol(HttpToolsProtocol):
         self._body_left, self._chunks = 0, None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As uvicorn's, which is not called: this runs for every header of every request."""
+        """Do the same as uvicorn, which is not called because this runs for every header of every request."""
         name = name.lower()
         if name in NOTED:
             self._note(name, value)
@@ -136,7 +137,7 @@ class OrderedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def eof_received(self) -> bool:
-        """Return whether the connection stays open, for an answer that is still to come."""  # B122
+        """Return whether the connection stays open for a response that is still due."""  # B122
         if is_ssl(self.transport):
             return False  # asyncio's TLS has no half-closed connections
         self._ended = True
@@ -146,7 +147,7 @@ class OrderedProtocol(HttpToolsProtocol):
         return True
 
     def _end_of_piece(self, data: bytes, start: int) -> int:
-        """Return how far bytes can be parsed without anything of a second request among them."""
+        """Return the position up to which `data` can be parsed without reaching a second request."""
         if not self._in_body:
             return _end_in(data, start)
         if self._chunks is not None:
@@ -157,12 +158,12 @@ class OrderedProtocol(HttpToolsProtocol):
 
     def _wait(self, rest: bytes) -> None:
         self._waiting = rest
-        # The pause is not uvicorn's, which ends its own whenever the request under way asks for more of its body.
+        # This pause is separate from uvicorn's, which ends whenever the current request asks for more of its body.
         self.flow.read_paused = False
         self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        """Take up what waited, once the request before it is answered."""
+        """Parse the waiting bytes after the response to the previous request."""
         if self.transport.is_closing() or self.is_answering():
             return
         rest, self._waiting = self._waiting, b""

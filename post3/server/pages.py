@@ -1,12 +1,12 @@
-"""What is served beside S3: the console, probes, and a project's own pages. None of it may stop S3.
+"""Everything served beside S3: the console, probes, and a project's own pages. None of these may block S3.
 
-- The console's requests run on threads of their own (POST3_CONSOLE_THREADS), because a password takes half a second of CPU
-  to check. A bounded number of requests waits for them; more are refused at once.
-- Health and metrics have two threads more, so that they answer while people log in.
-- Bodies for the console are read before a thread is taken, up to POST3_MAX_FORM_SIZE. Nobody has logged in yet, so nothing of
-  them may reach the disk. A form that breaks off reaches no view.
-- A project's own pages share the console's threads. Their bodies are the project's concern: large ones are streamed to the
-  threads of uploads, as Django's upload handlers expect.
+- The console's requests run on separate threads (POST3_CONSOLE_THREADS), because checking a password takes half a
+  second of CPU. A limited number of requests may wait for a thread. Any others are refused immediately.
+- Health and metrics have two more threads, so that they respond while users log in.
+- Bodies for the console are read before a thread is taken, up to POST3_MAX_FORM_SIZE. The user has not been
+  authenticated yet, so none of the body may reach the disk. An interrupted form never reaches a view.
+- A project's own pages share the console's threads. Their bodies are not limited here: large ones are streamed to the
+  upload threads, as Django's upload handlers expect.
 """
 
 import asyncio
@@ -31,18 +31,19 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 #: Threads for health and metrics.
 PROBE_THREADS = 2
-#: Requests that may wait for a thread of the console's, or of the probes'.
+#: Requests that may wait for a console thread, or for a probe thread.
 QUEUE = 32
-#: Bytes of unfinished forms that a process holds at most.
+#: Maximum total bytes of incomplete forms that a process holds.
 MAX_HELD = 32 * 1024 * 1024
-#: Seconds that a client is asked to wait when too many requests wait already.
+#: Seconds that a client is asked to wait when too many requests are waiting.
 RETRY_AFTER = 2
-#: Under WSGI, requests for each of POST3_CONSOLE_THREADS that may wait, and for how many seconds: they hold threads of S3's.
+#: Under WSGI, how many requests may wait for each of POST3_CONSOLE_THREADS, and for how many seconds. A waiting request
+#: holds a thread that S3 could use.
 WAITING_PER_PLACE, PLACE_TIMEOUT = 2, 10.0
 
 
 class Role(Enum):
-    """What a request that is not surely S3's is for."""
+    """The purpose of a request that may not be for S3."""
 
     S3 = "S3, which only the resolver could tell"
     PROBE = "health and metrics"
@@ -51,7 +52,7 @@ class Role(Enum):
 
 
 def role_of(path: str, mount: Mount | None) -> Role:
-    """Return what a path is for. It is a project's where it is neither the console's nor below the place of `post3.urls`."""
+    """Return the role of a path. A path that is neither the console's nor below `post3.urls` belongs to the project."""
     try:
         match = resolve(path)
     except Resolver404:
@@ -68,7 +69,7 @@ def role_of(path: str, mount: Mount | None) -> Role:
 
 
 def role_on_console(path: str) -> Role:
-    """Return what a path is for on the console's own origin."""
+    """Return the role of a path on the console's own origin."""
     try:
         view = resolve(path, origins.CONSOLE_URLCONF).func
     except Resolver404:
@@ -77,7 +78,7 @@ def role_on_console(path: str) -> Role:
 
 
 class Refused(Exception):
-    """The request is not answered by a view, but by this status and sentence."""
+    """The request is refused with this status and message, without calling a view."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -98,7 +99,7 @@ def too_busy() -> Refused:
 
 
 class Pages:
-    """The threads of one server process for all that is not S3, and what is read for them. For the event loop's own thread."""
+    """A server process's threads for everything but S3, and the forms read for them. Use only in the event loop."""
 
     def __init__(self) -> None:
         self.threads = Threads(conf.CONSOLE_THREADS, "post3-console")
@@ -106,12 +107,12 @@ class Pages:
         self._held = 0
 
     def admit(self, threads: Threads) -> None:
-        """Raise Refused where too many requests wait for these threads."""
+        """Raise Refused if too many requests are waiting for these threads."""
         if not threads.has_room(QUEUE):
             raise too_busy()
 
     async def read_form(self, receive: Receive, length: int | None, expects_continue: bool) -> MemoryBody:
-        """Return a whole body; `length` None: it is chunked. Raises Refused."""
+        """Return a complete body. `length` is None if the body is chunked. Raises Refused."""
         if length is not None and length > conf.MAX_FORM_SIZE:
             raise too_large()
         if length == 0 and not expects_continue:
@@ -158,7 +159,7 @@ def too_slow() -> Refused:
 
 
 class Places:
-    """Under WSGI, where the server's threads serve everything: how many of them the console may have."""
+    """The limit on threads that the console may use under WSGI, where all requests share the server's threads."""
 
     def __init__(self) -> None:
         self._free = threading.BoundedSemaphore(conf.CONSOLE_THREADS)
@@ -166,7 +167,7 @@ class Places:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Hold a place. Raises Refused where none becomes free, or too many wait."""
+        """Hold a place. Raises Refused if none becomes free in time, or if too many requests are waiting."""
         if not self._free.acquire(blocking=False):
             if not self._waiting.acquire(blocking=False):
                 raise too_busy()

@@ -1,6 +1,7 @@
-"""`python -m post3.server.process --fd 3 --fd 4 MODULE:ATTRIBUTE`: one server process, on sockets that its parent opened.
+"""`python -m post3.server.process --fd 3 --fd 4 MODULE:ATTRIBUTE`: one server process, on sockets opened by its parent.
 
-uvicorn's own command line listens on one address; `manage.py serve` listens on two, and must know that it can before it says so.
+uvicorn's own command line listens on one address. `manage.py serve` listens on two, and must be sure that both are open
+before it announces them.
 """
 
 import argparse
@@ -14,19 +15,19 @@ from uvicorn.importer import import_from_string
 
 #: uvicorn's protocol with post3's limits.
 PROTOCOL = "post3.server.fast_path:Protocol"
-#: Clients keep their connections and write on them after a pause; closing early makes them fail.
+#: Seconds before an idle connection is closed. Clients reuse connections after a pause, and fail if it closes early.
 KEEP_ALIVE = 75
-#: Connections that wait in a listening socket for the server to take them.
+#: Connections that may wait in a listening socket until the server accepts them.
 BACKLOG = 2048
-#: What uvicorn and gunicorn both take for "do not try again".
+#: The exit status that both uvicorn and gunicorn treat as "do not restart".
 STARTUP_FAILURE = 3
 
 
 def make_server(application: Any, grace: int) -> uvicorn.Server:
-    """Return a server of an ASGI application; `grace`: seconds for running requests at the end."""
+    """Return a server for an ASGI application. `grace`: seconds that running requests have at shutdown."""
     config = uvicorn.Config(
         application,
-        # By name: falling back to the slow ones must be an error, not a surprise.
+        # Named explicitly, so that a missing package is an error instead of a silent fallback to a slow implementation.
         loop="uvloop",
         http=PROTOCOL,
         ws="none",
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, action="append", required=True, help="a bound socket, inherited (again for another)")
     parser.add_argument("--grace", type=int, default=10, help="seconds that running requests are given at the end")
     arguments = parser.parse_args()
-    # Before there is an event loop, in which Django would refuse to ask the database.
+    # Import before the event loop starts, because Django refuses database queries inside one.
     server = make_server(import_from_string(arguments.application), arguments.grace)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[socket.socket(fileno=number) for number in arguments.fd])

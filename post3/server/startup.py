@@ -1,4 +1,4 @@
-"""Setting Django up for a server: unlike `manage.py`, a server runs no system checks by itself."""
+"""Django's setup for a server. Unlike `manage.py`, a server runs no system checks by itself."""
 
 import sys
 from collections.abc import Iterable
@@ -10,23 +10,23 @@ from django.db import DatabaseError
 
 from ..declaring import Problem
 
-#: What uvicorn and gunicorn both take for "do not try again".
+#: The exit status that both uvicorn and gunicorn treat as "do not restart".
 STARTUP_FAILURE = 3
 
 
 def set_up() -> None:
-    """Set Django up; exit where a check of post3's finds something wrong, with a sentence for each."""
+    """Set up Django. If any of post3's system checks fails, print the problems and exit."""
     django.setup(set_prefix=False)
     try:
         errors = find_errors(["post3"])
     except DatabaseError:
-        return  # it cannot be reached now; requests are refused until it can
+        return  # the database cannot be reached; requests are refused until it can be
     if errors:
         stop(errors)
 
 
 def find_errors(tags: list[str] | None = None, databases: list[str] | None = None) -> list[Problem]:
-    """Run the system checks, those of `databases` too if given; return the errors that are not silenced."""
+    """Run the system checks, including those of `databases` if given. Return the errors that are not silenced."""
     serious = [
         message for message in run_checks(tags=tags, databases=databases) if message.is_serious() and not message.is_silenced()
     ]
@@ -34,7 +34,7 @@ def find_errors(tags: list[str] | None = None, databases: list[str] | None = Non
 
 
 def stop(problems: Iterable[Problem], status: int = STARTUP_FAILURE) -> NoReturn:
-    """Write what is wrong, a line each, and exit."""
+    """Print the problems, one per line, and exit."""
     lines = "".join(f"  {check_id}: {f'{message} {hint}'.strip()}\n" for check_id, message, hint in problems)
     sys.stderr.write(f"post3 does not start:\n{lines}")
     sys.exit(status)

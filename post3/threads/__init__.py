@@ -1,1 +1,1 @@
-"""Threads that answer requests, wait for clients and read ahead."""
+"""Threads that handle requests, wait for clients and read ahead."""

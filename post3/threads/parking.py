@@ -1,7 +1,7 @@
-"""What a worker thread gives back while it waits for a client: its place among the running threads and its database connection.
+"""Parking: a worker thread that waits for a client gives up its place among the running threads and its connections.
 
-Otherwise as many slow uploads as there are threads keep everybody else's large bodies out: 32 clients that send 4 KiB a second
-stopped all uploads of two processes.
+Otherwise, as many slow uploads as there are threads block all other large bodies. In a test, 32 clients sending 4 KiB a
+second stopped all uploads of two processes.
 """
 
 import threading
@@ -11,12 +11,12 @@ from typing import Protocol
 
 from django.db import connections
 
-#: Seconds a thread waits before it gives its place away: a client that sends at a useful rate is never that late.
+#: Seconds that a thread waits before it gives up its place. A client that sends at a useful rate is never that late.
 PARK_AFTER = 0.25
 
 
 class Place(Protocol):
-    """A thread's place among the running ones."""
+    """A thread's place among the running threads."""
 
     def give_up(self) -> None: ...
     def take_again(self) -> None: ...
@@ -30,13 +30,13 @@ _local = _Local()
 
 
 def occupy(place: Place | None) -> None:
-    """Tell which place the calling thread has; None: none, as of threads that a server of another kind made."""
+    """Set the place of the calling thread. None means that the thread has no place, as under other servers."""
     _local.place = place
 
 
 @contextmanager
 def parked() -> Iterator[None]:
-    """Give up the calling thread's place and its idle database connections while something is waited for."""
+    """Give up the calling thread's place and its idle database connections for the duration of a wait."""
     place = _local.place
     if place is None:
         yield

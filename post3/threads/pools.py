@@ -1,7 +1,7 @@
-"""Worker threads whose results reach the event loop with as little as possible in between.
+"""Worker threads that return results to the event loop with as little overhead as possible.
 
-`ThreadPoolExecutor` behind `run_in_executor` makes two futures a call, one of them with a lock and a condition of its own,
-and chains them. Here a call is a tuple in a queue and a future of the loop (docs/performance.md has the figures).
+`ThreadPoolExecutor` with `run_in_executor` creates and chains two futures per call, one of them with a lock and a
+condition. Here, a call is a tuple in a queue and one of the loop's futures (docs/performance.md has the figures).
 """
 
 import asyncio
@@ -20,17 +20,17 @@ Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class Threads:
-    """At most `size` threads, started as needed. All methods are for the event loop's own thread.
+    """A pool of at most `size` threads, started as needed. Call its methods only in the event loop's thread.
 
-    Where both wait, calls of `run` and of `run_low_priority` take turns: a thousand downloads that want their next pieces would
-    otherwise stand before every request.
+    If both are waiting, calls from `run` and from `run_low_priority` take turns. Otherwise, a thousand downloads
+    waiting for their next pieces would precede every request.
     """
 
     def __init__(self, size: int, name: str) -> None:
         self._size, self._name = size, name
         self._calls: deque[Job] = deque()
         self._asides: deque[Job] = deque()
-        #: A truth for each call that waits in either; a lie for a thread that shall end.
+        #: True for each waiting call in either queue; False stops a thread.
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._aside_next = False
         self._threads: list[threading.Thread] = []
@@ -38,16 +38,16 @@ class Threads:
         self._ended = False
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        """Call a function on one of the threads; return its result as a future."""
+        """Call a function on one of the threads. Return a future for its result."""
         return self._run(self._calls, function, arguments)
 
     def run_low_priority(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        """Do the same, for a call that is one of many of its kind."""
+        """Do the same as `run`, for one of many similar calls that must not delay the calls from `run`."""
         return self._run(self._asides, function, arguments)
 
     def _run(self, calls: deque[Job], function: Callable[..., Any], arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
-        if self._ended:  # what closes an answer that was still going out at the end
+        if self._ended:  # a call that closes a response interrupted by the shutdown
             _call((future, function, arguments), None)
             return future
         self._unfinished += 1
@@ -60,17 +60,17 @@ class Threads:
         return future
 
     def counts(self) -> dict[str, int]:
-        """Return how many threads run and how many are idle, and how many calls wait for one. For any thread."""
+        """Return the numbers of running and idle threads and of waiting calls. May be called from any thread."""
         threads, unfinished = len(self._threads), self._unfinished
         running = min(threads, unfinished)
         return {"running": running, "idle": threads - running, "waiting": unfinished - running}
 
     def has_room(self, queue: int) -> bool:
-        """Whether fewer than so many calls wait."""
+        """Whether fewer than `queue` calls are waiting."""
         return self._unfinished < self._size + queue
 
     def shutdown(self) -> None:
-        """Let the threads end after what they are at; calls that wait are cancelled."""
+        """Stop the threads after their current calls, and cancel waiting calls."""
         self._ended = True
         with suppress(Empty):
             while True:
@@ -83,15 +83,15 @@ class Threads:
         while self._tokens.get():
             job = self._take()
             _call(job, self._finished)
-            del job  # or the last call's objects live until the next
+            del job  # otherwise the call's objects would live until the next call
 
     def _take(self) -> Job:
-        """Return a call that waits; there is one, because its token was taken."""
+        """Return a waiting call. There is always one, because the caller has taken its token."""
         while True:
             self._aside_next = not self._aside_next
             first, second = (self._asides, self._calls) if self._aside_next else (self._calls, self._asides)
             for calls in (first, second):
-                with suppress(IndexError):  # empty, or another thread was quicker
+                with suppress(IndexError):  # empty, or another thread was faster
                     return calls.popleft()
 
     def _finished(self) -> None:
@@ -99,10 +99,11 @@ class Threads:
 
 
 class ParkingThreads:
-    """At most `size` running threads, and up to `parked` more that wait for their clients (`parking.parked`).
+    """A pool of at most `size` running threads, and up to `parked` more that wait for their clients (`parking.parked`).
 
-    A thread that waits keeps its stack alone: neither a place nor a database connection. So slow clients, who need neither for
-    most of their time, keep nobody out. All methods but `give_up` and `take_again` are for the event loop's own thread.
+    A parked thread keeps only its stack, without a place or a database connection. So slow clients, which need neither
+    most of the time, do not block others. Call all methods except `give_up` and `take_again` only in the event loop's
+    thread.
     """
 
     def __init__(self, size: int, parked: int, name: str) -> None:
@@ -113,7 +114,7 @@ class ParkingThreads:
         self._ended = False
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        """Call a function on one of the threads; return its result as a future."""
+        """Call a function on one of the threads. Return a future for its result."""
         future = asyncio.get_running_loop().create_future()
         with self._changed:
             self._jobs.append((future, function, arguments))
@@ -121,13 +122,13 @@ class ParkingThreads:
         return future
 
     def counts(self) -> dict[str, int]:
-        """Return the same as of `Threads`, and how many threads are parked or want to go on. For any thread."""
+        """Return the same as `Threads.counts`, and the number of parked or resuming threads. For any thread."""
         with self._changed:
             parked = self._count - self._running - self._waiting
             return {"running": self._running, "idle": self._waiting, "parked": parked, "waiting": len(self._jobs)}
 
     def shutdown(self) -> None:
-        """Let the threads end after what they are at; calls that wait are cancelled."""
+        """Stop the threads after their current calls, and cancel waiting calls."""
         with self._changed:
             self._ended = True
             while self._jobs:
@@ -135,25 +136,25 @@ class ParkingThreads:
             self._changed.notify_all()
 
     def is_busy(self) -> bool:
-        """Whether a call runs, or is parked. For any thread."""
+        """Whether any call is running or parked. May be called from any thread."""
         with self._changed:
             return self._count > self._waiting
 
     def give_up(self) -> None:
-        """Let another thread run instead of the calling one."""
+        """Give the calling thread's place to another thread."""
         with self._changed:
             self._running -= 1
             self._offer_place()
 
     def take_again(self) -> None:
-        """Wait for a place to go on."""
+        """Wait until the calling thread has a place again."""
         with self._changed:
             while self._running >= self._size:
                 self._changed.wait()
             self._running += 1
 
     def _offer_place(self) -> None:
-        """Have a free place taken by a call that waits, or by a thread that wants to go on."""
+        """Offer a free place to a waiting call, or to a thread that wants to resume."""
         self._changed.notify_all()
         if self._waiting < min(len(self._jobs), self._size - self._running) and self._count < self._most:
             self._count += 1
@@ -166,19 +167,19 @@ class ParkingThreads:
             try:
                 _call(job, None)
             finally:
-                del job  # or the last call's objects live until the next
+                del job  # otherwise the call's objects would live until the next call
                 with self._changed:
                     self._running -= 1
                     self._waiting += 1
         connections.close_all()
 
     def _next(self) -> Job | None:
-        """Wait for a place and a call; None where the thread shall end. No more stay, with their connections, than may run.
+        """Wait for a place and a call. Return None if the thread must end: at most `size` keep running or waiting.
 
-        A thread counts as waiting when it comes here, so that none is started for a call that it will take.
+        The calling thread already counts as waiting, so that no other thread is started for the call that it will take.
         """
         with self._changed:
-            self._changed.notify_all()  # of the place it had
+            self._changed.notify_all()  # the thread's place is free
             try:
                 while not (self._jobs and self._running < self._size):
                     if self._ended or self._waiting + self._running > self._size:
@@ -192,17 +193,17 @@ class ParkingThreads:
 
 
 def _call(job: Job, finished: Callable[[], None] | None) -> None:
-    """Make a call and hand its outcome to the event loop; `finished` is called there too."""
+    """Make a call and pass its result or error to the event loop, where `finished` is called too."""
     future, function, arguments = job
     result, error = None, None
     try:
         result = function(*arguments)
-    except StopIteration as raised:  # no future takes it
+    except StopIteration as raised:  # futures reject it
         error = RuntimeError(f"{function!r} raised StopIteration")
         error.__cause__ = raised
     except BaseException as raised:
         error = raised
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed, so nothing waits for the result
         future.get_loop().call_soon_threadsafe(_finish, future, result, error, finished)
 
 

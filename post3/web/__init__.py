@@ -1,1 +1,1 @@
-"""What every part that speaks HTTP must know: origins, proxies, header fields, where S3 is mounted."""
+"""HTTP concerns that S3, the console and the server share: origins, proxies, header fields, where S3 is mounted."""

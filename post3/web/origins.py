@@ -1,8 +1,9 @@
-"""Where the console is: on an origin of its own (POST3_CONSOLE_HOST), or wherever a project mounts it.
+"""The console's location: a separate origin (POST3_CONSOLE_HOST), or wherever a project mounts it.
 
-An object is anybody's HTML. On the origin of the console, its scripts could do whatever a logged-in administrator can. So the
-console has a port or a host name of its own, where S3 is not served. A port separates scripts but not cookies, so wherever both
-have the same host name, browsers also put each object into a sandbox (`docs/security.md`).
+An object can contain HTML from any user. On the console's origin, its scripts could do whatever a logged-in
+administrator can. So the console has a separate port or host name, where S3 is not served. A different port separates
+scripts but not cookies, so if both have the same host name, browsers are also instructed to sandbox each object
+(`docs/security.md`).
 """
 
 from functools import cache
@@ -25,7 +26,7 @@ CONSOLE_INDEX = f"{CONSOLE_NAMESPACE}:index"
 
 @cache
 def console_host() -> ConsoleHost | None:
-    """Return the console's own place; None where a project mounts the console, or has none. Read once."""
+    """Return the console's own address, or None if a project mounts the console or has no console. Read once."""
     return parse_console_host(conf.CONSOLE_HOST, _s3_hosts()) if conf.CONSOLE_HOST else None
 
 
@@ -34,18 +35,18 @@ def _s3_hosts() -> set[str]:
 
 
 def s3_address() -> tuple[str, int]:
-    """Return host and port that `serve` and gunicorn listen on for S3."""
+    """Return the host and port on which `serve` and gunicorn listen for S3."""
     return getattr(settings, "POST3_ADDRESS", DEFAULT_ADDRESS)
 
 
 def came_to_console(request: HttpRequest) -> bool:
-    """Return whether Django's request came to the console's own origin."""
+    """Return whether a Django request was sent to the console's own origin."""
     console = console_host()
     return console is not None and console.holds(request.META.get("SERVER_PORT"), request.META.get("HTTP_HOST", ""))
 
 
 def choose_urlconf(request: HttpRequest) -> str:
-    """Return the URLs that a request is resolved by; Django finds those of the console's origin in the request."""
+    """Return the URLconf for a request. For the console's origin, also set it on the request, where Django finds it."""
     if not came_to_console(request):
         return settings.ROOT_URLCONF
     request.urlconf = CONSOLE_URLCONF
@@ -54,22 +55,22 @@ def choose_urlconf(request: HttpRequest) -> str:
 
 @cache
 def objects_need_sandbox() -> bool:
-    """Return whether objects share a host name with the console, or with other pages of a project. Read once."""
+    """Return whether objects share a host name with the console or with a project's other pages. Read once."""
     console = console_host()
     if console is None or not console.name or is_address(console.name):
         return True
     mount = find_mount()
     if mount is None or not mount.is_whole_site():
-        return True  # beside other pages of a project
+        return True  # the project has other pages
     try:
         reverse(CONSOLE_INDEX, urlconf=settings.ROOT_URLCONF)
     except NoReverseMatch:
         return False
-    return True  # the console is mounted beside S3, too
+    return True  # the console is also mounted beside S3
 
 
 def console_url(secure: bool, s3_authority: str) -> str | None:
-    """Return the console's URL, for a browser that reached S3 at `s3_authority`; None where there is no console."""
+    """Return the console's URL for a browser that reached S3 at `s3_authority`, or None if there is no console."""
     console = console_host()
     try:
         path = reverse(CONSOLE_INDEX, urlconf=settings.ROOT_URLCONF if console is None else CONSOLE_URLCONF)

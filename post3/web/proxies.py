@@ -1,11 +1,12 @@
-"""Whose forwarding headers count: those of the proxies in POST3_TRUSTED_PROXIES, for address, scheme and host.
+"""Forwarding headers, trusted only from the proxies in POST3_TRUSTED_PROXIES: client address, scheme and host.
 
-Post3's handlers call these functions for each request, before anything reads it. Afterwards `client` and
-`scheme` of the scope (`REMOTE_ADDR` and `wsgi.url_scheme` of the environment) are the client's, for S3, the console, the request
-log and every limit by address. The servers' own treatment of these headers is undone, so that one setting decides (D79).
+post3's handlers call these functions for each request before reading anything else. Afterwards, `client` and `scheme`
+in the scope (`REMOTE_ADDR` and `wsgi.url_scheme` in the environment) are the client's. S3, the console, the request log
+and every limit by address use them. The servers' own handling of these headers is undone, so that one setting decides
+(D79).
 
-Only X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host count. A proxy that writes these passes Forwarded, X-Real-IP and all
-others on as its client sent them.
+Only X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host count. A proxy that writes these passes on Forwarded,
+X-Real-IP and all other headers as its client sent them.
 """
 
 import ssl
@@ -24,9 +25,9 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 FOR, PROTO, HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 COUNTED = frozenset((FOR, PROTO, HOST))
-#: What stands for peers without an address among the networks.
+#: The entry among the networks that stands for peers without an address.
 UNIX = "unix"
-#: Headers that tell of a proxy, whoever wrote them: any name that begins with one of these.
+#: Prefixes of header names that indicate a proxy, whether the header is genuine or forged.
 TRACES = (
     "x-forwarded",
     "forwarded",
@@ -37,18 +38,18 @@ TRACES = (
     "true-client-ip",
     "cf-connecting-ip",
 )
-#: The longest text of an address that is looked at, and so kept by the caches.
+#: The maximum length of an address that is parsed. It also limits what the caches keep.
 MAX_ADDRESS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sent a request, as far as it is known."""
+    """The client that sent a request, as far as it is known."""
 
-    #: "" where the peer is a Unix socket and no proxy named anybody.
+    #: "" if the peer is a Unix socket and no proxy named a client.
     address: str
     scheme: str
-    #: None: the Host header stands.
+    #: None if the Host header applies.
     host: str | None = None
 
 
@@ -60,7 +61,7 @@ def parse_networks(names: tuple[str, ...]) -> frozenset[IPv4Network | IPv6Networ
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
-    """Return the address that a peer or an entry of X-Forwarded-For names, its port left out; None for anything else."""
+    """Return the address of a peer or an X-Forwarded-For entry, without its port, or None if it cannot be parsed."""
     host, bracket, _ = text.removeprefix("[").partition("]")
     if not bracket and text.count(":") == 1:
         host = text.partition(":")[0]
@@ -72,23 +73,24 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_loopback(peer: str) -> bool:
-    """Whether a peer's address is this machine's own."""
+    """Whether a peer's address is a loopback address."""
     address = parse_address(peer)
     return address is not None and address.is_loopback
 
 
 def was_forwarded(names: Iterable[str]) -> bool:
-    """Whether any of a request's header names tells that it came through a proxy."""
+    """Whether any of a request's header names indicates that the request came through a proxy."""
     return any(name.lower().replace("_", "-").startswith(TRACES) for name in names)
 
 
 def settle_scope(scope: dict[str, Any], receive: Any = None) -> None:
-    """Have an ASGI scope name the client instead of the proxy that it trusts. A second call changes nothing.
+    """Replace a trusted proxy with the client in an ASGI scope. A second call changes nothing.
 
-    `receive` is the server's: uvicorn's own middleware has changed the scope by then, and the connection knows better.
+    `receive` is the server's. It leads to the connection's real peer, because uvicorn's own middleware may have changed
+    the scope.
     """
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    for name, _ in headers:  # not by `any`, which costs twice as much, of every request
+    for name, _ in headers:  # not `any`, which would cost every request twice as much
         if name in COUNTED:
             break
     else:
@@ -109,7 +111,7 @@ def settle_scope(scope: dict[str, Any], receive: Any = None) -> None:
 
 
 def settle_request(request: HttpRequest) -> None:
-    """Do what is left for a request of Django's: that of WSGI, or what Django has copied from an ASGI scope."""
+    """Do the same to a Django request: to its WSGI environment, or to its ASGI scope and META."""
     scope = getattr(request, "scope", None)
     if scope is None:
         settle_environ(request.META)
@@ -120,12 +122,12 @@ def settle_request(request: HttpRequest) -> None:
 
 
 def settle_environ(environ: dict[str, Any]) -> None:
-    """Do the same to a WSGI environment. The Host header as sent, which signatures cover, is kept as `post3.host_as_sent`."""
+    """Do the same to a WSGI environment. `post3.host_as_sent` keeps the Host header as sent, which signatures cover."""
     told = [environ.get(name, "") for name in ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")]
     if not any(told) or "post3.host_as_sent" in environ:
         return
     scheme, connection = environ.get("wsgi.url_scheme", "http"), environ.get("gunicorn.socket")
-    if connection is not None:  # gunicorn has its own idea of the headers
+    if connection is not None:  # gunicorn has already interpreted the headers by its own settings
         scheme = "https" if isinstance(connection, ssl.SSLSocket) else "http"
     client = find_client(environ.get("REMOTE_ADDR", ""), scheme, *told)
     environ["REMOTE_ADDR"], environ["wsgi.url_scheme"] = client.address, client.scheme
@@ -135,10 +137,11 @@ def settle_environ(environ: dict[str, Any]) -> None:
 
 
 def find_client(peer: str, scheme: str, forwarded_for: str, forwarded_proto: str, forwarded_host: str) -> Client:
-    """Return who sent a request that `peer` passed on by `scheme` with these headers, repeated ones joined by commas.
+    """Return the client of a request that `peer` sent over `scheme`. Repeated headers are joined by commas.
 
-    Every proxy appends what it saw. So the client is the rightmost address that is no trusted proxy's, and what is left of it is
-    the client's own invention. Scheme and host are those that the proxy which has that client wrote, or the only ones there are.
+    Every proxy appends the address it saw. So the client is the rightmost address that does not belong to a trusted
+    proxy, and the client may have forged everything to the left of it. The scheme and host are those written by the
+    proxy that the client connected to, or the only ones in the headers.
     """
     if not is_trusted(peer):
         return Client(peer, scheme)
@@ -147,7 +150,7 @@ def find_client(peer: str, scheme: str, forwarded_for: str, forwarded_proto: str
     for entry in reversed(entries):
         named = parse_address(entry) if len(entry) <= MAX_ADDRESS else None
         if named is None:
-            break  # the proxy does not say, or what it says is no address
+            break  # the proxy did not give a valid address
         address = str(named)
         if not is_trusted(address):
             break
@@ -158,7 +161,7 @@ def find_client(peer: str, scheme: str, forwarded_for: str, forwarded_proto: str
 
 
 def is_trusted(peer: str) -> bool:
-    """Whether the forwarding headers of this peer count; "" is one on a Unix socket."""
+    """Whether the forwarding headers of this peer count. "" stands for a peer on a Unix socket."""
     names: list[str] = conf.TRUSTED_PROXIES
     return bool(names) and len(peer) <= MAX_ADDRESS and _is_among(peer, tuple(names))
 
@@ -176,6 +179,6 @@ def _entries(value: str) -> list[str]:
 
 
 def _told(value: str, hops: int) -> str:
-    """Return the entry that many proxies away from us; the first one where there are fewer."""
+    """Return the entry `hops` places from the right, or the first one if there are fewer."""
     entries = _entries(value)
     return entries[max(0, len(entries) - 1 - hops)] if entries else ""
