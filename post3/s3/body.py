@@ -42,7 +42,7 @@ def body_of(request: HttpRequest) -> Body:
     if stream is None:
         return _DjangoBody(request)
     length = environ.get("CONTENT_LENGTH") or ""
-    return WsgiBody(stream, int(length) if length.isdigit() else None, environ.get("gunicorn.socket"))
+    return WsgiBody(stream, int(length) if length.isascii() and length.isdigit() else None, environ.get("gunicorn.socket"))
 
 
 class WsgiBody:
@@ -113,7 +113,7 @@ class _DjangoBody:
     def __init__(self, request: HttpRequest) -> None:
         self._request, self.received = request, 0
         length = request.META.get("CONTENT_LENGTH") or ""
-        self._left = int(length) if length.isdigit() else None
+        self._left = int(length) if length.isascii() and length.isdigit() else None
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._request.read(size) if size >= 0 else self._request.read()

@@ -195,7 +195,7 @@ def _headers_of_environ(environ: dict[str, Any]) -> dict[str, str]:
         headers["host"] = environ["post3.host_as_sent"]
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
-            headers[name.lower().replace("_", "-")] = environ[name]
+            headers[name.lower().replace("_", "-")] = _decode_header(environ[name].encode("latin-1"))
     for name in _signed_names(headers, environ.get("QUERY_STRING", "")):
         folded = name.replace("_", "-")
         if name != folded and folded in headers:

@@ -39,7 +39,8 @@ class Post3WSGIHandler(AroundMiddleware, WSGIHandler):
             return super().get_response(request)
         try:
             # Django's WSGI request treats a chunked body as empty.
-            if int(request.META.get("CONTENT_LENGTH") or 0) > conf.MAX_FORM_SIZE:
+            length = request.META.get("CONTENT_LENGTH") or ""
+            if length.isascii() and length.isdigit() and int(length) > conf.MAX_FORM_SIZE:
                 raise too_large()
             with self._places.take():
                 return super().get_response(request)

@@ -95,3 +95,11 @@ def test_scope_with_a_mount() -> None:
     assert (request.bucket, request.key) == ("b", "k")
     with pytest.raises(InvalidURI):
         request_of_scope({**scope, "raw_path": b"/s3%2fb/k"}, MemoryBody(b"", True), "/s3")
+
+
+@pytest.mark.parametrize("name", ["CONTENT_TYPE", "HTTP_CONTENT_LANGUAGE", "HTTP_X_AMZ_META_CITY"])
+def test_wsgi_headers_of_utf8_are_decoded_alike(name: str) -> None:
+    environ = {"RAW_URI": "/bucket/key", name: "Köln".encode().decode("latin-1")}
+    request = SimpleNamespace(META=environ, method="PUT", is_secure=lambda: False)
+    read: Any = request_of_django(request, MemoryBody(b"", True), "")  # type: ignore[arg-type]
+    assert read.headers[name.removeprefix("HTTP_").lower().replace("_", "-")] == "Köln"
