@@ -73,10 +73,11 @@ def _configuration(resource: str, name: str, *methods: str) -> dict[str, Operati
 
 
 def _numbered(resource: str, name: str) -> dict[str, Operation]:
-    """Rows of a configuration of which a bucket has several, by id, not implemented yet."""
+    """Rows of a configuration that a bucket has several of, each with an id. Not implemented yet."""
     rows = _configuration(resource, f"{name}Configuration", "GET", "PUT", "DELETE")
-    rows[f"GET ?{resource} (list)"] = Operation(f"ListBucket{name}Configurations", f"s3:GetBucket{name}Configuration")
-    return rows
+    one = rows.pop(f"GET ?{resource}")
+    listing = Operation(f"ListBucket{name}Configurations", one.action)
+    return {**rows, f"GET ?{'&'.join(sorted((resource, 'id')))}": one, f"GET ?{resource}": listing}
 
 
 #: Query parameters of every operation. `x-id` is the name of the operation, which SDKs send and S3 does not read.
@@ -236,6 +237,8 @@ SUBRESOURCES = {
     level: frozenset(name for shape in table for part in shape.split() if part.startswith("?") for name in part[1:].split("&"))
     for level, table in TABLES.items()
 }
+#: Subresources that name one of several by `?id`, which chooses an operation beside them alone.
+_NUMBERED = frozenset(("analytics", "intelligent-tiering", "inventory", "metrics"))
 METHODS = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE"))
 
 
@@ -248,6 +251,8 @@ def find(request: S3Request) -> tuple[str, Operation | None]:
     if request.query:
         reading = request.method in ("GET", "HEAD")
         names = [name for name in request.query if name in SUBRESOURCES[level] and not (name == "partNumber" and reading)]
+        if "id" in names and not (request.method == "GET" and _NUMBERED.intersection(names)):
+            names.remove("id")
         if names:
             shape = f"{shape} ?{'&'.join(sorted(names))}"
     if request.key and "x-amz-copy-source" in request.headers and request.method == "PUT":
@@ -266,8 +271,6 @@ def implemented(request: S3Request, shape: str, operation: Operation | None) -> 
     if operation is None:
         raise _no_such_operation(request, shape)
     if operation.view is None:
-        if "id" not in request.query:
-            operation = TABLES[_level(request)].get(f"{shape} (list)", operation)
         raise S3NotImplemented(f"{operation.name} is not implemented.")
     if request.query:
         _refuse_unknown(request, operation.parameters, operation.name)

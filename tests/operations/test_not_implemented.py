@@ -27,9 +27,7 @@ def path_at(level: str, bucket: str) -> str:
 def test_not_implemented_operation_answers_501(s3: Any, raw: RawClient, bucket: str, level: str, shape: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"kept")
     method, _, rest = shape.partition(" ")
-    query = rest.removesuffix("(list)").strip().removeprefix("?")
-    if f"{shape} (list)" in operations.TABLES[level.upper()]:
-        query += "&id=1"
+    query = rest.removeprefix("?")
     refused = refusal_of(raw.send(method, path_at(level, bucket), query, body=b"" if method in ("GET", "DELETE") else b"<A/>"))
     name = operations.TABLES[level.upper()][shape].name
     assert (refused.status, refused.code, refused.message) == (501, "NotImplemented", f"{name} is not implemented.")
@@ -126,3 +124,15 @@ def test_not_implemented_upload_without_a_part_number_answers_405(s3: Any, raw: 
     assert (refused.status, refused.code) == (405, "MethodNotAllowed")  # B008
     assert refused.fields == {"Method": "PUT", "ResourceType": "UPLOAD"}
     assert keys_of(s3, bucket) == []
+
+
+@pytest.mark.parametrize("query", ["id=1", "list-type=2&id=1", "location&id=1"])
+def test_an_id_that_chooses_nothing_is_ignored_as_any_unknown_name_of_a_read(raw: RawClient, bucket: str, query: str) -> None:
+    assert raw.send("GET", f"/{bucket}", query.replace("location", "location=")).status == 200
+
+
+def test_every_row_of_the_table_can_match() -> None:
+    for level, table in operations.TABLES.items():
+        for shape in table:
+            query = shape.partition("?")[2].partition(" ")[0]
+            assert query == "&".join(sorted(query.split("&"))), (level, shape)
