@@ -244,3 +244,16 @@ def test_an_attribute_that_clients_give_is_declared_once() -> None:
         found = {path for path in rooms if re.search(rf"(?<!response-){name}", path.read_text())}
         assert found <= {declaration}, name
     assert "content_language" in declaration.read_text()
+
+
+def test_statements_stand_in_the_catalogue() -> None:
+    """Services, maintenance, access and descriptions write no SQL of their own."""
+    rooms = [path for room in ("access", "descriptions", "maintenance", "services") for path in sources(APP / room)]
+    sql = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE INDEX)\s+[a-z*%(1]")
+    found = []
+    for path in rooms:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and sql.search(node.value):
+                found.append(f"{path.relative_to(APP)}:{node.lineno}")
+    # The names that are gone through while a disk is checked are in a table of the process's own.
+    assert [place for place in found if not place.startswith("maintenance/orphans.py")] == []

@@ -5,44 +5,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ..access.accounts import account_id
 from ..access.owners import user_name
 from ..catalogue.attributes import DESCRIBED, HEADERS
+from ..catalogue.parts import PartBlob
 from ..catalogue.rows import NewObject
-from ..models import Blob, Object, ObjectPart
+from ..models import Blob, Object
 from ..storage.base import Storage
 from ..storage.handler import storages
 
 #: 2 also tells the owner's name, the upload an object came by, and the checksums of its blobs.
 FORMAT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class PartBlob:
-    """One part of an object to be: its place, and the blob that holds its bytes (None: no bytes)."""
-
-    part_number: int
-    offset: int
-    size: int
-    checksum: str
-    blob_id: int | None
-    blob_name: str
-    #: Of the blob: hex, and base64; empty where not known.
-    md5: str
-    crc64nvme: str
-
-    def as_row(self, object_id: int) -> ObjectPart:
-        return ObjectPart(
-            object_id=object_id,
-            part_number=self.part_number,
-            offset=self.offset,
-            size=self.size,
-            checksum=self.checksum,
-            blob_id=self.blob_id,
-        )
 
 
 def describing_storages() -> list[Storage]:

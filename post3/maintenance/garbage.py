@@ -19,8 +19,8 @@ from django.db.models import Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Greatest
 
 from ..access import guesses
+from ..catalogue.removing import remove_blobs, remove_upload
 from ..conf import conf
-from ..db.sql import execute, fetch
 from ..models import Blob, MultipartUpload, Object, ObjectPart, UploadPart
 from ..models.worker import add_work
 from ..services import disk_reserve
@@ -130,7 +130,7 @@ def _expire_uploads(run: CollectionRun) -> None:
             expired = list(old.filter(pk__in=taken).values_list("pk", flat=True))
             size = UploadPart.objects.filter(upload__in=expired).aggregate(size=Sum("size"))["size"] or 0
             for upload in expired:
-                execute("DELETE FROM post3_multipartupload WHERE id = %s", (upload,))  # the database cascades (migration 0002)
+                remove_upload(upload)
         run.note("uploads_expired", len(expired), size)
 
 
@@ -259,9 +259,7 @@ def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]
 
 def _forget(gone: list[int], run: CollectionRun) -> int:
     """Delete the rows of blobs whose bytes went; return how many bytes those were."""
-    size = 0
-    if gone:
-        rows = fetch(f"DELETE FROM post3_blob WHERE id IN ({', '.join(['%s'] * len(gone))}) RETURNING size", gone)
-        size = sum(size for (size,) in rows)
-        run.note("blobs_collected", len(rows), size)
-    return size
+    sizes = remove_blobs(gone)
+    if sizes:
+        run.note("blobs_collected", len(sizes), sum(sizes))
+    return sum(sizes)

@@ -8,9 +8,9 @@ from django.db import IntegrityError, connection, transaction
 from ..access.callers import Caller
 from ..access.owners import user_name
 from ..catalogue.listing import successor
+from ..catalogue.removing import remove_bucket
 from ..conf import conf
 from ..db.rollback import on_rollback
-from ..db.sql import execute
 from ..descriptions.sidecars import describe_bucket, describing_storages
 from ..errors import (
     BucketAlreadyExists,
@@ -123,7 +123,7 @@ def delete_bucket(name: str) -> None:
             raise NoSuchBucket(BucketName=name)
         if Object.objects.filter(bucket=bucket).exists():
             raise BucketNotEmpty(BucketName=name)
-        execute("DELETE FROM post3_bucket WHERE id = %s", (bucket.pk,))  # the database cascades (migration 0002)
+        remove_bucket(bucket.pk)
         for storage in describing_storages():
             storage.delete_sidecar(storage.bucket_sidecar(name))
 

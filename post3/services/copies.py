@@ -7,6 +7,7 @@ from .. import checksums
 from ..access.callers import Caller
 from ..catalogue.attributes import Kind
 from ..catalogue.buckets import find_bucket
+from ..catalogue.parts import find_parts
 from ..catalogue.rows import NewObject, ObjectRow
 from ..catalogue.writing import no_blob, shared_blob
 from ..conf import conf
@@ -14,7 +15,7 @@ from ..errors import InvalidRequest
 from ..storage.base import Storage
 from ..values import Conditions, Description
 from ..web.header_fields import clean_given
-from . import blobs, parts
+from . import blobs
 from .conditions import check_copy_source
 from .objects import check_key, head_object, open_object, open_span
 from .part_copies import CopiedPayload
@@ -78,7 +79,7 @@ def copy_object(
         )
         if row.size and row.storage_class != storage.storage_class:
             return _copy_bytes(source, row, target[0], new, storage, conditions, algorithm)
-        chosen = parts.find_parts(row) if row.parts_count else []
+        chosen = find_parts(row) if row.parts_count else []
         if row.parts_count and not chosen:
             continue  # overwritten since its row was read
         refuse_damaged(row.blob_state, *(part.state for part in chosen))

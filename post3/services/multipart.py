@@ -9,10 +9,10 @@ from .. import checksums
 from ..access.callers import Caller
 from ..catalogue.attributes import HEADERS
 from ..catalogue.buckets import find_bucket
+from ..catalogue.parts import PartBlob
+from ..catalogue.removing import remove_upload
 from ..catalogue.rows import NewObject
 from ..catalogue.writing import BlobStep, make_blob, no_blob
-from ..db.sql import execute
-from ..descriptions.sidecars import PartBlob
 from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
 from ..models import MultipartUpload, MultipartUploadMetadata, Object, UploadPart
 from ..values import Completion, Conditions, Description, Payload
@@ -168,7 +168,7 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
         now = {part.pk: part.blob_id for part in UploadPart.objects.filter(upload=upload)}
         if any(now.get(part.pk, -1) != part.blob_id for part in parts):
             raise InvalidPart(UploadId=upload_id)
-        _delete_upload(upload)
+        remove_upload(upload.pk)
         return locked.key_sequence
 
     publish(bucket, new, no_blob(), storage, conditions, parts=chosen, within=end_upload)
@@ -194,11 +194,7 @@ def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
 @may_use_reserve
 def abort_multipart_upload(bucket: str, key: str, upload_id: str) -> None:
     """End an upload and let go of its parts. Raises NoSuchUpload."""
-    _delete_upload(find_upload(bucket, key, upload_id))
-
-
-def _delete_upload(upload: MultipartUpload) -> None:
-    execute("DELETE FROM post3_multipartupload WHERE id = %s", (upload.pk,))  # the database cascades (migration 0002)
+    remove_upload(find_upload(bucket, key, upload_id).pk)
 
 
 def find_parts(upload: MultipartUpload, after: int, limit: int) -> list[UploadPart]:

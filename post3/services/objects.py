@@ -11,6 +11,7 @@ from ..access.callers import Caller
 from ..access.permissions import AccessRequest, is_allowed
 from ..catalogue.attributes import HEADERS
 from ..catalogue.buckets import find_bucket
+from ..catalogue.parts import find_part
 from ..catalogue.reading import find_object
 from ..catalogue.rows import NewObject, ObjectRow
 from ..catalogue.writing import delete_object as delete_row
@@ -210,7 +211,7 @@ def _part_span(row: ObjectRow, part_number: int) -> Span:
         if part_number != 1:
             raise InvalidPartNumber(ActualPartCount=1, PartNumberRequested=part_number)
         return Span(0, row.size, True, row.checksum)
-    found = parts.find_part(row, part_number)
+    found = find_part(row, part_number)
     if found is None:
         raise InvalidPartNumber(ActualPartCount=row.parts_count, PartNumberRequested=part_number)
     whole = row.checksum if found.size == row.size else ""

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
+from ..catalogue.parts import PartBlob
 from ..catalogue.rows import NewObject
 from ..catalogue.writing import BlobStep, Written, lock_blobs, write_object
-from ..descriptions.sidecars import PartBlob, describe, describing_storages
+from ..descriptions.sidecars import describe, describing_storages
 from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
 from ..storage.base import Storage, StorageError, is_full

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from post3.services.parts import PartsPieces, StoredPart
+from post3.catalogue.parts import StoredPart
+from post3.services.parts import PartsPieces
 from post3.storage import BlobMissing, BlobRef, Storage
 from post3.storage.base import FIRST_PIECE, KIB, LONG, MIB, PIECE, Pieces
 from post3.storage.database.blocks import DatabaseStorage
@@ -215,7 +216,7 @@ def test_pieces_of_parts_by_several_threads_after_a_close(parts: Parts) -> None:
 
 def test_a_missing_first_part_shows_when_looked_at(storage: Storage, parts: Parts) -> None:
     stored = parts([b"a" * 1000, b"b" * 1000])
-    storage.delete(stored[0].ref())
+    storage.delete(BlobRef(stored[0].blob_id or 0, stored[0].blob_name, stored[0].size, stored[0].block_size))
     with pytest.raises(BlobMissing):
-        PartsPieces(stored, 0, 2000).look()
+        PartsPieces(stored, 0, 2000).ensure_readable()
     assert b"".join(PartsPieces(stored[1:], 1000, 1000)) == b"b" * 1000

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from ...access.accounts import restore_account
 from ...conf import conf
+from ...db.bulk_insert import refresh_statistics
 from ...descriptions.described import DescribedBucket, DescribedObject, Unreadable, read_bucket, read_object
 from ...descriptions.sidecars import describing_storages
 from ...models import Bucket, Object, WorkerState
@@ -179,10 +180,8 @@ class _Run:
                 self._counts.superseded += 1
             if put.fault:
                 self._rebuild.fault(put.described.new.sidecar, f"{put.described.bucket}/{put.described.new.key}: {put.fault}")
-        if self._counts.objects >= self._analyse_at and connection.vendor == "postgresql":
-            # A planner that believes the tables to be empty reads all of them for each batch.
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE post3_object, post3_blob")
+        if self._counts.objects >= self._analyse_at:
+            refresh_statistics("post3_object", "post3_blob")
             self._analyse_at = 2 * self._counts.objects
         self._rebuild.progress(self._counts)
 

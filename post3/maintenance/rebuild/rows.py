@@ -2,20 +2,18 @@
 
 import enum
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import md5
 from operator import attrgetter
 from typing import Any
 
-from django.db import connection
-
 from ... import checksums
 from ...catalogue.attributes import COLUMNS
-from ...db.bulk_insert import insert_rows, moment, take_ids
-from ...db.sql import execute
+from ...catalogue.removing import remove_object
+from ...db.bulk_insert import insert_rows, moment, take_ids, temporary_index
 from ...descriptions.described import DescribedBlob, DescribedObject
 from ...models import Blob, Object, ObjectMetadata, ObjectPart
 from ...storage.base import BlobRef, Storage, StorageError
@@ -71,16 +69,9 @@ class BlobRows:
     def __init__(self, verify: bool, counts: RebuildCounts, progress: Callable[[], None]) -> None:
         self._verify, self._counts, self._progress = verify, counts, progress
 
-    @contextmanager
-    def found_by_name(self) -> Iterator[None]:
-        """Have an index of names meanwhile, which no other use of the catalogue would pay for."""
-        with connection.cursor() as cursor:
-            cursor.execute(f"CREATE INDEX IF NOT EXISTS {INDEX} ON post3_blob (name)")
-        try:
-            yield
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute(f"DROP INDEX IF EXISTS {INDEX}")
+    def found_by_name(self) -> AbstractContextManager[None]:
+        """Have an index of names meanwhile."""
+        return temporary_index(INDEX, "post3_blob", "name")
 
     def need(self, storage: Storage, described: Iterable[DescribedBlob]) -> dict[str, Blob]:
         """Return the blobs of these names, made where they are missing."""
@@ -168,7 +159,7 @@ class ObjectRows:
                 replaced.append(there.pk)
                 sequences[place] = there.sequence
         for object_id in replaced:
-            execute("DELETE FROM post3_object WHERE id = %s", (object_id,))  # the database cascades (migration 0002)
+            remove_object(object_id)
         blobs = self._blobs.need(storage, (blob for described in newest.values() for blob in described.blobs()))
         _insert(buckets, newest, blobs, sequences)
         for place, described in newest.items():
