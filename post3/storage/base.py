@@ -99,7 +99,7 @@ class Pieces(Iterator[bytes]):
         raise NotImplementedError
 
     def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
-        """Return a function that reads the next piece of at most `most` bytes, or None after the last. Does no I/O itself.
+        """Return a function that reads the next piece of at most `most` bytes; None after the last. Does no I/O itself.
 
         The first piece may be longer than `most` if `ensure_readable` read it. Different threads may read several
         reserved pieces at the same time. The functions raise BlobMissing, StorageError.

@@ -29,7 +29,7 @@ class StorageHandler:
         self._lock = threading.RLock()
 
     def __getitem__(self, storage_class: str) -> Storage:
-        """Return the storage of that class. Raises UnknownStorageClass, ImproperlyConfigured or the storage's errors."""
+        """Return the storage of that class. Raises UnknownStorageClass, ImproperlyConfigured, or a storage's errors."""
         storage = self._storages.get(storage_class)
         if storage is not None:
             return storage

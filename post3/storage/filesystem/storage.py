@@ -33,7 +33,7 @@ OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a F
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-#: Written by `check`. A small object's file, its description and its part of the catalogue's log are smaller.
+#: Written by `check`: more than a small object's file, its description and its part of the catalogue's log.
 PROBE = bytes(64 << 10)
 
 
@@ -150,7 +150,7 @@ class FilesystemStorage(DirectoryTree):
                 os.close(directory)
 
     def sweep(self, older_than: float) -> int:
-        """Delete files under `.tmp` last written `older_than` seconds ago; choose more than a stalled upload may take."""
+        """Delete files under `.tmp` last written `older_than` seconds ago; choose more than an upload may stall."""
         swept, limit = 0, time.time() - older_than
         with self._telling("sweep", TEMPORARY):
             directory = self._open_directory(TEMPORARY, make=True)
