@@ -27,8 +27,7 @@ _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 class FilePayload:
     """The bytes of a Django file from its beginning, hashed while they are read; a `values.Payload`.
 
-    Text is stored as UTF-8. A file whose length cannot be determined, such as a socket's, is spooled to a temporary
-    file.
+    Text is stored as UTF-8. A file of unknown length, such as a socket's, is spooled to a temporary file.
     """
 
     checksum_algorithm = "CRC64NVME"

@@ -98,9 +98,8 @@ def end(database: Any) -> bool:
 def hung_up(database: Any) -> bool:
     """Whether PostgreSQL ended this connection while it was idle. Checks the socket, without a round trip.
 
-    An idle server sends nothing. A readable socket therefore holds either the server's last message and the end of the
-    connection, or a rare notice (of a reloaded setting, for example). A notice is consumed; only the end is seen again
-    at the next poll, and then as an error.
+    An idle server sends nothing, so a readable socket holds either its last message and the end, or a rare notice (of a
+    reloaded setting, say). A notice is consumed; only the end shows again at the next poll, as an error.
     """
     if database.vendor != "postgresql":
         return False

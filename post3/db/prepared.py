@@ -51,8 +51,7 @@ class Statements:
         self._prefix, self._numbers = f"post3_{uuid4().hex[:16]}", count()
         #: (statement, types of its parameters) -> its name on the connection.
         self._names: dict[tuple[str, tuple[int, ...] | None], bytes] = {}
-        #: Whether prepared statements persist. They do not if a pooler gives each transaction another server
-        #: connection.
+        #: Whether prepared statements persist. Not if a pooler switches server connections between transactions.
         self._keeps = True
 
     def fetch(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -79,8 +78,8 @@ class Statements:
             try:
                 return _checked(raw, raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY))
             except InvalidSqlStatementName:  # nothing was run
-                # Something deallocated all statements, or a pooler is in between: certainly so if it was only just
-                # prepared.
+                # Something deallocated all statements, or (certain if it was only just prepared) a pooler is in
+                # between.
                 names.clear()
                 self._keeps = known
         return _checked(

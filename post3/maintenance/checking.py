@@ -90,8 +90,7 @@ class Check:
             self.counts.bytes += sum(blob.size for blob in batch)
             unready = (Blob.State.PENDING, Blob.State.DELETING)
             loose = {blob.pk: blob for blob in batch if blob.released_at or blob.state in unready}
-            # State and references are read by one statement, so that an upload published in between does not look
-            # wrong.
+            # One statement reads state and references, so that an upload published in between does not look wrong.
             for blob in referenced(Blob.objects.filter(pk__in=loose)):
                 loose.pop(blob.pk)
                 if blob.state in unready:

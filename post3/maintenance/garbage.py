@@ -3,8 +3,8 @@
 Work is done in small batches and short transactions, and several workers may run at the same time. A blob is deleted in
 two steps, so that no copy can start to refer to it in between. First, under a lock, the blob is found to be
 unreferenced and is marked DELETING. Then its bytes are deleted, and last its row. In a blob marked DELETING,
-`released_at` is the time when its worker last confirmed that it is at work; after a minute without that, another worker
-takes over.
+`released_at` is the time of the last sign of life from its worker; after a minute without one, another worker takes
+over.
 
 Deleting is paced (`pacing.py`): after each step the worker rests for several times as long as the step took.
 """
@@ -38,7 +38,7 @@ BATCH, UPLOAD_BATCH = 100, 10
 MAX_SMALL_SIZE = 8 * MIB
 #: Minimum bytes counted for each blob that waits, to account for its rows and its part of a step.
 MIN_COUNTED_SIZE = 16 * 1024
-#: Seconds after which the deletion of a blob counts as abandoned, and after which its worker confirms that it is not.
+#: Seconds after which the deletion of a blob counts as abandoned, and after which its worker gives a sign of life.
 ABANDONED, STILL_HERE = 60, 20
 #: Maximum seconds per kind of garbage in a pass that rests: garbage may never run out, and the worker has other work.
 LONGEST = 60.0
@@ -183,7 +183,7 @@ def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
 
 
 def _mark(blobs: list[Blob]) -> None:
-    """Mark locked blobs DELETING, with the current time as the last sign of their worker."""
+    """Mark locked blobs DELETING, with the current time as the last sign of life."""
     Blob.objects.filter(pk__in=[blob.pk for blob in blobs]).update(state=Blob.State.DELETING, released_at=datetime.now(UTC))
 
 

@@ -20,7 +20,7 @@ RECHECK_DELAY = 2.0
 
 
 class Counted(Protocol):
-    """An object that counts the names that were read."""
+    """Counters of the names that were read."""
 
     young: int
     held: int

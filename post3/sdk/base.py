@@ -35,7 +35,6 @@ class Calls:
             multipart_chunksize=sizes.copy_part_size if copying else sizes.part_size,
             max_concurrency=sizes.concurrency,
             num_download_attempts=self._attempts,
-            # The awscrt client supports neither our progress callbacks nor these sizes, and some machines would select
-            # it.
+            # The awscrt client supports neither our progress callbacks nor these sizes; some machines select it.
             preferred_transfer_client="classic",
         )

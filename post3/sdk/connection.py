@@ -104,7 +104,7 @@ def check_endpoint(endpoint: str, source: str) -> str:
 
 
 def _session() -> botocore.session.Session:
-    """Return a session that finds keys in the environment and AWS's files, but does not query Amazon's machines.
+    """Return a session that finds keys in the environment and AWS's files, but not on AWS's metadata services.
 
     Outside Amazon's cloud such a query takes seconds to fail; inside it returns a key that no post3 server knows.
     """

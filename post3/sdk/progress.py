@@ -11,7 +11,7 @@ Progress = Callable[[int, int | None], object]
 
 
 class Reporter(BaseSubscriber):
-    """Sums the reports of a transfer's threads and calls back with one sum at a time.
+    """A subscriber that sums the reports of a transfer's threads and calls back with one sum at a time.
 
     When a part is sent again, its previous reports are subtracted, so the last sum is the object's size. An exception
     from the callback ends the transfer.

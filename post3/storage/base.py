@@ -123,11 +123,9 @@ class Storage:
     Instances are shared by all threads of a process.
     """
 
-    #: Whether `inline_insert` and `inline_select` return SQL, so that small bytes travel in the catalogue's own
-    #: statement.
+    #: Whether `inline_insert` and `inline_select` return SQL, so that small bytes travel in the catalogue's SQL.
     inline = False
-    #: Maximum bytes that `inline_select` returns: a response of one piece, held in memory as long as its reader is
-    #: slow.
+    #: Maximum bytes that `inline_select` returns: a response of one piece, held as long as its reader is slow.
     inline_size = 0
     #: Maximum bytes that `inline_insert` accepts: a body that is in memory anyway.
     inline_insert_size = 0

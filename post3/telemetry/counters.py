@@ -3,8 +3,7 @@
 A process's numbers are one array of doubles with a fixed layout: gauges, counters of the process, then a row for each
 S3 operation (responses by status, a histogram of seconds, bytes, interrupted responses). A single process keeps the
 array in its own memory. If processes share a directory, each maps a file in it (`telemetry/shared_memory.py`). After a
-process has ended, its counters still count but its gauges do not, and the next process to start continues with its
-file.
+process ends, its counters still count but its gauges do not, and the next process to start continues with its file.
 
 The multiprocess mode of prometheus_client is not used: it costs seven times as much per request, its files accumulate,
 and its switch affects the whole process, which belongs to the project that post3 is an app of (D36).
@@ -122,8 +121,7 @@ class ProcessCounters:
             if self._numbers is None and conf.METRICS:
                 self._take()
 
-    # --- Counting: a few microseconds of every request
-    # -----------------------------------------------------------------
+    # --- Counting: a few microseconds of every request ---------------------------------------------------------------
 
     def begin(self) -> None:
         """Count the start of a request."""
@@ -132,7 +130,7 @@ class ProcessCounters:
             numbers[IN_FLIGHT] += 1.0
 
     def finish(self, operation: str, status: int, seconds: float, received: int, sent: int, whole: bool) -> None:
-        """Count the end of a request. `whole`: whether the response was sent completely."""
+        """Count the end of a request. `received`, `sent`: bytes of the bodies; `whole`: whether everything was sent."""
         row = self._rows.get(operation, self._unknown)
         column = self._columns.get(status, self._none)
         bucket = row + self._first_bucket + bisect_left(BUCKETS, seconds)
@@ -156,8 +154,7 @@ class ProcessCounters:
             numbers = self._numbers or self._take()
             numbers[LIMITED] += 1.0
 
-    # --- Reading
-    # ---------------------------------------------------------------------------------------------------------
+    # --- Reading -----------------------------------------------------------------------------------------------------
 
     def read(self) -> Sums:
         """Return the sums of all processes."""
@@ -197,8 +194,7 @@ class ProcessCounters:
             self._sample(generation)
             time.sleep(SAMPLE_SECONDS)
 
-    # --- Memory
-    # ----------------------------------------------------------------------------------------------------------
+    # --- Memory ------------------------------------------------------------------------------------------------------
 
     def _place(self) -> str:
         return conf.METRICS_DIR or self._directory

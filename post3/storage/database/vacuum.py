@@ -2,8 +2,8 @@
 
 PostgreSQL reuses the space of deleted rows only after a vacuum. Autovacuum runs once a minute at most, and until then
 overwriting objects makes the table grow at disk speed, permanently and by several gigabytes. A worker knows how much it
-deleted. It vacuums once that is so much that the vacuum costs little compared with the deleting, on a separate thread
-and connection because deleting must continue meanwhile. Autovacuum (migration 0006) does the rest.
+deleted, and vacuums after deleting so much that a vacuum costs little in comparison. The vacuum has a separate thread
+and connection, because deleting must continue meanwhile. Autovacuum (migration 0006) does the rest.
 """
 
 import logging
@@ -15,7 +15,7 @@ from ..base import MIB
 
 logger = logging.getLogger(__name__)
 
-#: A vacuum starts after MIN_FREED deleted bytes that are also a PART-th of the table: it reads the whole TOAST index.
+#: A vacuum starts after MIN_FREED deleted bytes that are also 1/PART of the table: it reads the whole TOAST index.
 MIN_FREED, PART = 512 * MIB, 20
 
 SIZE = "SELECT pg_total_relation_size('post3_block')"

@@ -41,7 +41,7 @@ class DirectoryTree(Storage):
                 _sync_path(os.path.dirname(self.location))
 
     def _open_directory(self, first: str, *steps: str, make: bool = False) -> int:
-        """Open the directory at this path below the location, following no link; `make` durably creates it."""
+        """Open the directory at this path below the location, following no link; durably create it if `make`."""
         handle = self._handle(first, make)
         directory = os.dup(handle.directory)
         path = first

@@ -26,7 +26,7 @@ def begin_flush(file: int, start: int, length: int) -> None:
     """Make the system start writing these bytes to disk, without waiting.
 
     Otherwise writing starts with the sync at the end: 64 MiB then took 1.35 times as long. On Linux, the advice "not
-    needed" starts it, and drops pages that are already on disk. On a system that ignores the advice it does no harm.
+    needed" starts it, and drops pages that are already on disk. Systems that treat the advice differently lose nothing.
     """
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):

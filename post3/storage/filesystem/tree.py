@@ -38,8 +38,7 @@ def find_bucket_descriptions(location: str) -> Iterator[str]:
 
 
 def _walk(directory: int, path: str) -> Iterator[StoredName]:
-    # Read one entry at a time: a directory may hold a million. `stat` is relative to its handle, so no link is
-    # followed.
+    # Read one entry at a time: a directory may hold a million. `stat` starts from its handle, to follow no link.
     with os.scandir(directory) as entries:
         for entry in entries:
             name = f"{path}/{entry.name}" if path else entry.name
