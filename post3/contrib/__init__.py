@@ -1,1 +1,1 @@
-"""What other Django projects use of post3 beside its URLs."""
+"""Integrations for other Django projects that use post3, in addition to its URLs."""

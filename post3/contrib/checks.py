@@ -1,4 +1,4 @@
-"""System checks of `Post3Storage`: those in STORAGES, and those that a FileField has for itself."""
+"""System checks of each `Post3Storage`: those in STORAGES and those passed to a FileField."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ def check_file_storages(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database, "post3")
 def check_buckets(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that the buckets of all Post3Storages are there, or are made when needed; where the catalogue is made already."""
+    """Check that each Post3Storage's bucket exists or may be created. Does nothing before the catalogue is created."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     if "post3_bucket" not in connections[DEFAULT_DB_ALIAS].introspection.table_names():
@@ -54,12 +54,12 @@ def _missing(where: str, storage: Post3Storage) -> CheckMessage:
 
 
 def _configured() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the OPTIONS of each Post3Storage in STORAGES, without making one."""
+    """Yield the name and the OPTIONS of each Post3Storage in STORAGES, without instantiating it."""
     for alias, entry in settings.STORAGES.items():
         try:
             backend = import_string(entry["BACKEND"])
         except (ImportError, KeyError, TypeError):
-            continue  # Django's to tell
+            continue  # Django reports it
         if isinstance(backend, type) and issubclass(backend, Post3Storage):
             yield f"STORAGES[{alias!r}]", {"__class__": backend, **(entry.get("OPTIONS") or {})}
 
@@ -67,7 +67,7 @@ def _configured() -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_options(where: str, options: dict[str, Any]) -> list[CheckMessage]:
     backend, given = options["__class__"], {name: value for name, value in options.items() if name != "__class__"}
     try:
-        inspect.signature(backend.__init__).bind(None, **given)  # the class itself, deconstructible, would take anything
+        inspect.signature(backend.__init__).bind(None, **given)  # the class itself is deconstructible and accepts anything
     except TypeError as error:
         hint = f"Post3Storage knows {', '.join(list(inspect.signature(Post3Storage.__init__).parameters)[1:])}."
         return [Error(f"The OPTIONS of {where} do not fit: {error}.", hint=hint, id="post3.E061")]

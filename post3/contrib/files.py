@@ -1,4 +1,4 @@
-"""Django's files on their way in, as bodies, and objects on their way out, as files."""
+"""Adapters: Django's files as request bodies for saving, and objects as Django's files for reading."""
 
 import hashlib
 import io
@@ -16,10 +16,10 @@ from ..services.objects import open_object
 from ..storage.base import MIB
 from ..values import ByteRange, Conditions
 
-#: Bytes a reader asks for at once; `File.chunks`, lines and small reads are served from them.
+#: Size of a reader's buffer; `File.chunks`, lines and small reads are served from it.
 BUFFER = 256 * 1024
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
-# What compressed files are themselves. Their content type with a Content-Encoding would make browsers decompress them.
+# Types of compressed files themselves. The inner type with a Content-Encoding would make browsers decompress them.
 _ENCODED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 
@@ -27,7 +27,7 @@ _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 class FilePayload:
     """The bytes of a Django file from its beginning, hashed while they are read; a `values.Payload`.
 
-    Text is stored as UTF-8. A file that cannot be measured, such as a socket's, goes through a temporary file.
+    Text is stored as UTF-8. A file of unknown length, such as a socket's, is spooled to a temporary file.
     """
 
     checksum_algorithm = "CRC64NVME"
@@ -46,7 +46,7 @@ class FilePayload:
         return self._crc.base64()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, `b""` at the end. Raises OSError where the file has changed its length meanwhile."""
+        """Return at most `size` bytes, `b""` at the end. Raises OSError if the file's length has changed meanwhile."""
         data = self._source.read(size)
         self._read += len(data)
         if self._read > self.length or (not data and size and self._read != self.length):
@@ -57,7 +57,7 @@ class FilePayload:
 
 
 def _measured(content: Any) -> tuple[IO[bytes], int]:
-    """Return a file at its beginning, and its length in bytes."""
+    """Return the file, rewound, and its length in bytes."""
     try:
         content.seek(0)
         if isinstance(content.read(0), str):
@@ -72,7 +72,7 @@ def _measured(content: Any) -> tuple[IO[bytes], int]:
 
 
 def _spooled(content: Any) -> tuple[IO[bytes], int]:
-    spool: IO[bytes] = SpooledTemporaryFile(max_size=MIB)  # noqa: SIM115  (deleted when nobody reads it any more)
+    spool: IO[bytes] = SpooledTemporaryFile(max_size=MIB)  # noqa: SIM115  (deleted when it is no longer referenced)
     for chunk in content.chunks(MIB):
         spool.write(chunk.encode() if isinstance(chunk, str) else chunk)
     length = spool.tell()
@@ -81,7 +81,7 @@ def _spooled(content: Any) -> tuple[IO[bytes], int]:
 
 
 def content_type_of(name: str, content: Any) -> str:
-    """Return what the file says that it is, else what its name says."""
+    """Return the file's own content type if it has a valid one, else the type implied by its name."""
     told = getattr(content, "content_type", None)
     if isinstance(told, str) and _CONTENT_TYPE.fullmatch(told):
         return told
@@ -92,7 +92,7 @@ def content_type_of(name: str, content: Any) -> str:
 
 
 class StoredFile(File):
-    """An object as Django's file, for reading; `open` reads it from its beginning, also after `close`."""
+    """An object as a Django file for reading. `open` restarts at the beginning, even after `close`."""
 
     def __init__(self, open_reader: "Callable[[], ObjectReader]", name: str, mode: str) -> None:
         self._open_reader, self.mode = open_reader, mode
@@ -114,14 +114,14 @@ class StoredFile(File):
 
 
 class ObjectReader(io.RawIOBase):
-    """An object as a file for reading: bytes are fetched as they are read, and `seek` costs nothing until then.
+    """An object as a file for reading: bytes are fetched as they are read, and `seek` itself costs nothing.
 
-    All reads are of the version that was opened: where the key was overwritten since, a read that must look it up again raises
-    OSError. Use it through `io.BufferedReader`.
+    All reads are of the version that was opened. If the key has been overwritten since, a read that must look it up
+    again raises OSError. Use it through `io.BufferedReader`.
     """
 
     def __init__(self, bucket: str, key: str) -> None:
-        """Raises NoSuchBucket, NoSuchKey, StorageError."""
+        """Open the object. Raises NoSuchBucket, NoSuchKey, StorageError."""
         super().__init__()
         self._bucket, self._key = bucket, key
         self._position, self._rest = 0, memoryview(b"")
@@ -153,7 +153,7 @@ class ObjectReader(io.RawIOBase):
         return position
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer, or a part of it; 0 at the end. Raises OSError, StorageError."""
+        """Fill the buffer or a part of it and return the count; 0 at the end. Raises OSError, StorageError."""
         if self._position >= self.size:
             return 0
         if not self._rest:

@@ -1,4 +1,4 @@
-"""`Post3Storage`: Django's files in post3, without HTTP and in the transaction of the rows that name them.
+"""`Post3Storage`: store Django's files in post3, without HTTP, in the same transaction as the rows that name them.
 
     STORAGES = {
         "default": {
@@ -8,10 +8,10 @@
         …
     }
 
-The project has `post3` in INSTALLED_APPS, and its catalogue is the project's `default` database. A file that is saved in a
-transaction of that database (`ATOMIC_REQUESTS`, `transaction.atomic`) exists once the transaction commits; a rollback leaves
-neither object nor bytes, and what was overwritten or deleted is there as before. Outside a transaction each call commits by
-itself.
+The project has `post3` in INSTALLED_APPS, and its catalogue is the project's `default` database. A file saved in a
+transaction of that database (`ATOMIC_REQUESTS`, `transaction.atomic`) exists once the transaction commits. A rollback
+leaves neither object nor bytes, and restores everything that was overwritten or deleted. Outside a transaction, each
+call commits immediately.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from ..services import buckets, listings, objects
 from ..values import Conditions, Description
 from .files import FilePayload, ObjectReader, StoredFile, content_type_of
 
-#: Names that a listing asks for at once.
+#: Names per page of a listing.
 PAGE = 1000
 
 
@@ -47,8 +47,8 @@ PAGE = 1000
 class Post3Storage(Storage):
     """A Django storage in a bucket of this project's post3.
 
-    Beside what is noted, methods raise `post3.errors.S3Error` for what S3 would refuse, such as a key of more than 1,024 bytes,
-    and `post3.storage.base.StorageError` where the bytes cannot be written or read.
+    In addition to the documented errors, methods raise `post3.errors.S3Error` for anything that S3 would refuse, such
+    as a key of more than 1,024 bytes, and `post3.storage.base.StorageError` if the bytes cannot be written or read.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class Post3Storage(Storage):
         expires: int = 3600,
         storage_class: str = "STANDARD",
     ) -> None:
-        """Take the options; whether they are right is told by system checks.
+        """Store the options. System checks validate them.
 
-        `location`: what all keys begin with, like a directory.
-        `create_bucket`: make the bucket at the first save where it is missing; it then belongs to the user `owner` (who is made,
-        without a password, where missing; without a name: the only superuser), who gets an API key to sign URLs with.
-        `allow_overwrite`: a file of a name in use replaces the other one, instead of getting a free name.
-        `public_origin`: where browsers reach S3, with the place post3 is mounted at: `https://example.com/s3`;
-        POST3_PUBLIC_ORIGIN without it.
-        `access_key`: of the API key that signs URLs; without it the newest active one of the bucket's owner.
+        `location`: a prefix of all keys, like a directory.
+        `create_bucket`: create a missing bucket at the first save. It then belongs to the user `owner`, who is created
+        without a password if missing; without `owner`, to the only superuser. The owner gets an API key to sign URLs.
+        `allow_overwrite`: a file whose name is taken replaces the existing file, instead of getting a free name.
+        `public_origin`: where browsers reach S3, with the path post3 is mounted at: `https://example.com/s3`.
+        Without it, POST3_PUBLIC_ORIGIN.
+        `access_key`: the API key that signs URLs; without it, the newest active key of the bucket's owner.
         `expires`: seconds that a URL is valid, at most a week (604800).
         """
         self.bucket, self.location, self.owner = bucket, location, owner
@@ -81,14 +81,14 @@ class Post3Storage(Storage):
         self.storage_class = storage_class
 
     def key_of(self, name: str) -> str:
-        """Return the key of a file. Raises SuspiciousFileOperation for names that no file may have."""
+        """Return the key of a file. Raises SuspiciousFileOperation for invalid file names."""
         name = str(name).replace("\\", "/")
         if not name or "\x00" in name or {"", ".", ".."} & set(name.split("/")):
             raise SuspiciousFileOperation(f"{name!r} is no name of a file.")
         return self._prefix() + name
 
     def _authorise(self, action: str, key: str = "") -> None:
-        """Ask the rule that S3 requests obey, on behalf of the project. Raises PermissionDenied."""
+        """Apply the rule for S3 requests to the project itself. Raises PermissionDenied."""
         if not is_allowed(AccessRequest(OPERATOR, action, self.bucket, key)):
             raise PermissionDenied(f"Post3Storage may not {action} on {self.bucket}/{key}.")
 
@@ -96,7 +96,7 @@ class Post3Storage(Storage):
         return f"{self.location.strip('/')}/" if self.location.strip("/") else ""
 
     def _open(self, name: str, mode: str = "rb") -> File:
-        """Open for reading: "rb", or "r" for text in UTF-8. Raises FileNotFoundError, and ValueError for other modes."""
+        """Open for reading: "rb", or "r" for UTF-8 text. Raises FileNotFoundError, and ValueError for other modes."""
         if mode not in ("rb", "r", "rt"):
             raise ValueError(f"Post3Storage opens files for reading, not {mode!r}. To write, call save(name, content).")
         return StoredFile(lambda: self._reader(name), name, mode)
@@ -109,9 +109,9 @@ class Post3Storage(Storage):
             raise self._not_found(name) from None
 
     def _save(self, name: str, content: Any) -> str:
-        """Store a file and return its name, another one where somebody else took it meanwhile.
+        """Store a file and return its name, a new one if the name has been taken meanwhile.
 
-        Raises ImproperlyConfigured where the bucket is missing and may not be made.
+        Raises ImproperlyConfigured if the bucket is missing and may not be created.
         """
         self._authorise("s3:PutObject", self.key_of(name))
         caller = project_caller(self._find_or_make_bucket())
@@ -123,20 +123,20 @@ class Post3Storage(Storage):
                 raise EntityTooLarge(ProposedSize=payload.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
             description = Description(self.storage_class, given)
             try:
-                # Not read ahead: the content may be a file of this storage, which only this thread's transaction sees.
+                # No read-ahead: the content may be a file in this storage that only this thread's transaction sees.
                 objects.put_object(self.bucket, self.key_of(name), caller, description, payload, conditions, ahead=False)
                 return name
             except PreconditionFailed:
                 name = self._another_name(name)
 
     def _another_name(self, name: str) -> str:
-        """Return a free name in place of one that is taken, perhaps by a transaction that this one does not see."""
+        """Return a free name to replace a taken one, which may be taken by a transaction that this one cannot see."""
         directory, file_name = posixpath.split(name)
         root, extension = posixpath.splitext(file_name)
         return self.get_available_name(posixpath.join(directory, self.get_alternative_name(root, extension)))
 
     def _find_or_make_bucket(self) -> int:
-        """Return the id of the bucket's owner."""
+        """Return the id of the bucket's owner; create the bucket if it is missing and `create_bucket` is set."""
         try:
             return find_bucket(self.bucket).owner_id
         except NoSuchBucket:
@@ -154,7 +154,7 @@ class Post3Storage(Storage):
         try:
             region = None if conf.REGION == "us-east-1" else conf.REGION
             return buckets.create_bucket(self.bucket, project_caller(owner.pk), region).owner_id
-        except BucketAlreadyOwnedByYou:  # made by somebody else since it was looked for
+        except BucketAlreadyOwnedByYou:  # created by another process since the lookup
             return find_bucket(self.bucket).owner_id
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
@@ -163,7 +163,7 @@ class Post3Storage(Storage):
         return super().is_name_available(name, max_length)
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is no error. Raises ValueError without a name."""
+        """Delete a file if it exists. Raises ValueError without a name."""
         if not name:
             raise ValueError("The name must be given to delete().")
         self._authorise("s3:DeleteObject", self.key_of(name))
@@ -171,7 +171,7 @@ class Post3Storage(Storage):
             objects.delete_object(self.bucket, self.key_of(name), Conditions())
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file of that name; a directory is none."""
+        """Return whether a file with that name exists. A directory does not count."""
         try:
             self._head(name)
         except FileNotFoundError:
@@ -179,14 +179,14 @@ class Post3Storage(Storage):
         return True
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        """Return the names of directories and of files right below `path`, each in order; "" is the top."""
+        """Return the sorted names of directories and of files directly below `path`; "" is the top."""
         path = str(path).replace("\\", "/").strip("/")
         prefix = f"{self.key_of(path)}/" if path not in ("", ".") else self._prefix()
         directories, files = [], []
         for entry in self._entries(prefix):
             if isinstance(entry, CommonPrefix):
                 directories.append(entry.prefix[len(prefix) : -1])
-            elif len(entry.key) > len(prefix):  # some clients make objects for directories
+            elif len(entry.key) > len(prefix):  # some clients create objects for directories
                 files.append(entry.key[len(prefix) :])
         return directories, files
 
@@ -202,11 +202,11 @@ class Post3Storage(Storage):
             after, more = page.last, page.is_truncated
 
     def size(self, name: str) -> int:
-        """Return the file's bytes. Raises FileNotFoundError."""
+        """Return the file's size in bytes. Raises FileNotFoundError."""
         return self._head(name).size
 
     def get_modified_time(self, name: str) -> datetime:
-        """Return when the file was stored, with a time zone where USE_TZ is set. Raises FileNotFoundError."""
+        """Return when the file was stored, with a time zone if USE_TZ is set. Raises FileNotFoundError."""
         moment = self._head(name).last_modified
         return moment.astimezone(UTC) if settings.USE_TZ else timezone.make_naive(moment)
 
@@ -215,10 +215,10 @@ class Post3Storage(Storage):
         return self.get_modified_time(name)
 
     def url(self, name: str | None, parameters: dict[str, str] | None = None, expire: int | None = None) -> str:
-        """Return a presigned URL to GET the file by, whether it is there or not.
+        """Return a presigned URL to GET the file, whether or not the file exists.
 
-        `parameters`: what the answer's headers shall be, like `{"response-content-disposition": 'attachment; filename="a.pdf"'}`.
-        `expire`: seconds, in place of the option. Raises ImproperlyConfigured without origin or key.
+        `parameters`: response headers to set, like `{"response-content-disposition": 'attachment; filename="a.pdf"'}`.
+        `expire`: seconds, in place of the option. Raises ImproperlyConfigured without an origin or a key.
         """
         if not name:
             raise ValueError("This file has no name, and so no URL.")

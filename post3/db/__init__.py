@@ -1,1 +1,1 @@
-"""What stands between the catalogue's statements and the database: prepared statements, outages, rollbacks."""
+"""The layer between the catalogue's statements and the database: prepared statements, outages, rollbacks."""

@@ -1,7 +1,7 @@
-"""Many rows at once, for who makes a catalogue anew: `COPY` on PostgreSQL, one prepared statement on SQLite.
+"""Insert many rows at once, for rebuilding a catalogue: `COPY` on PostgreSQL, one prepared statement on SQLite.
 
-Django's `bulk_create` takes about 0.35 ms for a row of `Object`, most of it in Python; this a tenth. Ids are taken first, so that
-rows which refer to each other need no answers in between.
+Django's `bulk_create` takes about 0.35 ms per row of `Object`, mostly in Python; this module takes a tenth. Ids are
+allocated first, so that rows can refer to each other without queries in between.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from .sql import fetch, timestamp
 
 
 def take_ids(model: type[models.Model], count: int) -> list[int]:
-    """Return that many ids of new rows; on SQLite, which has no sequences to take them from, of this transaction."""
+    """Return that many ids for new rows; on SQLite, which has no sequences, they are valid only in this transaction."""
     table = model._meta.db_table
     if connection.vendor == "postgresql":
         sql = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
@@ -24,7 +24,7 @@ def take_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows, in the caller's transaction. Moments are given as `moment` makes them. Raises Django's database errors."""
+    """Insert rows in the caller's transaction. Times must be converted by `moment`. Raises Django's database errors."""
     table, names = model._meta.db_table, ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -37,7 +37,7 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
 
 
 def moment(value: Any) -> Any:
-    """Return a moment as `insert_rows` takes it."""
+    """Return a time in the form that `insert_rows` accepts."""
     return value if connection.vendor == "postgresql" else timestamp(value)
 
 

@@ -1,13 +1,13 @@
-"""What the catalogue's statements rely on of their database and of each connection to it.
+"""Set and check what the catalogue's statements require of the database and of each connection.
 
-PostgreSQL takes many settings from the database, the role or its configuration file. Some of them break statements that are
-right otherwise: another isolation level makes concurrent writers fail, another date style makes rows unreadable, and
-`synchronous_commit = off` acknowledges what a crash takes away. `settle` sets these on each new connection. What cannot be set
-is a fault that `find_faults` names: an encoding, an old release of PostgreSQL, a file that cannot be written to. A server does
-not start with one.
+PostgreSQL takes many settings from the database, the role or its configuration file. Some of them break statements that
+are otherwise correct: another isolation level makes concurrent writers fail, another date style makes rows unreadable,
+and `synchronous_commit = off` acknowledges data that a crash loses. `settle` sets these on each new connection. A
+condition that cannot be set is a fault that `find_faults` returns: an encoding, an old release of PostgreSQL, a file
+that cannot be written. A server does not start with a fault.
 
-Behind a pooler a connection's settings are another client's in the next transaction. There nothing is set, and a wrong
-default is a fault (D75).
+Behind a pooler, a connection's settings would apply to another client in the next transaction. There nothing is set,
+and a wrong default is a fault (D75).
 """
 
 import os
@@ -18,9 +18,9 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError
 
-#: The oldest release of PostgreSQL whose SQL is used.
+#: The oldest supported release of PostgreSQL.
 POSTGRESQL_VERSION = 15
-#: Setting of PostgreSQL -> the value that statements rely on.
+#: PostgreSQL setting -> the value that statements rely on.
 RELIED_ON = {
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",
@@ -28,18 +28,18 @@ RELIED_ON = {
     "standard_conforming_strings": "on",
     "session_replication_role": "origin",
 }
-#: Limits that are made for web applications, and would cut long listings, migrations and the worker's passes. Those that
-#: DATABASE_URL itself names are kept.
+#: Limits intended for web applications, which would interrupt long listings, migrations and the worker's passes. Limits
+#: in DATABASE_URL itself are kept.
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
 
 
 class UnfitDatabase(DatabaseError):
-    """The database cannot hold the catalogue. Says why, and what to do."""
+    """The database cannot hold the catalogue. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a database cannot hold the catalogue, and what to do."""
+    """A reason why a database cannot hold the catalogue, and what to do."""
 
     text: str
     hint: str
@@ -49,9 +49,9 @@ class Fault:
 
 
 def settle(sender: Any, connection: Any, **kwargs: Any) -> None:
-    """Set what statements rely on, on a new connection to the catalogue: a receiver of `connection_created`.
+    """Set what statements rely on, on each new connection to the catalogue. A receiver of `connection_created`.
 
-    Raises UnfitDatabase, with the connection closed, where the database can hold no catalogue.
+    Raises UnfitDatabase, with the connection closed, if the database cannot hold the catalogue.
     """
     if connection.alias != DEFAULT_DB_ALIAS:
         return
@@ -66,7 +66,7 @@ def settle(sender: Any, connection: Any, **kwargs: Any) -> None:
 
 
 def find_faults(connection: Any) -> list[Fault]:
-    """Return why this database cannot hold the catalogue. Raises OperationalError where it cannot be reached now."""
+    """Return why this database cannot hold the catalogue. Raises OperationalError if it cannot be reached now."""
     if connection.vendor == "postgresql":
         return list(_faults_of_postgresql(connection))
     if connection.vendor == "sqlite":
@@ -93,26 +93,26 @@ def _settle_postgresql(connection: Any) -> None:
 
 
 def _session(connection: Any) -> tuple[str, bool, dict[str, str]]:
-    """Return the database's encoding, whether a pooler is between, and the settings as they are."""
+    """Return the database's encoding, whether a pooler is in between, and the current settings."""
     names = [*RELIED_ON, *LIMITS]
-    # One statement, for this is a round trip of each new connection. `true`: older releases do not know all of them.
+    # One statement, because each new connection pays this round trip. `true`: older releases lack some settings.
     values = ", ".join(f"current_setting('{name}', true)" for name in names)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_backend_pid(), current_setting('server_encoding'), {values}")
         pid, encoding, *found = cursor.fetchone()
-    # A pooler cannot hand out the process that a connection leads to, which changes; it invents a number.
+    # A pooler cannot return the backend's process id, because the backend changes; it invents a number.
     is_pooled = connection.connection.pgconn.backend_pid != pid
     return encoding, is_pooled, {name: value for name, value in zip(names, found, strict=True) if value is not None}
 
 
 def _wrong(found: dict[str, str]) -> dict[str, str]:
-    """Return the settings that statements rely on and that are not so, with the right values."""
+    """Return the settings that differ from what statements rely on, with the correct values."""
     return {name: value for name, value in RELIED_ON.items() if name in found and not _is_right(name, found[name])}
 
 
 def _is_right(name: str, value: str) -> bool:
     if name == "synchronous_commit":
-        return value != "off"  # the others all wait for this server's disk
+        return value != "off"  # all other values wait for this server's disk
     return value.startswith("ISO") if name == "DateStyle" else value == RELIED_ON[name]
 
 
@@ -150,7 +150,7 @@ def _faults_of_postgresql(connection: Any) -> Iterator[Fault]:
 def _faults_of_sqlite(connection: Any) -> Iterator[Fault]:
     path = str(connection.settings_dict["NAME"])
     if not os.path.isfile(path):
-        return  # not made yet, or in memory
+        return  # not created yet, or in memory
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT json_group_object('a', 1) FROM sqlite_master")
@@ -158,7 +158,7 @@ def _faults_of_sqlite(connection: Any) -> Iterator[Fault]:
     except UnfitDatabase as error:
         yield Fault(str(error), "")
     except DatabaseError as error:
-        if "locked" not in str(error):  # by who writes to it now
+        if "locked" not in str(error):  # locked by a current writer
             hint = "Name another file in DATABASE_URL (or POST3_DATA_DIR), or make this one usable."
             yield Fault(f"The catalogue {path} cannot be used: {str(error).rstrip('.')}.", hint)
 
@@ -176,7 +176,7 @@ def _sqlite_encoding(connection: Any) -> Fault | None:
 
 
 def _read_only(path: str) -> Fault | None:
-    """Return a fault where the file cannot be written to. A writer who is at it shows that it can."""
+    """Return a fault if the file cannot be written. A lock held by a writer shows that it can."""
     probe = sqlite3.connect(path, timeout=0.5, isolation_level=None)
     try:
         probe.execute("BEGIN IMMEDIATE")

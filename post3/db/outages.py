@@ -1,13 +1,13 @@
-"""What happens while the catalogue's database is gone, and when it is back.
+"""Handle outages of the catalogue's database, and its return.
 
-Threads keep their connections, and a server that restarts breaks all of them. So
- - a connection that ended while nobody used it is found by a look at its socket, and replaced before a request uses it;
- - what one thread finds out, all know: a connection older than the last break is dropped before it is used;
- - reading is done once more on a new connection, where the old one turned out to be dead;
- - while the database cannot be reached one thread at a time tries, once a second, and all other requests are refused at once:
-   a host that swallows packets would otherwise hold every thread for as long as a connection may take.
+Threads keep their connections, and a restart of the database server breaks all of them. Therefore:
+ - A connection that ended while idle is found by a check of its socket, and replaced before a request uses it.
+ - A break that one thread finds is known to all: a connection older than the last break is dropped before use.
+ - A read is repeated once on a new connection if the old one turns out to be dead.
+ - While the database cannot be reached, one thread at a time tries, once a second, and all other requests are refused
+   immediately. Otherwise a host that drops packets would hold every thread for the whole connection timeout.
 
-An outage makes thousands of equal errors; `log_burst` writes one line of each kind every ten seconds.
+An outage causes thousands of identical errors; `log_burst` writes one line of each kind every ten seconds.
 """
 
 import logging
@@ -23,18 +23,18 @@ from ..errors import ServiceUnavailable
 
 T = TypeVar("T")
 
-#: Seconds between two tries to reach a database that could not be reached.
+#: Seconds between two attempts to reach an unreachable database.
 RETRY_INTERVAL = 1.0
-#: Seconds that requests wait for the outcome of somebody else's try: a database that is back answers sooner.
+#: Seconds that requests wait for the outcome of another thread's attempt; a database that is back responds sooner.
 MOMENT = 0.5
-#: Seconds that a client is asked to wait.
+#: Seconds that a client is asked to wait before a retry.
 RETRY_AFTER = "2"
-#: Seconds in which errors of one kind are one line.
+#: Seconds in which errors of one kind are logged as one line.
 BURST = 10.0
 
 
 class Outage:
-    """What this process knows of its database. `breaks` is read without the lock: it may be late by one request."""
+    """The state of the database as known to this process. `breaks` is read without the lock: it may lag a request."""
 
     def __init__(self) -> None:
         self.breaks = 0
@@ -48,7 +48,7 @@ class Outage:
             self.breaks += 1
 
     def may_try(self) -> bool:
-        """Whether the caller may connect: in an outage one at a time. The others wait a moment for what becomes of that."""
+        """Whether the caller may connect: in an outage, one thread at a time. Others wait a moment for its outcome."""
         with self._changed:
             if self._is_on and self._trying:
                 self._changed.wait_for(lambda: not self._trying, max(0.0, self._try_began + MOMENT - time.monotonic()))
@@ -69,12 +69,12 @@ _outage = Outage()
 
 
 def unavailable() -> ServiceUnavailable:
-    """Return the error that asks a client to come again."""
+    """Return the error that asks a client to retry."""
     return ServiceUnavailable(headers={"Retry-After": RETRY_AFTER})
 
 
 def begin(database: Any) -> None:
-    """Drop the calling thread's connection before a request, where it is too old or must be broken."""
+    """Drop the calling thread's connection before a request if it is too old or must be broken."""
     breaks = _outage.breaks
     if database.__dict__.get("post3_breaks", breaks) != breaks and not database.in_atomic_block:
         database.close()
@@ -83,7 +83,7 @@ def begin(database: Any) -> None:
 
 
 def end(database: Any) -> bool:
-    """Drop the calling thread's connection, where it turned out to be broken; return whether it did."""
+    """Drop the calling thread's connection if it turned out to be broken; return whether it was."""
     if database.connection is None or database.in_atomic_block:
         return False
     had_errors = database.errors_occurred
@@ -96,10 +96,10 @@ def end(database: Any) -> bool:
 
 
 def hung_up(database: Any) -> bool:
-    """Whether PostgreSQL ended this connection while nobody used it. It costs a look at the socket, and no round trip.
+    """Whether PostgreSQL ended this connection while it was idle. Checks the socket, without a round trip.
 
-    An idle server has nothing to say, so a socket that can be read holds its farewell and the end, or a rare notice (a
-    setting that was reloaded, say), which is taken in: only the end shows again at the next look, and then as an error.
+    An idle server sends nothing, so a readable socket holds either its last message and the end, or a rare notice (of a
+    reloaded setting, say). A notice is consumed; only the end shows again at the next poll, as an error.
     """
     if database.vendor != "postgresql":
         return False
@@ -115,7 +115,7 @@ def hung_up(database: Any) -> bool:
 
 
 def reach() -> None:
-    """Connect the calling thread where it is not. Raises ServiceUnavailable, at once where others found the database gone."""
+    """Connect the calling thread if necessary. Raises ServiceUnavailable, immediately during a known outage."""
     database = connections[DEFAULT_DB_ALIAS]
     if database.connection is not None and not database.in_atomic_block and hung_up(database):
         database.close()
@@ -135,7 +135,7 @@ def reach() -> None:
 
 
 def retry_read(work: Callable[[], T]) -> T:
-    """Do what only reads; where the thread's connection turned out to be dead, do it once more on a new one."""
+    """Do work that only reads; if the thread's connection turns out to be dead, repeat the work once on a new one."""
     try:
         return work()
     except (OperationalError, InterfaceError):
@@ -145,14 +145,14 @@ def retry_read(work: Callable[[], T]) -> T:
 
 
 class _Bursts:
-    """When each kind of error was last written, and how many have come since."""
+    """The time when each kind of error was last logged, and the number of errors since."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kinds: dict[str, tuple[float, int]] = {}
 
     def count(self, kind: str) -> int | None:
-        """Return how many of this kind were not written since the last line; None: this one shall not be, either."""
+        """Return how many of this kind were suppressed since the last line; None: suppress this one, too."""
         now = time.monotonic()
         with self._lock:
             written, left_out = self._kinds.get(kind, (-BURST, 0))
@@ -167,7 +167,7 @@ _bursts = _Bursts()
 
 
 def log_burst(logger: logging.Logger, kind: str, message: str, *values: Any) -> None:
-    """Log an error as one line, and others of its kind in the next ten seconds as a number in the line after them."""
+    """Log an error as one line; others of its kind in the next ten seconds are only counted in the next line."""
     left_out = _bursts.count(kind)
     if left_out is not None:
         text = " ".join((message % values).split())

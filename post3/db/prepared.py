@@ -1,8 +1,8 @@
-"""Prepared statements on PostgreSQL by one call of libpq each, with parameters and results in binary.
+"""Run prepared statements on PostgreSQL by one libpq call each, with parameters and results in binary.
 
-psycopg's own `execute` sends, polls and reads by calls of their own, each of which lets go of Python's lock and must win it
-back from the other threads; a single `PQexecPrepared` does so once (D14). It knows nothing of transactions, which psycopg
-begins, so it serves statements that stand by themselves.
+psycopg's own `execute` sends, polls and reads in separate calls. Each call releases Python's lock and must win it back
+from the other threads; a single `PQexecPrepared` does so once (D14). It bypasses psycopg's transactions, so it is only
+for statements outside a transaction.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 class _Adapters(AdaptContext):
-    """A connection's adapters without the connection, which would never be let go of otherwise."""
+    """A connection's adapters without the connection, which would otherwise never be freed."""
 
     def __init__(self, adapters: AdaptersMap) -> None:
         self._adapters = adapters
@@ -40,17 +40,18 @@ class _Adapters(AdaptContext):
 class Statements:
     """The statements prepared on one connection, and the adapters of their values; for one thread at a time.
 
-    The adapters live as long as the connection: a new set would look a reader up for each column of each result.
+    The adapters live as long as the connection: a new set would look up a loader for each column of each result.
     """
 
     def __init__(self, raw: Connection[Any]) -> None:
         self._transformer = Transformer(_Adapters(raw.adapters))
-        #: What the names begin with. They never come twice, so that one that was forgotten here but lives on there is in nobody's
-        #: way; and nobody else's are equal: a pooler that knows nothing of statements would have us run theirs instead of ours.
+        #: Prefix of the statements' names. Names are never reused, so a statement forgotten here but still present on
+        #: the server causes no conflict. They are globally unique, because a pooler that ignores prepared statements
+        #: would otherwise run another client's statement instead.
         self._prefix, self._numbers = f"post3_{uuid4().hex[:16]}", count()
-        #: (statement, types of its parameters) -> its name on the connection
+        #: (statement, types of its parameters) -> its name on the connection.
         self._names: dict[tuple[str, tuple[int, ...] | None], bytes] = {}
-        #: Whether what was prepared is found again. Not where a pooler gives each transaction another server connection.
+        #: Whether prepared statements persist. Not if a pooler switches server connections between transactions.
         self._keeps = True
 
     def fetch(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -58,7 +59,7 @@ class Statements:
         result = self._run(raw, sql, params)
         transformer.set_pgresult(result)
         rows = transformer.load_rows(0, result.ntuples, tuple)
-        transformer.set_pgresult(None)  # or the bytes of an object stay until the next one
+        transformer.set_pgresult(None)  # otherwise an object's bytes stay in memory until the next result
         return rows
 
     def execute(self, raw: Connection[Any], sql: str, params: Sequence[Any]) -> int:
@@ -77,7 +78,8 @@ class Statements:
             try:
                 return _checked(raw, raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY))
             except InvalidSqlStatementName:  # nothing was run
-                # Something deallocated them all, or a pooler is in between: surely, where it was prepared a moment ago.
+                # Something deallocated all statements, or (certain if it was only just prepared) a pooler is in
+                # between.
                 names.clear()
                 self._keeps = known
         return _checked(
@@ -86,12 +88,12 @@ class Statements:
 
 
 def fetch(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Run a statement by itself and return its rows. Raises psycopg's errors."""
+    """Run a statement outside a transaction and return its rows. Raises psycopg's errors."""
     return _statements_of(raw).fetch(raw, sql, params)
 
 
 def execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> int:
-    """Run a statement by itself and return how many rows it touched. Raises psycopg's errors."""
+    """Run a statement outside a transaction and return how many rows it affected. Raises psycopg's errors."""
     return _statements_of(raw).execute(raw, sql, params)
 
 
@@ -106,7 +108,7 @@ def _checked(raw: Connection[Any], result: Any) -> Any:
     """Return libpq's result, or raise psycopg's error for it."""
     if result.status not in _DONE:
         if raw.pgconn.status == ConnStatus.BAD and not result.error_field(DiagnosticField.SQLSTATE):
-            # libpq itself noticed that the server is gone; psycopg would call what has no code a DatabaseError.
+            # libpq itself noticed that the server is gone; psycopg would make an error without a code a DatabaseError.
             raise OperationalError(result.get_error_message(raw.info.encoding))
         raise error_from_result(result, encoding=raw.info.encoding)
     return result

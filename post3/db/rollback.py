@@ -1,9 +1,9 @@
-"""Undoing, when a caller's transaction is rolled back, what was done outside the database: files, and their descriptions.
+"""Undo changes outside the database, to files and their descriptions, when a caller's transaction is rolled back.
 
-Django calls back after a commit and never after a rollback. To take a commit that has not called back for a rollback would be a
-guess, and a wrong one costs an object its bytes. So the two methods by which Django's connection rolls back are wrapped, on the
-connection itself: what is undone is undone after the database has said that it rolled back, and at no other time. A process
-that is killed, and a connection that is lost, leave the bytes; `check_storage --repair` finds them.
+Django has a callback after a commit but none after a rollback. Treating a commit that has not called back as a rollback
+would be a guess, and a wrong guess costs an object its bytes. Instead, the two methods that roll back are wrapped on
+the Django connection itself: changes are undone only after the database has confirmed the rollback. A killed process or
+a lost connection leaves the bytes behind; `check_storage --repair` finds them.
 """
 
 import logging
@@ -20,22 +20,22 @@ Undo = Callable[[], None]
 
 
 def on_rollback(undo: Undo) -> None:
-    """Have `undo` called should the caller's transaction, or a savepoint around the call, be rolled back.
+    """Call `undo` if the caller's transaction, or a savepoint around the call, is rolled back.
 
-    Outside a transaction nothing is kept. `undo` may not use the database: it is called while Django rolls back.
+    Outside a transaction, does nothing. `undo` must not use the database: it is called while Django rolls back.
     """
     database = connections[DEFAULT_DB_ALIAS]
     if not database.in_atomic_block:
         return
     if "post3_undos" not in database.__dict__:
         _watch(database)
-    # With the connection itself: what another one began, which was lost, is not what this one rolls back.
+    # Stored with the raw connection: work started on an earlier, lost connection is not rolled back by this one.
     waiting = [entry for entry in database.post3_undos if entry[1] is database.connection]
     database.post3_undos = [*waiting, (frozenset(database.savepoint_ids), database.connection, undo)]
 
 
 def _watch(database: Any) -> None:
-    reference = weakref.ref(database)  # no cycle: a thread's connection shall close when the thread ends
+    reference = weakref.ref(database)  # no cycle: a thread's connection must close when the thread ends
     database.post3_undos = []
     database._commit = partial(_commit, reference)
     database._rollback = partial(_rollback, reference)
@@ -44,11 +44,11 @@ def _watch(database: Any) -> None:
 
 def _commit(reference: "weakref.ref[Any]") -> None:
     database: Any = reference()
-    # Before the commit: whatever interrupts it, what may be committed is never undone.
+    # Cleared before the commit: whatever interrupts it, changes that may be committed are never undone.
     waiting, database.post3_undos = database.post3_undos, []
     try:
         type(database)._commit(database)
-    except Exception:  # refused, as by a deferred constraint: Django rolls back next
+    except Exception:  # refused, by a deferred constraint for example: Django rolls back next
         database.post3_undos = waiting
         raise
 

@@ -1,1 +1,1 @@
-"""What runs apart from requests: collecting garbage, checking and scrubbing, rebuilding a catalogue."""
+"""Work outside of requests: garbage collection, checking, scrubbing, and rebuilding a catalogue."""

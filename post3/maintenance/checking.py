@@ -1,8 +1,8 @@
-"""Checking: the catalogue against the bytes, both ways, in bounded memory, while the server runs.
+"""Check the catalogue against the stored bytes, in both directions, in bounded memory, while the server runs.
 
-Forward, blobs, objects and descriptions are gone through by id, in batches. What looks wrong in a batch is looked at once more:
-a blob may have been collected, an object overwritten, since its row was read.
-Backward (`orphans.py`), all that a storage holds is looked for in the catalogue.
+Forward, blobs, objects and descriptions are read by id, in batches. Anything in a batch that looks wrong is checked a
+second time, because a blob may have been collected, or an object overwritten, after its row was read.
+Backward (`orphans.py`), everything in a storage is looked up in the catalogue.
 """
 
 import json
@@ -28,7 +28,7 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong."""
+    """One problem that a check found."""
 
     #: missing, damaged, too_long, unreadable, unknown_storage_class, unreadable_state, wrong_size, description, orphan,
     #: orphan_description, restored.
@@ -36,13 +36,13 @@ class Finding:
     what: str
     detail: str
     repaired: bool = False
-    #: (bucket, key) of what it harms.
+    #: (bucket, key) of each affected object.
     affected: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class CheckCounts:
-    """What was gone through."""
+    """Counts of what a check has read."""
 
     blobs: int = 0
     bytes: int = 0
@@ -50,17 +50,17 @@ class CheckCounts:
     descriptions: int = 0
     #: Bytes verified.
     verified: int = 0
-    #: Blobs that the worker will collect, and their bytes: no fault.
+    #: Blobs that the worker will collect, and their bytes. These are not problems.
     collectable: int = 0
     collectable_bytes: int = 0
-    #: Names in storages that are younger than the least age: work in progress.
+    #: Names in storages that are younger than the minimum age: work in progress.
     young: int = 0
     held: int = 0
 
 
 @dataclass(slots=True)
 class Check:
-    """One run. `tell` is called often, with what is done, how much, and of how much (0: not known)."""
+    """One run. `tell` is called often, with the current kind of work, the amount done, and the total (0: unknown)."""
 
     verify: bool = False
     repair: bool = False
@@ -69,12 +69,12 @@ class Check:
     counts: CheckCounts = field(default_factory=CheckCounts)
 
     def run(self) -> Iterator[Finding]:
-        """Go through everything; yield what is wrong. Raises StorageError where a storage cannot be gone through."""
+        """Check everything and yield each problem. Raises StorageError if a storage cannot be read."""
         for storage_class in storages.classes():
             storages[storage_class].check()
         yield from self._blobs()
         yield from self._objects()
-        # With no object at all it is rather the catalogue that is lost: then these bytes are all there is.
+        # If there is no object at all, the catalogue was probably lost, and these bytes are all that remains.
         removing = self.repair and Object.objects.exists()
         for storage_class in storages.classes():
             for held in orphans.find(storages[storage_class], self.min_age, self.counts, self.tell):
@@ -90,7 +90,7 @@ class Check:
             self.counts.bytes += sum(blob.size for blob in batch)
             unready = (Blob.State.PENDING, Blob.State.DELETING)
             loose = {blob.pk: blob for blob in batch if blob.released_at or blob.state in unready}
-            # By one statement, state and references, so that an upload published in between does not look wrong.
+            # One statement reads state and references, so that an upload published in between does not look wrong.
             for blob in referenced(Blob.objects.filter(pk__in=loose)):
                 loose.pop(blob.pk)
                 if blob.state in unready:
@@ -101,7 +101,7 @@ class Check:
             yield from self._bytes([blob for blob in batch if blob.state in (Blob.State.STORED, Blob.State.DAMAGED)], total)
 
     def _bytes(self, batch: list[Blob], total: int) -> Iterator[Finding]:
-        """Check that the bytes of blobs are there, and where asked what they are."""
+        """Check that the bytes of blobs exist and, with `verify`, that they are correct."""
         by_class: dict[str, list[Blob]] = {}
         for blob in batch:
             by_class.setdefault(blob.storage_class, []).append(blob)
@@ -140,7 +140,7 @@ class Check:
             return  # collected meanwhile
         what, affected = f"blob {blob.pk}{f' ({blob.name})' if blob.name else ''}", owners(blob.pk)
         if error is None and not known:
-            # What is right is not thrown away for what follows it.
+            # The correct bytes are kept, despite the extra bytes after them.
             detail = f"has {size} bytes, of which the first {blob.size} are what was stored"
             yield Finding("too_long", what, detail, False, affected)
             return
@@ -154,11 +154,11 @@ class Check:
         if self.repair and kind != "unreadable":
             mark_damaged(blob, error)
             storage.quarantine(ref_of(blob))
-        # Set aside or not, what was stored is lost: never "repaired".
+        # Quarantined or not, the stored bytes are lost, so this is never "repaired".
         yield Finding(kind, what, error, False, affected)
 
     def _read(self, storage: Storage, blob: Blob, total: int) -> None:
-        """Read a blob whole and compare. Raises BlobDamaged, StorageError."""
+        """Read a whole blob and compare its checksum. Raises BlobDamaged, StorageError."""
         summed, pieces = Sum(blob), storage.pieces(ref_of(blob), 0, blob.size)
         try:
             while read := pieces.reserve(PIECE):
@@ -189,7 +189,7 @@ class Check:
         wrong = _wrong_description(storage, row)
         if wrong is None or not Object.objects.filter(pk=row.pk, sidecar=row.sidecar).exists():
             return
-        wrong = _wrong_description(storage, row)  # once more: the row, too, may be older than what was read
+        wrong = _wrong_description(storage, row)  # again: the row may also be older than the description
         if wrong is None:
             return
         repaired = self.repair and sidecars.write_anew(storage, row.pk, row.sidecar)
@@ -197,7 +197,7 @@ class Check:
 
 
 def _wrong_description(storage: Storage, row: Any) -> str | None:
-    """Return what is wrong with an object's description; None where nothing is."""
+    """Return what is wrong with an object's description, or None."""
     try:
         document = json.loads(storage.read_sidecar(row.sidecar))
     except BlobMissing:
@@ -213,7 +213,7 @@ def _wrong_description(storage: Storage, row: Any) -> str | None:
 
 
 def batches(queryset: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Give the rows of a table by id, a batch at a time, to the newest of now: who writes faster than is read has no end."""
+    """Yield the rows of a table by id, in batches. Rows added after the start are left out, so that it always ends."""
     last, newest = 0, queryset.order_by("-pk").values_list("pk", flat=True).first() or 0
     while batch := list(queryset.filter(pk__gt=last, pk__lte=newest).order_by("pk")[:BATCH]):
         yield batch

@@ -1,10 +1,12 @@
-"""Garbage: bytes that nothing refers to any more, and what crashed or forgotten uploads left.
+"""Collect garbage: bytes that nothing refers to any more, and remains of crashed or abandoned uploads.
 
-Small batches, each in short transactions; several workers may run at once. A blob is taken in two steps, so that no copy can
-come to refer to it in between: under a lock it is found unreferenced and marked DELETING; then its bytes go, then its row.
-`released_at` of such a blob tells when its worker was last seen at it: another one takes it up a minute later.
+Work is done in small batches and short transactions, and several workers may run at the same time. A blob is deleted in
+two steps, so that no copy can start to refer to it in between. First, under a lock, the blob is found to be
+unreferenced and is marked DELETING. Then its bytes are deleted, and last its row. In a blob marked DELETING,
+`released_at` is the time of the last sign of life from its worker; after a minute without one, another worker takes
+over.
 
-Deleting is paced (`pacing.py`): after each step the worker rests for several times as long as it took.
+Deleting is paced (`pacing.py`): after each step the worker rests for several times as long as the step took.
 """
 
 import logging
@@ -32,26 +34,26 @@ from .pacing import Pace
 logger = logging.getLogger(__name__)
 
 BATCH, UPLOAD_BATCH = 100, 10
-#: Bytes of blobs that are deleted in one step.
+#: Maximum bytes of blobs that are deleted together in one step.
 MAX_SMALL_SIZE = 8 * MIB
-#: Bytes that the smallest blob weighs among what waits, for its rows and its part of a step.
+#: Minimum bytes counted for each blob that waits, to account for its rows and its part of a step.
 MIN_COUNTED_SIZE = 16 * 1024
-#: Seconds after which a blob that is being deleted is taken for abandoned, and after which its worker says that it is not.
+#: Seconds after which the deletion of a blob counts as abandoned, and after which its worker gives a sign of life.
 ABANDONED, STILL_HERE = 60, 20
-#: Seconds for each kind of garbage in a pass that rests: there may always be some, and the worker has other work, too.
+#: Maximum seconds per kind of garbage in a pass that rests: garbage may never run out, and the worker has other work.
 LONGEST = 60.0
 
 Row = TypeVar("Row", Blob, MultipartUpload)
-#: Rests for so many seconds; returns whether work shall end.
+#: Rests for the given seconds; returns whether the worker must stop.
 Rest = Callable[[float], bool]
 
 
 class Stopped(Exception):
-    """The worker was told to end; what it is at is taken up again later."""
+    """The worker was asked to stop. The current work is resumed later."""
 
 
 class CollectionRun:
-    """One pass: what it did, and how it rests."""
+    """One pass: its results, and how it rests."""
 
     def __init__(self, rest: Rest | None) -> None:
         self._rest = rest
@@ -64,7 +66,7 @@ class CollectionRun:
             self.done[name] = had[0] + count, had[1] + size
 
     def rest(self, seconds: float, size: int) -> None:
-        """Rest after work that took so long on so many bytes. Raises Stopped."""
+        """Rest after a step that took `seconds` for `size` bytes. Raises Stopped."""
         if self._rest is not None and self._rest(_pace.rest_after(seconds, size)):
             raise Stopped
 
@@ -78,17 +80,17 @@ class CollectionRun:
 
 
 def collect_garbage(rest: Rest | None = None) -> int:
-    """Do one pass; return how many blobs, uploads and leftovers went. Each failure is logged, and left for the next pass.
+    """Run one pass; return how many blobs, uploads and leftovers were removed.
 
-    `rest`: how to rest between the steps; None: not at all.
+    Each failure is logged and left for the next pass. `rest`: how to rest between the steps; None: not at all.
     """
     run = CollectionRun(rest)
     try:
         _collect(run)
     except Stopped:
-        pass  # what was done is told all the same
+        pass  # the completed work is still reported
     finally:
-        disk_reserve.keep()  # there may be enough again
+        disk_reserve.keep()  # there may be enough space again
         if run.done:
             may_use_reserve(add_work)(run.done)
             told = (f"{count} {name.replace('_', ' ')} ({size} bytes)" for name, (count, size) in sorted(run.done.items()))
@@ -113,10 +115,10 @@ def _collect(run: CollectionRun) -> None:
 
 
 def _expire_uploads(run: CollectionRun) -> None:
-    """Abort multipart uploads that nobody ends.
+    """Abort multipart uploads that were neither completed nor aborted in time.
 
-    An upload is as old as its last part. Its row is locked before that is looked at for good, and a part that comes locks it
-    too, as does a Complete: each of them is either seen, or finds the upload gone and says NoSuchUpload.
+    An upload is as old as its last part. Its row is locked before its age is finally checked. Storing a part locks the
+    row too, as does completing the upload: each is either seen here, or finds the upload gone and raises NoSuchUpload.
     """
     if not conf.MULTIPART_UPLOAD_SECONDS:
         return
@@ -135,20 +137,20 @@ def _expire_uploads(run: CollectionRun) -> None:
 
 
 def _locked(rows: QuerySet[Row], count: int) -> list[Row]:
-    """Take up to so many rows that no other worker holds."""
+    """Lock and return up to `count` rows that no other worker has locked."""
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True, of=("self",))
     return list(rows[:count])
 
 
 def _take_released() -> list[Blob]:
-    """Mark released blobs without references DELETING and return them; clear the mark of those still referred to."""
+    """Mark released blobs without references DELETING and return them; clear `released_at` of referenced ones."""
     while True:
         with transaction.atomic():
             taken = _locked(_released().order_by("released_at"), BATCH)
             if not taken:
                 return []
-            # A statement of its own, after the locks: it sees every reference committed before them, and later ones wait.
+            # A separate statement after locking: it sees every reference committed before the locks; later ones wait.
             keys = [blob.pk for blob in taken]
             shared = set(referenced(Blob.objects.filter(pk__in=keys)).values_list("pk", flat=True))
             Blob.objects.filter(pk__in=shared).update(released_at=None)
@@ -159,13 +161,13 @@ def _take_released() -> list[Blob]:
 
 
 def _released() -> QuerySet[Blob]:
-    """Return the blobs that were released, and whose grace is over."""
+    """Return the released blobs whose grace period is over."""
     before = datetime.now(UTC) - timedelta(seconds=conf.GARBAGE_GRACE_SECONDS)
     return Blob.objects.filter(released_at__lt=before, state__in=(Blob.State.STORED, Blob.State.DAMAGED))
 
 
 def _waiting() -> int:
-    """Return how many bytes wait to be deleted, or as much as so many blobs weigh."""
+    """Return how many bytes wait to be deleted, counting at least `MIN_COUNTED_SIZE` for each blob."""
     return _released().aggregate(size=Sum(Greatest("size", MIN_COUNTED_SIZE)))["size"] or 0
 
 
@@ -173,7 +175,7 @@ _pace = Pace(_waiting)
 
 
 def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
-    """Return those of these blobs that an object or an upload refers to."""
+    """Return the blobs among these that an object or an upload refers to."""
     reference = Exists(Object.objects.filter(blob=OuterRef("pk")))
     for model in (ObjectPart, UploadPart):
         reference = reference | Exists(model.objects.filter(blob=OuterRef("pk")))
@@ -181,12 +183,12 @@ def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
 
 
 def _mark(blobs: list[Blob]) -> None:
-    """Mark locked blobs DELETING, by somebody who is here now."""
+    """Mark locked blobs DELETING, with the current time as the last sign of life."""
     Blob.objects.filter(pk__in=[blob.pk for blob in blobs]).update(state=Blob.State.DELETING, released_at=datetime.now(UTC))
 
 
 def _take_abandoned() -> list[Blob]:
-    """Mark pending blobs whose upload can no longer be running DELETING and return them."""
+    """Mark pending blobs DELETING if their upload can no longer be running, and return them."""
     before = datetime.now(UTC) - timedelta(seconds=conf.PENDING_UPLOAD_SECONDS)
     with transaction.atomic():
         pending = Blob.objects.filter(state=Blob.State.PENDING, created_at__lt=before).order_by("created_at")
@@ -196,7 +198,7 @@ def _take_abandoned() -> list[Blob]:
 
 
 def _take_interrupted() -> list[Blob]:
-    """Take blobs whose deletion a crash interrupted: marked a while ago, and still there."""
+    """Return blobs whose deletion a crash interrupted: marked a while ago and still present."""
     before = datetime.now(UTC) - timedelta(seconds=ABANDONED)
     with transaction.atomic():
         taken = _locked(Blob.objects.filter(state=Blob.State.DELETING, released_at__lt=before).order_by("released_at"), BATCH)
@@ -205,7 +207,7 @@ def _take_interrupted() -> list[Blob]:
 
 
 def _delete(blobs: list[Blob], run: CollectionRun) -> None:
-    """Delete bytes and row of each."""
+    """Delete the bytes and the row of each blob."""
     seen, waiting = time.monotonic(), {blob.pk for blob in blobs}
     for storage_class, refs in _steps(blobs):
         began = time.monotonic()
@@ -224,7 +226,7 @@ def _delete(blobs: list[Blob], run: CollectionRun) -> None:
 
 
 def _steps(blobs: list[Blob]) -> Iterator[tuple[str, list[BlobRef]]]:
-    """Yield storage class and blobs of each step: one that is large, or several small ones."""
+    """Yield the storage class and the blobs of each step: one large blob, or several small ones."""
     ordered = sorted(blobs, key=lambda blob: blob.storage_class)
     for storage_class, group in groupby(ordered, key=lambda blob: blob.storage_class):
         small: list[BlobRef] = []
@@ -242,12 +244,12 @@ def _steps(blobs: list[Blob]) -> Iterator[tuple[str, list[BlobRef]]]:
 
 
 def _is_small(ref: BlobRef) -> bool:
-    """Whether a blob is deleted together with others. How much a pending one has is not known: its size is 0."""
+    """Whether a blob is deleted together with others. The size of a pending blob is unknown and recorded as 0."""
     return 0 < ref.size <= MAX_SMALL_SIZE
 
 
 def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]:
-    """Delete the bytes of these blobs; yield the ids of those that went, after each part of the work."""
+    """Delete the bytes of these blobs; after each part of the work, yield the ids of the deleted ones."""
     storage = storages[storage_class]
     if _is_small(refs[0]):
         yield [ref.id for ref in storage.delete_small(refs)]
@@ -258,7 +260,7 @@ def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]
 
 
 def _forget(gone: list[int], run: CollectionRun) -> int:
-    """Delete the rows of blobs whose bytes went; return how many bytes those were."""
+    """Delete the rows of blobs whose bytes were deleted; return how many bytes those were."""
     sizes = remove_blobs(gone)
     if sizes:
         run.note("blobs_collected", len(sizes), sum(sizes))

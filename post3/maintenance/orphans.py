@@ -1,9 +1,9 @@
-"""Orphans: what a storage holds and the catalogue does not know.
+"""Find orphans: stored bytes and descriptions that the catalogue does not know.
 
-First all names that are old enough are gone through and kept in a temporary SQLite file (some 100 bytes each), then the
-catalogue's names are struck off. In this order nothing that is published meanwhile can look like an orphan; and no index of
-names, which each PUT would pay for, is needed. What is left is looked at again a little later, for who deletes tells the
-catalogue first and the storage then.
+First, all names that are old enough are read from the storage and kept in a temporary SQLite file (about 100 bytes
+each). Then the catalogue's names are removed from it. In this order nothing published meanwhile can look like an
+orphan, and no index of names is needed, which would slow down every PUT. The remaining names are checked again a little
+later, because a deletion changes the catalogue first and the storage second.
 """
 
 import sqlite3
@@ -15,25 +15,25 @@ from ..models import Blob, Object
 from ..storage.base import BlobRef, Storage, StoredName
 
 BATCH = 500
-#: Seconds a deletion may be behind the catalogue.
+#: Seconds that a storage's deletion may lag behind the catalogue.
 RECHECK_DELAY = 2.0
 
 
 class Counted(Protocol):
-    """Where it is counted what was seen."""
+    """Counters of the names that were read."""
 
     young: int
     held: int
 
 
 def find(storage: Storage, min_age: float, counts: Counted, tell: Callable[[str, int, int], None]) -> Iterator[StoredName]:
-    """Yield what a storage holds for longer than `min_age` seconds and nothing knows of. Raises StorageError."""
-    names = sqlite3.connect("")  # a file of its own, in the system's temporary directory once it outgrows memory
+    """Yield names that a storage has held for over `min_age` seconds, unknown to the catalogue. Raises StorageError."""
+    names = sqlite3.connect("")  # private; moves to a temporary file when it outgrows memory
     try:
         names.execute("CREATE TABLE held (name, description, id, size, PRIMARY KEY (name, description)) WITHOUT ROWID")
         limit = time.time() - min_age
         for held in storage.walk():
-            if held.is_foreign:  # a person put it there
+            if held.is_foreign:  # not created by post3
                 continue
             counts.held += 1
             tell("names in storage", counts.held, 0)
@@ -54,7 +54,7 @@ def find(storage: Storage, min_age: float, counts: Counted, tell: Callable[[str,
 
 
 def _strike_off(names: sqlite3.Connection) -> None:
-    """Delete what the catalogue knows from the names."""
+    """Delete the names that the catalogue knows."""
     for model, field, description in ((Blob, "name", False), (Object, "sidecar", True)):
         last = 0
         while rows := list(model.objects.filter(pk__gt=last).order_by("pk").values_list("pk", field)[:BATCH]):
@@ -69,7 +69,7 @@ def _is_there(storage: Storage, held: StoredName) -> bool:
 
 
 def remove(storage: Storage, held: StoredName) -> bool:
-    """Remove an orphan, unless the catalogue knows of it by now. Return whether it is gone. Raises StorageError."""
+    """Remove an orphan unless the catalogue knows it by now. Return whether it was removed. Raises StorageError."""
     known: Any = Object.objects.filter(sidecar=held.name) if held.is_description else Blob.objects.filter(name=held.name)
     if (Blob.objects.filter(pk=held.id) if held.id else known).exists():
         return False

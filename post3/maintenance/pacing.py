@@ -1,9 +1,9 @@
-"""How long a worker rests between the steps of deleting, so that the disk is others' for most of the time.
+"""Choose how long a worker rests between deletion steps, so that the disk is free for other work most of the time.
 
-For `REST` times as long as a step took; docs/performance.md has what that costs others. Where what waits to be deleted grows
-all the same, because more is overwritten than is deleted, the rests are cut to a quarter every few seconds, down to
-`REST_LESS`: else the store would grow under a steady load. They are long again once little waits. One large object makes what
-waits jump, not grow.
+A rest lasts `REST` times as long as the step took; docs/performance.md has the cost for other work. If the backlog
+still grows, because objects are overwritten faster than they are deleted, the rests are cut to a quarter every few
+seconds, down to `REST_LESS`: otherwise the store would grow under a steady load. The rests are long again once the
+backlog is small. A single large object makes the backlog jump, which does not count as growth.
 """
 
 import time
@@ -12,16 +12,17 @@ from collections.abc import Callable
 from ..storage.base import MIB
 
 REST, REST_LESS, FASTER = 8.0, 0.1, 4.0
-#: The part of that for steps of less than a MiB, which cost processors rather than the disk, and may be many.
+#: Factor for steps of less than 1 MiB, which cost CPU time rather than disk time and may be numerous.
 SMALL_BLOB_REST = 0.25
-#: Seconds between two looks at how much waits, and how many times as long as a look took at least: many rows take long to sum.
+#: Minimum interval between two checks of the backlog, in seconds and as a multiple of a check's duration, because
+#: summing many rows is slow.
 MIN_INTERVAL, INTERVAL_FACTOR = 5.0, 20.0
-#: Bytes that may wait.
+#: A backlog of up to this many bytes is small.
 LITTLE = 256 * MIB
 
 
 class Pace:
-    """The rests of this process's worker. `waiting` tells how many bytes wait to be deleted."""
+    """The rests of this process's worker. `waiting` returns how many bytes wait to be deleted."""
 
     def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._waiting, self._clock = waiting, clock
@@ -30,7 +31,7 @@ class Pace:
         self._before = 0
 
     def look(self) -> None:
-        """Adapt to how much waits, if it is time for that."""
+        """Adapt to the backlog if the interval has passed."""
         began = self._clock()
         if began < self._next:
             return
@@ -43,5 +44,5 @@ class Pace:
         self._before = waiting
 
     def rest_after(self, seconds: float, size: int) -> float:
-        """Return for how many seconds to rest after a step that took so long on so many bytes."""
+        """Return how many seconds to rest after a step that took `seconds` for `size` bytes."""
         return seconds * self._rest * (1.0 if size >= MIB else SMALL_BLOB_REST)

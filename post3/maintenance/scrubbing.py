@@ -1,9 +1,9 @@
-"""Scrubbing: all stored bytes are read, round and round, at a set rate, so that damage is found before its copies are gone.
+"""Scrub: read all stored bytes in an endless cycle at a set rate, to find damage before other copies are gone.
 
-Each call does a slice of at most about a second, so that a worker's other work waits no longer for it. Where the round stands is
-the row "scrub" of `WorkerState`. Whoever wrote that row last goes on, within a blob too; other workers look on, and take
-over where it was not written for LEASE seconds. So the rate is that of all workers together, on either database, without a
-lock that is held while bytes are read.
+Each call works for at most about a second, so that the worker's other work waits no longer than that. The position in
+the cycle is the row "scrub" of `WorkerState`. The worker that last wrote that row continues, even within a blob. Other
+workers only watch, and take over if the row has not been written for LEASE seconds. The rate is therefore that of all
+workers together, on either database, without a lock that is held while bytes are read.
 """
 
 import logging
@@ -23,9 +23,9 @@ from ..storage.handler import storages
 logger = logging.getLogger(__name__)
 
 SCRUB, DAMAGED = "scrub", "damaged"
-#: Seconds one slice takes at most, but for the piece under way; seconds for which unused allowance is kept.
+#: Maximum seconds of one slice, excluding the piece in progress; maximum seconds for which unused allowance is kept.
 SLICE, KEPT = 1.0, 30.0
-#: Bytes that a blob counts for beside its own: it costs a statement or two.
+#: Bytes charged for each blob in addition to its size, because it costs a statement or two.
 BLOB_COST = 16 << 10
 #: Seconds after which another worker takes over.
 LEASE = 120.0
@@ -33,7 +33,7 @@ LEASE = 120.0
 
 @dataclass(slots=True)
 class Reading:
-    """A blob that this process has read the beginning of."""
+    """A blob that this process has partly read."""
 
     blob: Blob
     pieces: Pieces
@@ -41,15 +41,15 @@ class Reading:
 
 
 class Scrubber:
-    """This process's part in the scrubbing."""
+    """This process's part of scrubbing."""
 
     def __init__(self) -> None:
-        #: When this process last wrote the row; None where another may have.
+        #: When this process last wrote the row; None if another process may have written it since.
         self._written: datetime | None = None
         self._reading: Reading | None = None
 
     def scrub(self) -> int:
-        """Read for a slice, if it is this process's turn. Return the bytes read. Raises database errors."""
+        """Read one slice if it is this process's turn. Return the number of bytes read. Raises database errors."""
         rate = conf.SCRUB_BYTES_PER_SECOND
         if not rate:
             return 0
@@ -61,14 +61,14 @@ class Scrubber:
             if age < LEASE and state.size:
                 return 0
         allowance = int(rate * min(age, KEPT))
-        # Not sooner than a piece, or a second's worth, may be read: a worker that has much else to do calls often.
+        # Wait until a piece, or a second's worth, may be read: a worker with much other work calls often.
         if allowance < min(rate, PIECE) or not self._write(state, now):
             return 0
         state.updated_at = now
         started, size, done, position = time.monotonic(), 0, 0, state.position
         while (left := allowance - size - done * BLOB_COST) > 0 and time.monotonic() - started < SLICE:
             if self._reading is None and not self._begin(position):
-                position = 0  # once round
+                position = 0  # the cycle is complete
                 break
             assert self._reading is not None
             position = self._reading.blob.pk - 1
@@ -85,7 +85,7 @@ class Scrubber:
         return size
 
     def _write(self, state: WorkerState, now: datetime, **changed: Any) -> bool:
-        """Write the row as long as nobody else did. Return whether it was written."""
+        """Write the row unless another process has written it. Return whether it was written."""
         ours = WorkerState.objects.filter(pk=state.pk, updated_at=state.updated_at)
         written = bool(ours.update(updated_at=now, **changed))
         self._written = now if written else None
@@ -94,7 +94,7 @@ class Scrubber:
         return written
 
     def _begin(self, after: int) -> bool:
-        """Begin with the next stored blob beyond that id. Return whether there is one."""
+        """Start reading the next stored blob after that id. Return whether there is one."""
         stored = Blob.objects.filter(pk__gt=after, state=Blob.State.STORED, storage_class__in=storages.classes())
         blob = stored.order_by("pk").first()
         if blob is None:
@@ -104,9 +104,9 @@ class Scrubber:
         return True
 
     def _read_piece(self, most: int) -> int:
-        """Read and sum up a piece of at most that many bytes; after the last one, check. Return its bytes; 0: done.
+        """Read a piece of at most `most` bytes and add it to the checksum; after the last piece, compare.
 
-        Raises StorageError where it is the storage that fails.
+        Return the size of the piece; 0: done. Raises StorageError if the storage as a whole fails.
         """
         reading = self._reading
         assert reading is not None
@@ -134,7 +134,7 @@ class Scrubber:
 
 
 def _found(blob: Blob, error: BlobDamaged) -> None:
-    """Mark a blob, unless it was collected while it was read."""
+    """Mark a blob as damaged, unless it was collected while it was read."""
     if mark_damaged(blob, error):
         WorkerState.objects.get_or_create(name=DAMAGED)
         WorkerState.objects.filter(name=DAMAGED).update(
@@ -146,5 +146,5 @@ _scrubber = Scrubber()
 
 
 def scrub() -> int:
-    """Do this process's next slice; return the bytes read. Raises database errors."""
+    """Read this process's next slice; return the number of bytes read. Raises database errors."""
     return _scrubber.scrub()

@@ -1,4 +1,4 @@
-"""The client of a post3 server: boto3 with good defaults, and the few things people do daily.
+"""A client for post3 servers: boto3 with suitable defaults, and methods for the most common tasks.
 
     from post3.sdk import Client
 
@@ -8,15 +8,15 @@
     for entry in client.list_objects("photos", "2026/"):
         print(entry.key, entry.size)
 
-Everything else S3 can do is boto3's own: `client.s3` is its client. Needs boto3 (`pip install post3[sdk]`) and nothing of
-Django. Errors are botocore's; what a server refuses is one of the subclasses in `errors.py`.
+For everything else in S3, `client.s3` is boto3's own client. The SDK needs boto3 (`pip install post3[sdk]`) and nothing
+from Django. Errors are botocore's; a refusal by the server is one of the subclasses in `errors.py`.
 
-`connection.py` makes the boto3 client; `buckets.py`, `uploads.py`, `downloads.py`, `listings.py`, `objects.py` and
-`deleting.py` hold what `Client` can do; `values.py` what it answers.
+`connection.py` makes the boto3 client. `buckets.py`, `uploads.py`, `downloads.py`, `listings.py`, `objects.py` and
+`deleting.py` hold the methods of `Client`, and `values.py` their results.
 """
 
 try:
-    import boto3  # noqa: F401 (looked for here, so that its absence is told in one sentence)
+    import boto3  # noqa: F401 (imported here to report its absence in one sentence)
 except ModuleNotFoundError as error:
     if error.name != "boto3":
         raise

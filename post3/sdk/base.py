@@ -1,4 +1,4 @@
-"""What the parts of the client share: the boto3 client, and transfers by s3transfer."""
+"""The common base of the client's parts: the boto3 client, and transfers with s3transfer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from .values import Transfers
 
 
 class Calls:
-    """The base of the client's parts. `s3` is boto3's client, safe to use from several threads."""
+    """The base class of the client's parts. `s3` is boto3's client, which is thread-safe."""
 
     s3: Any
     transfers: Transfers
@@ -18,9 +18,9 @@ class Calls:
     _region: str
 
     def _transfer(self, start: Callable[[Any, list[Any]], Any], progress: Progress | None, *, copying: bool = False) -> None:
-        """Run a transfer to its end: `start` is given the manager and the subscribers, and returns the future.
+        """Run a transfer to its end: `start` receives the manager and the subscribers and returns the future.
 
-        What fails is aborted, an interrupt (Ctrl-C) too, before the error is raised.
+        A transfer that fails or is interrupted (Ctrl-C) is aborted before the error is raised.
         """
         reporter = Reporter(progress) if progress else None
         with create_transfer_manager(self.s3, self._transfer_config(copying)) as manager:
@@ -35,6 +35,6 @@ class Calls:
             multipart_chunksize=sizes.copy_part_size if copying else sizes.part_size,
             max_concurrency=sizes.concurrency,
             num_download_attempts=self._attempts,
-            # The other one, by awscrt, knows no progress callbacks of ours nor these sizes, and is chosen by the kind of machine.
+            # The awscrt client supports neither our progress callbacks nor these sizes; some machines select it.
             preferred_transfer_client="classic",
         )

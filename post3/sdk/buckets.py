@@ -1,4 +1,4 @@
-"""Buckets: make, list, look for, empty and delete them."""
+"""Create, list, find, empty and delete buckets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,13 +9,13 @@ from .values import BucketInfo
 
 
 class Buckets(Deleting):
-    """The client's calls for buckets."""
+    """The client's methods for buckets."""
 
     def create_bucket(self, name: str, *, exist_ok: bool = False) -> None:
-        """Make a bucket.
+        """Create a bucket.
 
-        Raises Conflict where the name is another user's, or where the bucket is the user's already, unless `exist_ok`. (In
-        us-east-1 S3 takes making a bucket a second time for done, and so does post3.)
+        Raises Conflict if the bucket belongs to another user or, unless `exist_ok`, to this user already. (In
+        us-east-1, S3 accepts a repeated creation of the user's own bucket, and so does post3.)
         """
         arguments: dict[str, Any] = {"Bucket": name}
         if self._region != "us-east-1":
@@ -28,7 +28,7 @@ class Buckets(Deleting):
                 raise
 
     def bucket_exists(self, name: str) -> bool:
-        """Tell whether there is that bucket. Raises AccessDenied where it is another user's."""
+        """Return whether the bucket exists. Raises AccessDenied if it belongs to another user."""
         try:
             with refusals():
                 self.s3.head_bucket(Bucket=name)
@@ -37,7 +37,7 @@ class Buckets(Deleting):
         return True
 
     def list_buckets(self, prefix: str = "") -> Iterator[BucketInfo]:
-        """Yield the buckets of the user, in the order of their names."""
+        """Yield the user's buckets, ordered by name."""
         with refusals():
             for page in self.s3.get_paginator("list_buckets").paginate(**({"Prefix": prefix} if prefix else {})):
                 for entry in page.get("Buckets", []):
@@ -46,7 +46,7 @@ class Buckets(Deleting):
     def delete_bucket(self, name: str, *, with_objects: bool = False) -> None:
         """Delete a bucket; `with_objects` empties it first.
 
-        Raises NotFound, Conflict where it is not empty, and DeleteFailed where some of its objects cannot be deleted.
+        Raises NotFound, Conflict if it is not empty, and DeleteFailed if some of its objects cannot be deleted.
         """
         if with_objects:
             self.empty_bucket(name)

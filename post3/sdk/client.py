@@ -1,4 +1,4 @@
-"""The client: what a daily user of a store needs, over boto3's client."""
+"""The client: common operations on an object store, on top of boto3's client."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -14,9 +14,9 @@ from .values import Transfers
 
 
 class Client(Buckets, Uploads, Downloads, Objects):
-    """A client of one server, for any number of threads.
+    """A client for one server, usable from any number of threads.
 
-    `s3` is boto3's own client with the same settings, for all that is not here.
+    `s3` is boto3's own client with the same settings, for everything that this class does not cover.
     """
 
     def __init__(
@@ -32,19 +32,22 @@ class Client(Buckets, Uploads, Downloads, Objects):
         transfers: Transfers | None = None,
         config: Config | None = None,
     ) -> None:
-        """Make a client; nothing is sent yet.
+        """Create a client without sending a request.
 
-        `endpoint`: the server's URL, a path included where post3 is mounted below one; where it is left
-        out, POST3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's `endpoint_url`, whichever comes first, or
-        http://127.0.0.1:9000. `access_key`, `secret_key`: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
-        what AWS's configuration files have (AWS_PROFILE). Time-outs are in seconds, of connecting and of waiting for the next
-        bytes; `attempts`: how often a request is tried. `transfers`: sizes of parts. `config`: botocore's, over these defaults.
+        `endpoint`: the server's URL, including the path if post3 is mounted below one. The default is the first of
+        POST3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the profile's `endpoint_url`, or else
+        http://127.0.0.1:9000.
+        `access_key`, `secret_key`: by default AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the key in AWS's
+        configuration files (AWS_PROFILE).
+        `connect_timeout`, `read_timeout`: seconds to wait for a connection, and for the next bytes.
+        `attempts`: how often a request is tried. `transfers`: sizes of parts.
+        `config`: botocore's configuration, which overrides these defaults.
 
         Raises ValueError (endpoint, half a key) and NoCredentials.
         """
         self.transfers = transfers or Transfers()
         self._attempts, self._region = attempts, region
-        # A transfer's threads and some besides.
+        # Enough for a transfer's threads and some other calls.
         connections = self.transfers.concurrency + 10
         defaults = make_config(
             connect_timeout=connect_timeout, read_timeout=read_timeout, attempts=attempts, connections=connections
@@ -57,7 +60,7 @@ class Client(Buckets, Uploads, Downloads, Objects):
         return self.s3.meta.endpoint_url
 
     def close(self) -> None:
-        """Close the connections; `with Client() as client` does so at its end."""
+        """Close the connections; `with Client() as client` does this at the end of the block."""
         self.s3.close()
 
     def __enter__(self) -> Self:

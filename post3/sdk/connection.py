@@ -1,7 +1,8 @@
-"""The boto3 client, with the defaults that fit a post3 server.
+"""Make the boto3 client, with defaults that suit a post3 server.
 
-Path style, because a server on an address has no host name for each bucket. Signature Version 4 in presigned URLs too. Retries
-in botocore's standard mode: connections that broke, time-outs, throttling and errors of the server, with growing pauses.
+URLs are path-style, because a server at an IP address has no host name for each bucket. Presigned URLs use Signature
+Version 4, too. Retries use botocore's standard mode: broken connections, timeouts, throttling and server errors are
+retried with growing pauses.
 """
 
 import os
@@ -19,7 +20,7 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:9000"
 
 
 class NoCredentials(BotoCoreError):
-    """There is no access key: none was given, and neither the environment nor AWS's configuration files have one."""
+    """No access key was given, and neither the environment nor AWS's configuration files contain one."""
 
     fmt = (
         "There is no access key. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give access_key and secret_key; "
@@ -52,7 +53,7 @@ def make_client(
 
 
 def make_config(*, connect_timeout: float, read_timeout: float, attempts: int, connections: int) -> Config:
-    """Return botocore's configuration. Time-outs in seconds; `attempts`: of one request, the first included."""
+    """Return botocore's configuration. Timeouts are in seconds; `attempts` is per request and includes the first."""
     return Config(
         s3={"addressing_style": "path"},
         signature_version="s3v4",
@@ -66,7 +67,7 @@ def make_config(*, connect_timeout: float, read_timeout: float, attempts: int, c
 
 
 def find_endpoint(given: str | None, session: botocore.session.Session) -> tuple[str, str]:
-    """Return the endpoint and what names it: the caller, POST3_ENDPOINT, what boto3 goes by in boto3's order, or the default."""
+    """Return the endpoint and its source: the caller, POST3_ENDPOINT, boto3's sources in boto3's order, or default."""
     if given:
         return given, "endpoint"
     for name in ("POST3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
@@ -79,12 +80,12 @@ def find_endpoint(given: str | None, session: botocore.session.Session) -> tuple
 
 
 def _ignores_configured_endpoints(session: botocore.session.Session) -> bool:
-    """Whether AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, or the profile, takes AWS's variables and files out of the search."""
+    """Whether AWS_IGNORE_CONFIGURED_ENDPOINT_URLS or the profile excludes AWS's variables and files from the search."""
     return bool(session.get_config_variable("ignore_configured_endpoint_urls"))
 
 
 def _profile_endpoint(session: botocore.session.Session) -> str | None:
-    """Return the endpoint for S3 that the profile has (AWS_PROFILE), of its services section first."""
+    """Return the profile's (AWS_PROFILE) endpoint for S3, preferably from its services section."""
     try:
         profile = session.get_scoped_config()
     except ProfileNotFound:
@@ -95,7 +96,7 @@ def _profile_endpoint(session: botocore.session.Session) -> str | None:
 
 
 def check_endpoint(endpoint: str, source: str) -> str:
-    """Return the endpoint without a slash at its end. Raises ValueError where it is no http or https URL."""
+    """Return the endpoint without a trailing slash. Raises ValueError if it is not an http or https URL."""
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"The endpoint {endpoint!r} is no URL like {DEFAULT_ENDPOINT} (from {source})")
@@ -103,9 +104,9 @@ def check_endpoint(endpoint: str, source: str) -> str:
 
 
 def _session() -> botocore.session.Session:
-    """Return a session that looks for keys in the environment and in AWS's files, but asks no machine of Amazon's for them.
+    """Return a session that finds keys in the environment and AWS's files, but not on AWS's metadata services.
 
-    Outside Amazon's cloud that question takes seconds to fail; within it the answer is a key that no post3 server knows.
+    Outside Amazon's cloud such a query takes seconds to fail; inside it returns a key that no post3 server knows.
     """
     session = botocore.session.Session()
     providers = session.get_component("credential_provider")

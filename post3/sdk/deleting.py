@@ -1,4 +1,4 @@
-"""Deleting one object, many, and all below a prefix."""
+"""Delete one object, many objects, or all objects with a prefix."""
 
 import itertools
 import re
@@ -10,25 +10,25 @@ from .errors import DeleteFailed, refusal, refusals
 from .listings import Listings
 from .values import DeleteError
 
-#: Keys that one request may name.
+#: Maximum keys per request.
 BATCH = 1000
-#: What a document of XML 1.0 cannot hold, and so no list of keys to delete.
+#: Characters that XML 1.0 cannot contain, and that therefore cannot be in a list of keys to delete.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Deleting(Listings):
-    """The client's calls that delete objects. To delete what is not there is no error."""
+    """The client's methods that delete objects. Deleting an object that does not exist is not an error."""
 
     @refusals()
     def delete(self, bucket: str, key: str) -> None:
-        """Delete one object. Raises NotFound where there is no bucket."""
+        """Delete one object. Raises NotFound if the bucket does not exist."""
         self.s3.delete_object(Bucket=bucket, Key=key)
 
     def delete_many(self, bucket: str, keys: Iterable[str]) -> int:
-        """Delete any number of objects, 1,000 a request; return how many.
+        """Delete any number of objects, 1,000 per request; return how many.
 
-        A key that cannot be deleted stops nothing. Raises DeleteFailed after the last one, with all that were not deleted; what
-        ends the whole earlier (NotFound for the bucket, no connection) has them in a note.
+        A key that cannot be deleted does not stop the others. Raises DeleteFailed at the end, with all keys that were
+        not deleted. An error that stops the whole call (NotFound for the bucket, no connection) has them in a note.
         """
         deleted, failed = 0, list[DeleteError]()
         remaining = iter(keys)
@@ -46,16 +46,16 @@ class Deleting(Listings):
         return deleted
 
     def delete_prefix(self, bucket: str, prefix: str) -> int:
-        """Delete every object whose key begins with `prefix`; return how many. Raises DeleteFailed, and NotFound (bucket).
+        """Delete every object whose key begins with `prefix`; return how many. Raises DeleteFailed, NotFound (bucket).
 
-        An empty prefix is a ValueError: a whole bucket is deleted by `empty_bucket` only.
+        Raises ValueError for an empty prefix: only `empty_bucket` deletes a bucket's entire contents.
         """
         if not prefix:
             raise ValueError("An empty prefix would delete the whole bucket; empty_bucket does that")
         return self.delete_many(bucket, (entry.key for entry in self.list_objects(bucket, prefix)))
 
     def _delete_batch(self, bucket: str, keys: list[str]) -> Iterator[DeleteError]:
-        """Delete up to 1,000 objects; yield those that could not be."""
+        """Delete up to 1,000 objects; yield an error for each that could not be deleted."""
         listed = [key for key in keys if not _NOT_IN_XML.search(key)]
         if listed:
             with refusals():

@@ -1,4 +1,4 @@
-"""Downloads into bytes, files and file objects, and as a stream."""
+"""Download objects into bytes, files and file objects, or as a stream."""
 
 import io
 import os
@@ -14,11 +14,11 @@ from .values import MIB, ObjectInfo
 
 
 class Downloads(Calls):
-    """The client's calls that fetch an object. All raise NotFound where there is none."""
+    """The client's methods that fetch an object. All raise NotFound if it does not exist."""
 
     @refusals()
     def get_bytes(self, bucket: str, key: str, *, progress: Progress | None = None) -> bytes:
-        """Return an object's bytes. An answer that breaks off is asked for again, as often as any request."""
+        """Return an object's bytes. An interrupted response is retried as often as any request."""
         for attempt in range(1, self._attempts + 1):
             stream = self.get_stream(bucket, key, progress=progress)
             try:
@@ -31,26 +31,28 @@ class Downloads(Calls):
 
     @refusals()
     def get_file(self, bucket: str, key: str, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
-        """Write an object to a file, large ones by several ranges at once.
+        """Write an object to a file; large objects are fetched in several concurrent ranges.
 
-        The file gets its name when it is whole, so that one of that name stays what it was until then. Raises OSError.
+        The file gets its name only when it is complete; until then an existing file of that name is unchanged. Raises
+        OSError.
         """
         name = os.fspath(path)
         self._transfer(lambda manager, subscribers: manager.download(bucket, key, name, subscribers=subscribers), progress)
 
     @refusals()
     def get_into(self, bucket: str, key: str, file: BinaryIO, *, progress: Progress | None = None) -> None:
-        """Write an object into an open file object: a seekable one from its beginning, any other as it goes, in order."""
+        """Write an object into an open file object: from the beginning if it is seekable, otherwise sequentially."""
         self._transfer(lambda manager, subscribers: manager.download(bucket, key, file, subscribers=subscribers), progress)
 
     @refusals()
     def get_stream(
         self, bucket: str, key: str, *, start: int = 0, length: int | None = None, progress: Progress | None = None
     ) -> "ObjectStream":
-        """Open an object for reading, from the byte `start` on, `length` bytes or all that follow. Close it, or use `with`.
+        """Open an object for reading, from byte `start`, for `length` bytes or to the end. Close it, or use `with`.
 
-        Nothing is kept in memory. A `start` at or behind the object's end is Refused (InvalidRange), unless it is 0. A stream
-        that breaks off raises botocore's IncompleteReadError, ResponseStreamingError or ReadTimeoutError while it is read.
+        The stream is not kept in memory. A `start` at or after the object's end raises Refused (InvalidRange), unless
+        it is 0. An interrupted stream raises botocore's IncompleteReadError, ResponseStreamingError or ReadTimeoutError
+        during a read.
         """
         if start < 0 or (length is not None and length < 1):
             raise ValueError("start is 0 or more, length 1 or more")
@@ -61,7 +63,7 @@ class Downloads(Calls):
 
 
 class ObjectStream(io.BufferedReader):
-    """An object that is being read: a binary file object that cannot seek. `info`: what is known of the object."""
+    """An object opened for reading: a binary file object without seeking. `info`: the object's properties."""
 
     def __init__(self, info: ObjectInfo, length: int, body: Any, progress: Progress | None) -> None:
         super().__init__(_Body(body, length, progress), buffer_size=256 * 1024)
@@ -74,7 +76,7 @@ class ObjectStream(io.BufferedReader):
 
 
 class _Body(io.RawIOBase):
-    """botocore's body as a raw file object, which tells its progress. The body checks length and checksum at its end."""
+    """botocore's body as a raw file object that reports progress. The body checks length and checksum at its end."""
 
     def __init__(self, body: Any, length: int, progress: Progress | None) -> None:
         self._body, self._length, self._progress = body, length, progress

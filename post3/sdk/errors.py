@@ -1,9 +1,9 @@
-"""Errors: botocore's own, with a class for each kind of refusal that callers tell apart.
+"""Errors: botocore's own, plus a class for each kind of refusal that callers distinguish.
 
-All that a server answers with an error status is a `Refused`, which is botocore's `ClientError`; so code that catches that one
-works with the SDK and with `client.s3` alike. What prevents an answer (no connection, time-outs) is another `BotoCoreError`,
-and what goes wrong with local files an `OSError`, both as they come. An object that was overwritten while it was being
-fetched or copied in parts is s3transfer's `S3DownloadFailedError` or `S3CopyFailedError`.
+Every error response from a server is a `Refused`, which is a subclass of botocore's `ClientError`. Code that catches
+`ClientError` therefore works with both the SDK and `client.s3`. If there is no response (no connection, timeouts), the
+error is another `BotoCoreError`; problems with local files raise `OSError`. Neither is converted. If an object is
+overwritten while it is fetched or copied in parts, s3transfer raises `S3DownloadFailedError` or `S3CopyFailedError`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from .values import DeleteError
 
 
 class Refused(ClientError):
-    """The server answered with an error. `code`: S3's (`NoSuchKey`; the number alone for HEAD), `status`: HTTP's."""
+    """The server returned an error. `code`: S3's (`NoSuchKey`; only the number for HEAD). `status`: HTTP's."""
 
     @property
     def code(self) -> str:
@@ -31,19 +31,19 @@ class Refused(ClientError):
 
 
 class NotFound(Refused):
-    """There is no such bucket, object or upload (404)."""
+    """The bucket, object or upload does not exist (404)."""
 
 
 class AccessDenied(Refused):
-    """The key is unknown, its secret is wrong, or it may not do this (401, 403)."""
+    """The key is unknown, its secret is wrong, or it lacks the permission (401, 403)."""
 
 
 class Conflict(Refused):
-    """What is there forbids it (409: a bucket that is not empty, a name that is taken) or a condition failed (412)."""
+    """The request conflicts with existing data (409: a non-empty bucket, a taken name), or a condition failed (412)."""
 
 
 class DeleteFailed(Exception):
-    """Some objects were not deleted; all others were. `errors` tells which and why, `deleted` how many were."""
+    """Some objects were not deleted; all others were. `errors` lists them with reasons; `deleted` counts the others."""
 
     def __init__(self, errors: Sequence[DeleteError], deleted: int) -> None:
         super().__init__(errors, deleted)
@@ -58,7 +58,7 @@ _BY_STATUS = {401: AccessDenied, 403: AccessDenied, 404: NotFound, 409: Conflict
 
 
 def refusal(error: ClientError) -> Refused:
-    """Return the same error as one of the classes above."""
+    """Return the error as an instance of one of the classes above."""
     if isinstance(error, Refused):
         return error
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -67,7 +67,7 @@ def refusal(error: ClientError) -> Refused:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn botocore's ClientError into ours; for a `with` block, or as a decorator."""
+    """Convert botocore's ClientError to a class above; for a `with` block or as a decorator."""
     try:
         yield
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Listings, as iterators that fetch a thousand keys at a time."""
+"""List buckets' contents with iterators that fetch a thousand keys at a time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from .values import Folder, ObjectEntry
 
 
 class Listings(Calls):
-    """The client's calls that list a bucket. Order: of the keys' UTF-8 bytes. All raise NotFound where there is no bucket."""
+    """Methods that list a bucket, in order of the keys' UTF-8 bytes. All raise NotFound if it is missing."""
 
     def list_objects(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectEntry]:
         """Yield every object whose key begins with `prefix` and comes after `start_after`, however many there are."""
@@ -19,14 +19,14 @@ class Listings(Calls):
     def list_folder(
         self, bucket: str, prefix: str = "", *, delimiter: str = "/", start_after: str = ""
     ) -> Iterator[ObjectEntry | Folder]:
-        """Yield what is directly below `prefix`: the objects, and what lies deeper as one Folder for all of it, in one order."""
+        """Yield the entries directly below `prefix`, in order: each object, and one Folder per group of deeper keys."""
         for page in self._pages(bucket, prefix, start_after, delimiter):
             found: list[ObjectEntry | Folder] = [ObjectEntry.of(entry) for entry in page.get("Contents", [])]
             found += [Folder(entry["Prefix"]) for entry in page.get("CommonPrefixes", [])]
             yield from sorted(found, key=_place)
 
     def list_prefixes(self, bucket: str, prefix: str = "", *, delimiter: str = "/") -> Iterator[str]:
-        """Yield the prefixes directly below `prefix` only: `2025/`, `2026/`."""
+        """Yield only the prefixes directly below `prefix`: `2025/`, `2026/`."""
         for page in self._pages(bucket, prefix, "", delimiter):
             yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", []))
 

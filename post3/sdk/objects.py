@@ -1,4 +1,4 @@
-"""What is known of an object, copies, and presigned URLs."""
+"""Properties of objects, copies, and presigned URLs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,20 +9,20 @@ from .errors import NotFound, refusals
 from .progress import Progress
 from .values import ObjectInfo
 
-#: Seconds a presigned URL may be valid: a week.
+#: Maximum validity of a presigned URL in seconds: a week.
 MAX_EXPIRES = 7 * 24 * 3600
 
 
 class Objects(Calls):
-    """The client's calls for single objects, beside storing, fetching and deleting them."""
+    """The client's methods for single objects, other than storing, fetching and deleting them."""
 
     @refusals()
     def head(self, bucket: str, key: str) -> ObjectInfo:
-        """Return what is known of an object, its metadata among it. Raises NotFound."""
+        """Return an object's properties, including its metadata. Raises NotFound."""
         return ObjectInfo.of(key, self.s3.head_object(Bucket=bucket, Key=key))
 
     def exists(self, bucket: str, key: str) -> bool:
-        """Tell whether there is that object; there is none where there is no such bucket."""
+        """Return whether the object exists; False if the bucket does not exist."""
         try:
             self.head(bucket, key)
         except NotFound:
@@ -41,11 +41,11 @@ class Objects(Calls):
         content_type: str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Copy an object on the server, of any size; what it was stored with goes along, but for the storage class.
+        """Copy an object of any size on the server, with all its properties except the storage class.
 
-        With `metadata` or `content_type` the copy has these instead, and the rest of what the source was stored with all the
-        same. Up to 5 GiB a copy is one request, and moves no bytes in post3. Raises NotFound (source or a bucket), Conflict or
-        s3transfer's S3CopyFailedError where the source was overwritten meanwhile.
+        `metadata` and `content_type` replace those of the source; its other properties are kept. A copy of up to 5 GiB
+        is one request, and moves no bytes in post3. Raises NotFound (source or a bucket), and Conflict or s3transfer's
+        S3CopyFailedError if the source is overwritten meanwhile.
         """
         extra: dict[str, Any] = {}
         if metadata is not None or content_type is not None:
@@ -56,7 +56,7 @@ class Objects(Calls):
     def set_metadata(
         self, bucket: str, key: str, metadata: Mapping[str, str] | None = None, *, content_type: str | None = None
     ) -> None:
-        """Replace an object's metadata, its content type or both; the bytes and all else stay. Raises NotFound, Conflict."""
+        """Replace an object's metadata, its content type or both; nothing else changes. Raises NotFound, Conflict."""
         if metadata is None and content_type is None:
             raise ValueError("Nothing to set: give metadata, content_type or both")
         source = self.head(bucket, key)
@@ -65,9 +65,9 @@ class Objects(Calls):
 
     @refusals()
     def presign_get(self, bucket: str, key: str, *, expires: int = 3600, download_as: str | None = None) -> str:
-        """Return a URL by which anybody can fetch the object for `expires` seconds, with the client's endpoint as its host.
+        """Return a URL with which anybody can fetch the object for `expires` seconds, at the client's endpoint.
 
-        `download_as`: the name under which a browser saves it. There need be no such object yet.
+        `download_as`: the name under which a browser saves it. The object need not exist yet.
         """
         parameters = {"Bucket": bucket, "Key": key}
         if download_as is not None:
@@ -76,7 +76,7 @@ class Objects(Calls):
 
     @refusals()
     def presign_put(self, bucket: str, key: str, *, expires: int = 3600, content_type: str | None = None) -> str:
-        """Return a URL by which anybody can store the object by a PUT for `expires` seconds.
+        """Return a URL with which anybody can store the object by a PUT for `expires` seconds.
 
         With `content_type` the PUT must carry exactly that Content-Type.
         """
@@ -95,7 +95,7 @@ class Objects(Calls):
 
 
 def _replacing(source: ObjectInfo, metadata: Mapping[str, str] | None, content_type: str | None) -> dict[str, Any]:
-    """Return boto3's arguments of a copy that replaces these: S3 replaces all or nothing, so the rest is said again."""
+    """Return boto3's arguments for a copy that replaces these: S3 replaces all or nothing, so the rest is repeated."""
     said = {
         "ContentType": source.content_type if content_type is None else content_type,
         "CacheControl": source.cache_control,

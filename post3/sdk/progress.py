@@ -1,4 +1,4 @@
-"""Progress of a transfer, told by s3transfer piece by piece, summed up for the caller."""
+"""Progress of a transfer, reported by s3transfer piece by piece and summed for the caller."""
 
 import threading
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from typing import Any
 
 from s3transfer.subscribers import BaseSubscriber
 
-#: Called with the bytes that travelled so far, and with how many there are: None while a stream's length is unknown.
+#: Called with the number of bytes transferred so far and the total, which is None while a stream's length is unknown.
 Progress = Callable[[int, int | None], object]
 
 
 class Reporter(BaseSubscriber):
-    """Sums up what a transfer's threads report; tells one sum at a time.
+    """A subscriber that sums the reports of a transfer's threads and calls back with one sum at a time.
 
-    A part that is sent again takes back what it had reported, so that the last sum is the object's size. What the callback
-    raises ends the transfer.
+    When a part is sent again, its previous reports are subtracted, so the last sum is the object's size. An exception
+    from the callback ends the transfer.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -29,6 +29,6 @@ class Reporter(BaseSubscriber):
             self._progress(self._done, future.meta.size)
 
     def finish(self) -> None:
-        """Tell the end of a transfer of nothing, of which s3transfer reports nothing."""
+        """Report the end of an empty transfer, for which s3transfer reports nothing."""
         if not self._told:
             self._progress(0, 0)

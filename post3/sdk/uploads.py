@@ -1,4 +1,4 @@
-"""Uploads of bytes, files and streams; s3transfer sends large ones in parts, several at once, and aborts what fails."""
+"""Upload bytes, files and streams; s3transfer sends large ones in concurrent parts, and aborts failed uploads."""
 
 import io
 import mimetypes
@@ -23,15 +23,15 @@ _HEADERS = {
 
 
 class Readable(Protocol):
-    """Anything with a `read` that returns bytes: a file, a pipe, an HTTP answer."""
+    """Anything with a `read` that returns bytes: a file, a pipe, an HTTP response."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Uploads(Calls):
-    """The client's calls that store an object. Each replaces an object of that key, as a whole and at the end.
+    """The client's methods that store an object. Each replaces an existing object of that key atomically at the end.
 
-    All take the fields of `PutOptions` as keywords, and raise NotFound where there is no bucket.
+    All take the fields of `PutOptions` as keywords, and raise NotFound if the bucket does not exist.
     """
 
     def put_bytes(
@@ -55,7 +55,7 @@ class Uploads(Calls):
         progress: Progress | None = None,
         **options: Unpack[PutOptions],
     ) -> None:
-        """Store a file. Raises OSError where it cannot be read."""
+        """Store a file. Raises OSError if it cannot be read."""
         self._upload(bucket, key, os.fspath(path), progress, options)
 
     def put_stream(
@@ -67,9 +67,9 @@ class Uploads(Calls):
         progress: Progress | None = None,
         **options: Unpack[PutOptions],
     ) -> None:
-        """Store what a file object gives from its position on, or pieces of bytes, of any length that need not be known.
+        """Store a file object's contents from its current position, or pieces of bytes, of any and even unknown length.
 
-        At most `concurrency` parts and two are in memory. Raises TypeError where it gives text.
+        At most `concurrency` + 2 parts are in memory. Raises TypeError if the stream returns text.
         """
         if isinstance(stream, io.TextIOBase | str):
             raise TypeError("put_stream stores bytes: open the file in binary mode, or encode the text")
@@ -84,16 +84,16 @@ class Uploads(Calls):
 
 
 def guess_type(key: str) -> str:
-    """Return the content type that a key's name tells, else `application/octet-stream`.
+    """Return the content type implied by a key's name, else `application/octet-stream`.
 
-    Also of `a.tar.gz`: its type would be that of what is inside the compression.
+    `a.tar.gz` gets the latter too: the type of its name would be that of the content inside the compression.
     """
     kind, encoding = mimetypes.guess_type(key.rpartition("/")[2])
     return kind if kind and not encoding else "application/octet-stream"
 
 
 class _Pieces(io.RawIOBase):
-    """An iterator of bytes as a file object, which is what s3transfer reads."""
+    """An iterator of bytes as a file object, as s3transfer requires."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")

@@ -1,4 +1,4 @@
-"""What the client answers, and what it is told, as plain values."""
+"""The client's results and options, as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,11 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Transfers:
-    """How large bodies travel. Sizes are in bytes.
+    """How large bodies are transferred. Sizes are in bytes.
 
-    `threshold`: bodies from this size on are sent and fetched in parts of `part_size` (S3 wants 5 MiB at least), `concurrency`
-    at once. Objects from `copy_threshold` on are copied in parts of `copy_part_size`; S3 copies up to 5 GiB in one request.
+    Bodies of at least `threshold` are sent and fetched in parts of `part_size` (in S3 at least 5 MiB), `concurrency` at
+    the same time. Objects of at least `copy_threshold` are copied in parts of `copy_part_size`; S3 copies up to 5 GiB
+    in one request.
     """
 
     threshold: int = 16 * MIB
@@ -24,9 +25,9 @@ class Transfers:
 
 
 class PutOptions(TypedDict, total=False):
-    """What an object is stored with; all of it can be left out. Metadata is ASCII, its names are read back in lower case."""
+    """Properties to store with an object, all optional. Metadata is ASCII; its names are returned in lower case."""
 
-    #: Guessed from the key's name where it is left out.
+    #: Guessed from the key's name if omitted.
     content_type: str
     metadata: Mapping[str, str]
     cache_control: str
@@ -38,7 +39,7 @@ class PutOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class BucketInfo:
-    """A bucket of the user."""
+    """One of the user's buckets."""
 
     name: str
     created: datetime
@@ -46,7 +47,7 @@ class BucketInfo:
 
 @dataclass(frozen=True, slots=True)
 class ObjectEntry:
-    """An object as a listing tells it. `size` in bytes, `etag` without quotes."""
+    """An object in a listing. `size` is in bytes, `etag` without quotes."""
 
     key: str
     size: int
@@ -56,23 +57,23 @@ class ObjectEntry:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
-        """Make it of an element of boto3's `Contents`."""
+        """Return an entry for an element of boto3's `Contents`."""
         storage_class = entry.get("StorageClass", "STANDARD")
         return cls(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"], storage_class)
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What several keys begin with, up to a delimiter: `prefix` is `2026/` for `2026/a` and `2026/b`."""
+    """A prefix shared by keys, up to a delimiter: `prefix` is `2026/` for `2026/a` and `2026/b`."""
 
     prefix: str
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object as HEAD and GET tell it. `size` in bytes, of the whole object; `etag` without quotes.
+    """An object's properties from HEAD or GET. `size` is that of the whole object in bytes, `etag` is without quotes.
 
-    What an object was not stored with is an empty text; `version_id` is empty where the bucket keeps no versions.
+    A property without a stored value is an empty string; so is `version_id` if the bucket is not versioned.
     """
 
     key: str
@@ -90,7 +91,7 @@ class ObjectInfo:
 
     @classmethod
     def of(cls, key: str, answer: Mapping[str, Any]) -> Self:
-        """Make it of boto3's answer to HeadObject or GetObject."""
+        """Return the properties from boto3's response to HeadObject or GetObject."""
         whole = answer.get("ContentRange", "").rpartition("/")[2]  # of a range: `bytes 0-9/100`
         return cls(
             key=key,

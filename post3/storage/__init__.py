@@ -1,4 +1,4 @@
-"""The bytes: where they are kept, behind one small interface (`base.py`)."""
+"""Storages: where the bytes of objects are kept, behind one small interface (`base.py`)."""
 
 from .base import BlobMissing, BlobRef, Storage, StorageError, StoredName, Stream
 from .handler import UnknownStorageClass, storages

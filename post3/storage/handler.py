@@ -1,6 +1,7 @@
 """The configured storages, by storage class: `storages["STANDARD"]`.
 
-Like Django's `storages` and `caches`: each is built from its dotted path when first asked for, and kept for the process.
+Like Django's `storages` and `caches`, each storage is built from its dotted path on first use and kept for the lifetime
+of the process.
 """
 
 import threading
@@ -24,11 +25,11 @@ class StorageHandler:
 
     def __init__(self) -> None:
         self._storages: dict[str, Storage] = {}
-        # Reentrant, because building a storage imports modules that may themselves ask for one.
+        # Reentrant, because building a storage imports modules that may request a storage themselves.
         self._lock = threading.RLock()
 
     def __getitem__(self, storage_class: str) -> Storage:
-        """Return the storage of that class. Raises UnknownStorageClass, ImproperlyConfigured, or what the storage raises."""
+        """Return the storage of that class. Raises UnknownStorageClass, ImproperlyConfigured, or a storage's errors."""
         storage = self._storages.get(storage_class)
         if storage is not None:
             return storage
@@ -45,7 +46,7 @@ class StorageHandler:
         return list(conf.STORAGES)
 
     def reset(self) -> None:
-        """Forget the storages built so far; the next use builds them from the settings of that time."""
+        """Drop the storages built so far; the next use builds them from the settings at that time."""
         with self._lock:
             self._storages = {}
 

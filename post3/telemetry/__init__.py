@@ -1,1 +1,1 @@
-"""What is counted and noted of requests, and where it is read: metrics, health."""
+"""Request counts, the request log, and the endpoints for metrics and health."""

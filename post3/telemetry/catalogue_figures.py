@@ -1,8 +1,8 @@
-"""Figures of the catalogue for the metrics: what is stored, what waits for the worker, what the worker did.
+"""Figures of the catalogue for the metrics: what is stored, what waits for the worker, and what the worker did.
 
-A scrape must cost the same whatever is stored. So the worker counts objects and bytes now and then and leaves the sums as rows
-of `WorkerState`; backlogs are counted by small indexes of their own, up to `COUNT_AT_MOST`; and a process asks again only after
-`REMEMBER_SECONDS`, because anybody may scrape.
+A scrape must cost the same however much is stored. The worker therefore counts objects and bytes now and then and
+stores the sums as rows of `WorkerState`. Backlogs are counted with small dedicated indexes, up to `COUNT_AT_MOST`. A
+process queries again only after `REMEMBER_SECONDS`, because anybody may scrape.
 """
 
 import logging
@@ -23,22 +23,22 @@ from ..storage.handler import storages
 
 logger = logging.getLogger(__name__)
 
-#: Rows of a backlog that are counted; more than that count as that.
+#: Maximum number of rows of a backlog that are counted.
 COUNT_AT_MOST = 100_000
 REMEMBER_SECONDS = 2.0
-#: By hand, because Django 5.2 makes `SELECT FROM` of an aggregate over a slice of one column.
+#: Hand-written, because Django 5.2 generates `SELECT FROM` for an aggregate over a slice of one column.
 GARBAGE = """
 SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM post3_blob WHERE released_at IS NOT NULL LIMIT %s) AS released
 """
-#: Seconds between two countings of all that is stored, at least, and how many times as long as one takes.
+#: Minimum interval between two counts of everything stored, in seconds and as a multiple of a count's duration.
 MEASURE_SECONDS, MEASURE_SHARE = 300.0, 50.0
-#: Names of `WorkerState` rows that hold sums of what is stored begin with one of these and a colon; the storage class follows.
+#: Prefixes of the names of `WorkerState` rows that hold sums; a colon and the storage class follow.
 OBJECTS, BLOBS, DAMAGED = "objects", "blobs", "damaged"
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many things, their bytes, and when that was so, in seconds since 1970."""
+    """A count, the bytes, and the time of counting in seconds since 1970."""
 
     count: int
     size: int
@@ -47,21 +47,21 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    #: Released blobs that are still there, their bytes, and for how many seconds the oldest has been released.
+    #: Released blobs that still exist, their bytes, and the seconds since the oldest was released.
     garbage: int
     garbage_size: int
     garbage_age: float
     #: Blobs being written, or abandoned.
     pending: int
     uploads: int
-    #: By ("objects", "blobs" or "damaged", storage class); empty where the worker has not counted yet.
+    #: By ("objects", "blobs" or "damaged", storage class); empty if the worker has not counted yet.
     stored: dict[tuple[str, str], Amount]
     #: By the name of the work.
     work: dict[str, Amount]
 
 
 def read_figures() -> Figures | None:
-    """Return the catalogue's figures, at most `REMEMBER_SECONDS` old; None where the database does not answer (logged)."""
+    """Return the catalogue's figures, at most `REMEMBER_SECONDS` old; None (logged) if the database is unreachable."""
     with _remembered.lock:
         if time.monotonic() >= _remembered.until:
             try:
@@ -110,7 +110,7 @@ def _count(rows: QuerySet[Any]) -> int:
 
 
 def measure_storage_if_due() -> bool:
-    """Count all that is stored, if no worker did so lately; return whether it was done. Raises Django's database errors."""
+    """Count everything stored, unless a worker did so recently; return whether it was done. Raises database errors."""
     latest = WorkerState.objects.filter(name__startswith=f"{OBJECTS}:").order_by("-updated_at").first()
     if latest is not None and timedelta(0) <= datetime.now(UTC) - latest.updated_at < timedelta(seconds=_measuring.pause):
         return False
@@ -119,7 +119,7 @@ def measure_storage_if_due() -> bool:
 
 
 class _Measuring:
-    """How long this process waits between two countings: they shall take no more than a fiftieth of the time."""
+    """The pause of this process between two counts, so that counting takes no more than a fiftieth of the time."""
 
     pause = MEASURE_SECONDS
 
@@ -128,7 +128,7 @@ _measuring = _Measuring()
 
 
 def measure_storage() -> None:
-    """Count objects and bytes by storage class, and leave the sums for the metrics. Reads all rows of both tables once."""
+    """Count objects and bytes by storage class and store the sums for the metrics. Reads all rows of both tables."""
     began = time.monotonic()
     for name, count, size in _sums():
         WorkerState.objects.update_or_create(name=name, defaults={"count": count, "size": size})
@@ -136,7 +136,7 @@ def measure_storage() -> None:
 
 
 def _sums() -> Iterator[tuple[str, int, int]]:
-    """Yield name, count and bytes of each kind and storage class: those configured, those counted before, those met."""
+    """Yield name, count and bytes of each kind and storage class that is configured, counted before, or found."""
     known = {state.name for state in WorkerState.objects.all()}
     sums = {f"{kind}:{storage_class}": (0, 0) for kind in (OBJECTS, BLOBS, DAMAGED) for storage_class in storages.classes()}
     sums |= {name: (0, 0) for name in known if name.startswith((f"{OBJECTS}:", f"{BLOBS}:", f"{DAMAGED}:"))}

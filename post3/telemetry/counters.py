@@ -1,12 +1,12 @@
-"""What server processes count, each in memory that the others can read, so that any of them can tell the sum of all.
+"""Count requests in each server process, in memory that the others can read, so that any process can report the sum.
 
-A process's numbers are one array of doubles with a fixed layout: gauges, counters of the process, then a row for each S3
-operation (answers by status, a histogram of seconds, bytes, answers broken off). Alone, a process keeps them in its own memory.
-Where processes share a directory, each maps a file of it (`telemetry/shared_memory.py`). The counters of a process that ended
-still count, its gauges do not, and the next process to come goes on with its file.
+A process's numbers are one array of doubles with a fixed layout: gauges, counters of the process, then a row for each
+S3 operation (responses by status, a histogram of seconds, bytes, interrupted responses). A single process keeps the
+array in its own memory. If processes share a directory, each maps a file in it (`telemetry/shared_memory.py`). After a
+process ends, its counters still count but its gauges do not, and the next process to start continues with its file.
 
-prometheus_client's own multiprocess mode is not used: it costs seven times as much a request, its files pile up, and its
-switch is global to the process, which belongs to the project that post3 is an app of (D36).
+The multiprocess mode of prometheus_client is not used: it costs seven times as much per request, its files accumulate,
+and its switch affects the whole process, which belongs to the project that post3 is an app of (D36).
 """
 
 import logging
@@ -27,9 +27,9 @@ from . import shared_memory
 
 logger = logging.getLogger("post3")
 
-#: Upper bounds of the histogram, in seconds; one more for what takes longer.
+#: Upper bounds of the histogram's buckets, in seconds; one more bucket counts longer requests.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-#: What a process has now. Threads by pool, as `Threads.counts` names them.
+#: Gauges: the current state of a process. Threads are by pool, with the names that `Threads.counts` uses.
 POOLS = {
     "requests": ("running", "idle", "waiting"),
     "uploads": ("running", "idle", "parked", "waiting"),
@@ -37,13 +37,13 @@ POOLS = {
 }
 GAUGES = ("in_flight", "connections", *(f"{pool} {state}" for pool, states in POOLS.items() for state in states))
 IN_FLIGHT, CONNECTIONS = 0, 1
-#: Requests refused by the limit of their key.
+#: Position of the count of requests refused by their key's rate limit.
 LIMITED = len(GAUGES)
-#: Where the rows begin.
+#: Position of the first row.
 ROWS = LIMITED + 1
-#: Seconds between two looks at what only changes unseen: threads and connections.
+#: Seconds between two samples of values that change without a report: threads and connections.
 SAMPLE_SECONDS = 1.0
-#: Of requests refused before it was known what they want.
+#: The operation of requests that were refused before their operation was known.
 UNKNOWN = "Unknown"
 
 
@@ -51,9 +51,9 @@ UNKNOWN = "Unknown"
 class Row:
     """The sums of one operation."""
 
-    #: Answers by status; 0 stands for requests that got none.
+    #: Responses by status; 0 stands for requests without a response.
     statuses: dict[int, int]
-    #: Answers in each bucket and, last, those beyond the last bound; not cumulative.
+    #: Responses in each bucket and, last, those beyond the last bound; not cumulative.
     buckets: list[int]
     seconds: float
     received: int
@@ -65,18 +65,18 @@ class Row:
 class Sums:
     """The sums of all processes that share a directory."""
 
-    #: How many of them live.
+    #: How many of them are alive.
     processes: int
-    #: By the names of `GAUGES`; of the living.
+    #: By the names of `GAUGES`; only of live processes.
     gauges: dict[str, int]
     limited: int
     rows: dict[str, Row]
 
 
 class ProcessCounters:
-    """The numbers of this process. There is one of it, `counts`; all methods may be called by any thread."""
+    """The numbers of this process. `counts` is the only instance; any thread may call any method."""
 
-    #: How often it began anew, for the thread that samples.
+    #: Number of resets, by which the sampling thread recognizes that it is obsolete.
     _generation = 0
 
     def __init__(self) -> None:
@@ -86,14 +86,14 @@ class ProcessCounters:
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        """Begin anew: at first, and in a forked child, which must not count in its parent's memory."""
+        """Reset: initially, and in a forked child, which must not count in its parent's memory."""
         self._lock = threading.Lock()
         self._numbers: memoryview | None = None
         self._shared = False
         self._generation += 1
 
     def declare(self, operations: Iterable[str], statuses: Iterable[int]) -> None:
-        """Tell which operations there are and what they may be answered. Once, before anything is counted."""
+        """Declare the operations and their possible statuses. Call once, before anything is counted."""
         self._operations = (*sorted(operations), UNKNOWN)
         self._statuses = (*sorted(statuses), 0)
         self._columns = {status: column for column, status in enumerate(self._statuses)}
@@ -108,29 +108,29 @@ class ProcessCounters:
         self._prefix = f"{shared_memory.PREFIX}{sha256(layout.encode()).hexdigest()[:12]}-"
 
     def share(self, directory: str) -> None:
-        """Tell where this process and those forked from it count together, unless POST3_METRICS_DIR says so."""
+        """Set where this process and its forks count together, unless POST3_METRICS_DIR is set."""
         self._directory = directory
 
     def watch(self, look: Callable[[], Mapping[str, int]]) -> None:
-        """Have gauges, by the names of `GAUGES`, looked at before they are told."""
+        """Register a function that returns gauges, by the names of `GAUGES`; it is called before they are reported."""
         self._watched.append(look)
 
     def join(self) -> None:
-        """Be one of the processes that count, before there is anything to count."""
+        """Join the processes that count, before there is anything to count."""
         with self._lock:
             if self._numbers is None and conf.METRICS:
                 self._take()
 
-    # --- Counting: a few microseconds of every request -----------------------------------------------------------------
+    # --- Counting: a few microseconds of every request ---------------------------------------------------------------
 
     def begin(self) -> None:
-        """Count a request in."""
+        """Count the start of a request."""
         with self._lock:
             numbers = self._numbers or self._take()
             numbers[IN_FLIGHT] += 1.0
 
     def finish(self, operation: str, status: int, seconds: float, received: int, sent: int, whole: bool) -> None:
-        """Count a request out: what became of it, bytes of its body and of the answer's, and whether all was sent."""
+        """Count the end of a request. `received`, `sent`: bytes of the bodies; `whole`: whether everything was sent."""
         row = self._rows.get(operation, self._unknown)
         column = self._columns.get(status, self._none)
         bucket = row + self._first_bucket + bisect_left(BUCKETS, seconds)
@@ -154,7 +154,7 @@ class ProcessCounters:
             numbers = self._numbers or self._take()
             numbers[LIMITED] += 1.0
 
-    # --- Reading ---------------------------------------------------------------------------------------------------------
+    # --- Reading -----------------------------------------------------------------------------------------------------
 
     def read(self) -> Sums:
         """Return the sums of all processes."""
@@ -178,7 +178,7 @@ class ProcessCounters:
         return Row(statuses, buckets, numbers[tail], *(int(number) for number in numbers[tail + 1 : tail + 4]))
 
     def _sample(self, generation: int | None = None) -> None:
-        """Look at what nobody reports. `generation`: of the thread that does, which may be over meanwhile."""
+        """Sample values that are not reported. `generation`: the sampling thread's, which may be obsolete meanwhile."""
         seen = {"connections": open_connections()}
         for look in self._watched:
             seen.update(look())
@@ -194,13 +194,13 @@ class ProcessCounters:
             self._sample(generation)
             time.sleep(SAMPLE_SECONDS)
 
-    # --- Memory ----------------------------------------------------------------------------------------------------------
+    # --- Memory ------------------------------------------------------------------------------------------------------
 
     def _place(self) -> str:
         return conf.METRICS_DIR or self._directory
 
     def _take(self) -> memoryview:
-        """Find memory for this process; the lock is held."""
+        """Get memory for this process. The caller must hold the lock."""
         place = self._place()
         if place:
             try:
@@ -208,7 +208,7 @@ class ProcessCounters:
             except OSError as error:
                 logger.error("Processes cannot count together in %s, so each tells its own numbers: %s", place, error)
             else:
-                for gauge in range(len(GAUGES)):  # of the process that had it before
+                for gauge in range(len(GAUGES)):  # left by the previous process
                     self._numbers[gauge] = 0.0
                 self._shared = True
                 sampling = threading.Thread(target=self._sample_again_and_again, args=(self._generation,), daemon=True)
@@ -218,7 +218,7 @@ class ProcessCounters:
         return self._numbers
 
 
-#: Of all threads, those that had a connection at all.
+#: The connection objects of all threads that have ever connected.
 _connections: "WeakSet[object]" = WeakSet()
 _connections_lock = threading.Lock()
 

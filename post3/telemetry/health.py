@@ -1,6 +1,6 @@
-"""Health, for load balancers and orchestrators: plain Django views, without S3's authentication.
+"""Health endpoints for load balancers and orchestrators: plain Django views, without S3's authentication.
 
-They go around the middleware, whose host check would refuse probes that ask by address.
+They bypass the middleware, whose host check would refuse probes that address the server by IP address.
 """
 
 from django.http import HttpRequest, JsonResponse
@@ -13,16 +13,16 @@ from .readiness import FULL, READ_ONLY, check_readiness
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 as long as the process serves requests at all. Restart it where this fails."""
+    """Return 200 as long as the process serves requests at all. If this fails, restart the process."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 where the database and every storage work, else 503, and which failed. Send it no requests then.
+    """Return 200 if the database and every storage work, else 503 and what failed. After a 503, send no requests.
 
-    "degraded", with 200: reads are served, and nothing new can be written. Deletes must still come here, to make room.
+    "degraded", with 200: reads are served, but nothing new can be written. Keep sending deletes, to free space.
     """
     checks = check_readiness()
     degraded = [name for name, outcome in checks.items() if outcome in (FULL, READ_ONLY)]

@@ -1,6 +1,6 @@
 """Metrics for Prometheus: a plain Django view, without S3's authentication.
 
-It goes around the middleware, whose host check would refuse a scrape by address.
+It bypasses the middleware, whose host check would refuse a scrape by IP address.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ from .prometheus import expose
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Tell the sums of all server processes to those that send POST3_METRICS_TOKEN or, without one, ask on this machine."""
+    """Return the sums of all server processes to clients with POST3_METRICS_TOKEN or, if unset, on this machine."""
     if not conf.METRICS:
         return HttpResponse("Metrics are switched off (POST3_METRICS).\n", content_type="text/plain", status=404)
     if conf.METRICS_TOKEN:
@@ -32,7 +32,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _is_local(request: HttpRequest) -> bool:
-    """Whether the request came over the loopback and tells of no proxy, whoever is trusted: then the address is the socket's."""
+    """Whether the request came over loopback and names no proxy, trusted or not: the address is then the socket's."""
     return is_loopback(request.META.get("REMOTE_ADDR", "")) and not was_forwarded(request.headers)
 
 

@@ -1,6 +1,6 @@
-"""The metrics as Prometheus reads them: from the server processes' counts and the catalogue's figures.
+"""The metrics in Prometheus's formats, from the server processes' counts and the catalogue's figures.
 
-Labels hold names of a fixed set only: no bucket, no key, nothing a client can invent.
+Labels hold only names from a fixed set: no bucket, no key, and nothing that a client can invent.
 """
 
 import platform
@@ -21,7 +21,7 @@ from .counters import BUCKETS, POOLS, Row, Sums, counts
 
 
 class Post3Collector(Collector):
-    """All metrics of post3, for a registry: this project's own, or that of a project post3 is an app of."""
+    """All metrics of post3, for a registry: the one below, or that of a project with post3 as an app."""
 
     def collect(self) -> Iterator[Metric]:
         sums, found = counts.read(), catalogue_figures.read_figures()
@@ -37,12 +37,12 @@ class Post3Collector(Collector):
         yield build
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing in advance, so that registering asks neither the processes nor the database."""
+        """Return nothing, so that registering queries neither the processes nor the database."""
         return []
 
 
 def expose(accept: str) -> tuple[bytes, str]:
-    """Return the metrics and their content type, in the format that the Accept header asks for."""
+    """Return the metrics and their content type, in the format that the Accept header requests."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Post3Collector())
     encode, content_type = choose_encoder(accept)

@@ -1,4 +1,4 @@
-"""Readiness: whether the catalogue and every storage answer now."""
+"""Readiness: whether the catalogue and every storage work at the moment."""
 
 import contextlib
 import logging
@@ -16,24 +16,24 @@ from ..storage.handler import storages
 
 logger = logging.getLogger(__name__)
 
-#: What still reads and deletes, and writes nothing new.
+#: Outcomes in which reads and deletes still work, but nothing new can be written.
 FULL, READ_ONLY = "full", "read-only"
 
 
 class _Degraded(Exception):
-    """Reading works, and writing does not. Its text says why."""
+    """Reading works but writing does not. The text says why."""
 
 
 def check_readiness() -> dict[str, str]:
-    """Return for "database" and for each "storage <class>" "ok", FULL, READ_ONLY, or why it failed. Never raises.
+    """Return "ok", FULL, READ_ONLY or the reason for failure, of "database" and each "storage <class>". Never raises.
 
-    The reason is only the kind of the error: anyone may ask, and the error's text can hold hosts, users and paths. The
-    text goes to the log.
+    The reason is only the type of the error: anyone may ask, and the error's text can contain hosts, users and paths.
+    The text is logged.
     """
     report = {"database": _outcome("database", _check_database)}
     try:
         storage_classes = list(storages.classes())
-    except Exception as error:  # a storage that cannot even be named makes the server not ready; it must not end the probe
+    except Exception as error:  # an error in the configured names makes the server not ready; it must not end the probe
         return report | {"storages": _failure("storages", error)}
     for storage_class in storage_classes:
         name = f"storage {storage_class}"
@@ -55,7 +55,7 @@ def _check_database() -> None:
 
 
 def _check_storage(storage_class: str) -> None:
-    storages[storage_class].check()  # the look-up imports the backend, and may fail too
+    storages[storage_class].check()  # the lookup imports the backend and may also fail
 
 
 def _outcome(name: str, check: Callable[[], None]) -> str:
@@ -66,7 +66,7 @@ def _outcome(name: str, check: Callable[[], None]) -> str:
         return f"failed: {fault}"
     except _Degraded as error:
         return str(error)
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # any error is the outcome
         return FULL if is_full(error) else _failure(name, error)
     return "ok"
 

@@ -1,8 +1,8 @@
-"""What is noted of each S3 request, from its head to the last byte of its answer: for the metrics and the request log.
+"""Observe each S3 request, from its head to the last byte of its response, for the metrics and the request log.
 
-`dispatch` notes who asks for what and what the answer is, the handlers note what was really sent and when it ended. A record is
-plain assignments to one small object; at the end it is added to `counting.counts` and, with POST3_REQUEST_LOG, written as a line
-of JSON on the logger `post3.requests`.
+`dispatch` records the client, the operation and the response; the handlers record the bytes actually sent and the end.
+Recording is plain assignments to one small object. At the end it is added to `counters.counts` and, with
+POST3_REQUEST_LOG, written as a line of JSON on the logger `post3.requests`.
 """
 
 import json
@@ -27,42 +27,42 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 class Observation:
     """One request."""
 
-    #: The ASGI scope or the WSGI environment: where the request comes from.
+    #: The ASGI scope or the WSGI environment, for the origin of the request.
     source: dict[str, Any]
-    #: On the clock of `time.perf_counter`.
+    #: Start time by `time.perf_counter`.
     began: float
     request_id: str = ""
-    #: AWS's name; empty where the request was refused before that was known.
+    #: AWS's name; empty if the request was refused before the operation was known.
     operation: str = ""
-    #: As the request says; it is proven by its signature only where that was not what it was refused for.
+    #: As claimed by the request. The signature proves it, unless the request was refused for the signature.
     access_key: str = ""
     bucket: str = ""
     key: str = ""
-    #: 0 while there is no answer.
+    #: 0 while there is no response.
     status: int = 0
     error: str = ""
-    #: Bytes of the request's body that came, framing included, and bytes of the answer's body that the server took.
+    #: Bytes received of the request's body, including framing, and bytes of the response's body accepted by the server.
     received: int = 0
     sent: int = 0
-    #: Whether the answer went out to its end.
+    #: Whether the response was sent completely.
     whole: bool = False
 
 
 @cache
 def _wanted() -> tuple[bool, bool]:
-    """Whether there are metrics, and a log; asked once, because a look into the settings costs a microsecond."""
+    """Return whether metrics and the log are on. Cached, because reading the settings costs a microsecond."""
     return conf.METRICS, conf.REQUEST_LOG
 
 
 def begin(source: dict[str, Any]) -> Observation:
-    """Begin to observe a request."""
+    """Start to observe a request."""
     if _wanted()[0]:
         counts.begin()
     return Observation(source, time.perf_counter())
 
 
 def finish(observation: Observation) -> None:
-    """Tell what became of a request. Once for each."""
+    """Record the outcome of a request. Call once per request."""
     counting, logging_too = _wanted()
     seconds = time.perf_counter() - observation.began
     if counting:
@@ -75,12 +75,12 @@ def finish(observation: Observation) -> None:
             observation.whole,
         )
     if logging_too:
-        # Not `logger.info`, which looks up the stack for who calls.
+        # Not `logger.info`, which searches the stack for the caller.
         logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, _encode(_fields(observation, seconds)), (), None))
 
 
 def note_limited() -> None:
-    """Count a request that its key's limit refused."""
+    """Count a request refused by its key's rate limit."""
     if _wanted()[0]:
         counts.refused()
 
@@ -106,7 +106,7 @@ def _fields(observation: Observation, seconds: float) -> dict[str, Any]:
 
 
 def _sender(source: dict[str, Any]) -> tuple[str, str]:
-    """Return the address a request came from, and the name its client gives itself."""
+    """Return the address that a request came from, and its client's user agent."""
     if "wsgi.version" in source or "REQUEST_METHOD" in source:
         return source.get("REMOTE_ADDR", ""), source.get("HTTP_USER_AGENT", "")
     client = source.get("client")
@@ -115,14 +115,16 @@ def _sender(source: dict[str, Any]) -> tuple[str, str]:
 
 
 def log_broken_off(observation: Observation, error: BaseException) -> None:
-    """Name the request that an error ended when its answer had begun; the server, which closes the connection, logs where."""
+    """Log the request that an error ended during its response. The server closes the connection and logs where."""
     kind = f"broken off: {type(error).__name__}"
     log_burst(errors, kind, "Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
 
 
 class ObservedPieces(Iterator[bytes]):
-    """The pieces of an answer under a server of Django's kind, which says nothing of what it sent: one that is asked for the
-    next piece has sent the last one."""
+    """The pieces of a response sent by Django's own handlers, which do not report what they sent.
+
+    A request for the next piece means that the previous piece was sent.
+    """
 
     def __init__(self, pieces: Iterator[bytes], observation: Observation) -> None:
         self._pieces, self._observation, self._out = pieces, observation, 0
@@ -142,7 +144,7 @@ class ObservedPieces(Iterator[bytes]):
         return piece
 
     def close(self) -> None:
-        """Let go of what the pieces come from."""
+        """Close the source of the pieces."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()

@@ -1,4 +1,4 @@
-"""Blocks of 1 MiB in rows of the catalogue's database."""
+"""A storage that keeps bytes in the catalogue's database, in rows of 1 MiB blocks."""
 
 from .blocks import DatabaseStorage
 

@@ -1,11 +1,11 @@
-"""Bytes in the catalogue's own database, in rows of one block each.
+"""Store bytes in the catalogue's own database, one block per row.
 
-A block is written by a short statement of its own, so no transaction is open while a client sends. On PostgreSQL these
-commit without waiting for the disk (`synchronous_commit = off`): the write-ahead log is sequential, so the flush that makes
-the catalogue's publishing commit durable makes every earlier block durable with it. Reading is one statement per
-block on whatever connection the calling thread has, so a slow reader holds no cursor and no snapshot.
+Each block is written by a short separate statement, so no transaction is open while a client sends. On PostgreSQL these
+statements commit without waiting for the disk (`synchronous_commit = off`). The write-ahead log is sequential, so the
+flush that makes the catalogue's publishing commit durable makes every earlier block durable too. Reading takes one
+statement per block on the calling thread's connection, so a slow reader holds no cursor and no snapshot.
 
-This module alone touches the table of `Block`.
+Only this module accesses the table of `Block`.
 """
 
 import logging
@@ -24,16 +24,16 @@ from .vacuum import Vacuum
 
 logger = logging.getLogger(__name__)
 
-#: Blocks one statement copies, and one deletes: it bounds the locks, the log and the time each takes.
+#: Blocks that one statement copies, and deletes. This bounds the locks, the log and the time of a statement.
 COPY_BATCH, DELETE_BATCH = 16, 64
-#: Blobs that one statement tells the sizes of.
+#: Blobs whose sizes one statement reads.
 WALK_BATCH = 500
-#: The same of a deletion that lets others go first: their commits wait for its part of the log.
+#: Blocks per statement of a deletion that lets others go first: their commits wait for its part of the log.
 DELETE_STEP = 8
-#: A block is read and written whole, in memory and on the wire.
+#: A block is read and written as a whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
 
-# {relaxed} is a condition that always holds; see `_run`.
+# {relaxed} is a condition that is always true; see `_run`.
 INSERT = 'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, %s, %s WHERE {relaxed}'
 COPY = (
     'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, "index", data FROM post3_block '
@@ -43,14 +43,14 @@ DELETE = (
     'DELETE FROM post3_block WHERE blob_id = %s AND "index" IN '
     '(SELECT "index" FROM post3_block WHERE blob_id = %s ORDER BY "index" LIMIT %s) AND {relaxed}'
 )
-# `length` reads no bytes: PostgreSQL keeps it with the pointer to them, SQLite in the row's header.
+# `length` reads no bytes: PostgreSQL stores it with the pointer to the bytes, SQLite in the row's header.
 SIZES = (
     'SELECT blob_id, CAST(sum(length(data)) AS bigint), count(*), max("index") FROM post3_block '
     "WHERE {condition} GROUP BY blob_id ORDER BY blob_id LIMIT %s"
 )
 DELETE_ALL = "DELETE FROM post3_block WHERE blob_id = ANY(%s::bigint[]) AND {relaxed}"
-# Evaluated once, before the first row, and for this transaction alone, which is this one statement: one round trip
-# where SET LOCAL in a transaction would be four.
+# Evaluated once, before the first row, and valid for this transaction only, which is this one statement. This takes one
+# round trip; SET LOCAL in a transaction would take four.
 RELAXED = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 
 
@@ -69,7 +69,7 @@ class DatabaseStorage(Storage):
         self._vacuum = Vacuum()
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
-        """Save `stream` block by block; they are durable once the next commit of this database is (the catalogue's)."""
+        """Save `stream` block by block, durable once the next commit of this database (the catalogue's) is durable."""
         size = index = 0
         try:
             while block := _read_block(stream, ref.block_size or self.block_size):
@@ -88,7 +88,7 @@ class DatabaseStorage(Storage):
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:
         if (target.block_size or self.block_size) != source.block_size:
-            # The setting changed since the source was saved: cut anew.
+            # The setting changed after the source was saved, so the blocks are cut again.
             return self.save(target, _PieceStream(self.open(source, 0, source.size)))
         copied = 0
         try:
@@ -146,7 +146,7 @@ class DatabaseStorage(Storage):
         return [sizes.get(ref.id) for ref in refs]
 
     def _sizes(self, condition: str, params: list[Any]) -> list[tuple[Any, ...]]:
-        """Return (blob id, bytes, blocks, highest index) of up to a batch of blobs, by id."""
+        """Return (blob id, bytes, blocks, highest index) of at most `WALK_BATCH` blobs, by id."""
         with self._telling("measure", None):
             return outages.retry_read(partial(sql.fetch, SIZES.format(condition=condition), [*params, WALK_BATCH]))
 
@@ -157,12 +157,12 @@ class DatabaseStorage(Storage):
         return f'(SELECT data FROM post3_block WHERE blob_id = {blob_id} AND "index" = 0)'
 
     def piece_size(self, ref: BlobRef, position: int, most: int) -> int:
-        """Return how many bytes a piece from `position` has: none beyond the block it begins in."""
+        """Return the size of a piece that starts at `position` and ends within the same block."""
         block_size = ref.block_size or self.block_size
         return min(most, block_size - position % block_size)
 
     def fetch_piece(self, ref: BlobRef, position: int, wanted: int) -> bytes:
-        """Return `wanted` bytes from `position`, all of one block."""
+        """Return `wanted` bytes from `position`, all within one block."""
         block_size = ref.block_size or self.block_size
         index, offset = divmod(position, block_size)
         where = 'FROM post3_block WHERE blob_id = %s AND "index" = %s'
@@ -178,7 +178,7 @@ class DatabaseStorage(Storage):
         return rows[0][0]
 
     def _discard(self, ref: BlobRef) -> None:
-        """Delete what a failed save wrote. Where even that fails, the worker does it later: the blob is still pending."""
+        """Delete what a failed save wrote. If that fails too, the worker does it later: the blob is still pending."""
         try:
             self.delete(ref)
         except Exception:
@@ -186,7 +186,7 @@ class DatabaseStorage(Storage):
 
     @contextmanager
     def _telling(self, doing: str, ref: BlobRef | None) -> Iterator[None]:
-        """Turn the database's errors into StorageError, saying what could not be done."""
+        """Turn database errors into a StorageError that says what could not be done."""
         try:
             yield
         except Error as error:
@@ -197,7 +197,7 @@ class DatabaseStorage(Storage):
 
 
 class BlockPieces(Pieces):
-    """The bytes of a range, a block or less at a time, each on the connection of the thread that reads it."""
+    """The bytes of a range in pieces of at most a block, each read on the connection of the reading thread."""
 
     def __init__(self, storage: DatabaseStorage, ref: BlobRef, start: int, length: int) -> None:
         self._storage, self._ref = storage, ref
@@ -205,7 +205,7 @@ class BlockPieces(Pieces):
         self._first: bytes | None = None
 
     def ensure_readable(self) -> None:
-        """Read the first piece, so that missing bytes are an error and not a broken-off answer."""
+        """Read the first piece, so that missing bytes cause an error and not an interrupted response."""
         read = self.reserve(FIRST_PIECE if self._end - self._position > LONG else PIECE)
         self._first = read() if read else None
 
@@ -221,12 +221,12 @@ class BlockPieces(Pieces):
         return partial(self._storage.fetch_piece, self._ref, position, wanted)
 
     def close(self) -> None:
-        """Give no further piece. There is nothing to release."""
+        """Stop returning pieces. There is nothing to release."""
         self._position, self._first = self._end, None
 
 
 class _PieceStream:
-    """A stream over an iterator of pieces; a read gives one piece or the rest of it."""
+    """A stream over an iterator of pieces; a read returns one piece or the rest of it."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, b""
@@ -239,7 +239,7 @@ class _PieceStream:
 
 
 def _read_block(stream: Stream, size: int) -> bytes:
-    """Read until `size` bytes or the end: a socket may give fewer than asked for."""
+    """Read until `size` bytes or the end: a socket may return fewer bytes than requested."""
     block = stream.read(size)
     if not block or len(block) == size:
         return block
@@ -251,10 +251,10 @@ def _read_block(stream: Stream, size: int) -> bytes:
 
 
 def _run(statement: str, params: Sequence[Any], how: Any) -> Any:
-    """Run a statement that writes blocks, by `sql.fetch` or `sql.execute`; alone, its commit does not wait for the disk.
+    """Run a statement that writes blocks with `sql.fetch` or `sql.execute`.
 
-    Inside a caller's transaction it must not say so: the setting would last until the caller's own commit,
-    which would then be acknowledged before it is on disk.
+    Outside a transaction, its commit does not wait for the disk. Inside a caller's transaction the statement must leave
+    the setting alone: it would last until the caller's commit, which would then be acknowledged before it is on disk.
     """
     relaxed = connection.vendor == "postgresql" and not connection.in_atomic_block
     return how(statement.format(relaxed=RELAXED if relaxed else "1 = 1"), params)

@@ -1,9 +1,9 @@
-"""Room of deleted blocks made usable again, by the worker that deleted them.
+"""Reclaim space from deleted blocks, in the worker that deleted them.
 
-PostgreSQL gives the room of a deleted row to new ones only after a vacuum. Autovacuum comes by once a minute at best, and what is
-overwritten meanwhile makes the table grow: by some gigabytes, for good, at a disk's speed. A worker knows what it deleted,
-and vacuums after so much of it that the cost is small beside that of deleting: on a thread and a connection of its own, because
-deleting must go on meanwhile. Autovacuum (migration 0006) does the rest.
+PostgreSQL reuses the space of deleted rows only after a vacuum. Autovacuum runs once a minute at most, and until then
+overwriting objects makes the table grow at disk speed, permanently and by several gigabytes. A worker knows how much it
+deleted, and vacuums after deleting so much that a vacuum costs little in comparison. The vacuum has a separate thread
+and connection, because deleting must continue meanwhile. Autovacuum (migration 0006) does the rest.
 """
 
 import logging
@@ -15,28 +15,28 @@ from ..base import MIB
 
 logger = logging.getLogger(__name__)
 
-#: Bytes deleted, and the part of the table that they must be: a vacuum reads the whole index of the blocks' pieces.
+#: A vacuum starts after MIN_FREED deleted bytes that are also 1/PART of the table: it reads the whole TOAST index.
 MIN_FREED, PART = 512 * MIB, 20
 
 SIZE = "SELECT pg_total_relation_size('post3_block')"
-# Skipped where somebody vacuums the table already. Without delays: under load it takes long enough, and what is overwritten
-# meanwhile adds to the table. It gives nothing back to the file system, for which it would have to keep readers out; autovacuum
-# does so when there is time.
+# Skipped if another process is vacuuming the table already. Without delays: under load a vacuum takes long enough, and
+# whatever is overwritten meanwhile adds to the table. It returns no space to the file system, which would require
+# locking out readers; autovacuum does that when there is time.
 VACUUM = "VACUUM (SKIP_LOCKED, TRUNCATE false) post3_block"
 
 
 class Vacuum:
-    """What this process deleted since its last vacuum."""
+    """The bytes that this process has deleted since its last vacuum."""
 
     def __init__(self) -> None:
         self._freed, self._needed = 0, MIN_FREED
         self._thread: threading.Thread | None = None
 
     def note(self, freed: int) -> None:
-        """Note so many bytes as deleted, and begin to vacuum where that is enough and no vacuum is under way."""
+        """Note that `freed` bytes were deleted; start a vacuum if that is enough and none is running."""
         self._freed += freed
         if connection.vendor == "postgresql" and self._freed >= self._needed and not self.is_running:
-            # A daemon: a worker that ends does not wait for it, and PostgreSQL gives it up.
+            # A daemon thread: a worker that ends does not wait for it, and PostgreSQL cancels the vacuum.
             self._thread = threading.Thread(target=self._run, name="post3-vacuum", daemon=True)
             self._thread.start()
 

@@ -1,4 +1,4 @@
-"""One file per blob, in directories that can be read without the catalogue."""
+"""A storage that keeps one file per blob, in directories that can be read without the catalogue."""
 
 from .storage import FilesystemStorage
 

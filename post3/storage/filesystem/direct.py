@@ -1,9 +1,10 @@
-"""Writing a large file past the system's page cache.
+"""Write a large file past the system's page cache.
 
-Through the cache each byte is copied once more, into pages that the system must find and clear first: half of all a server
-does for an upload of 64 MiB (docs/performance.md). Such bytes are rarely read again soon, and would push out what is. They are
-written in whole blocks from memory that the disk can take them from, and the odd rest as usual. A file system that cannot do that
-(some of networks and in memory) gets all of it as usual.
+Through the cache each byte is copied once more, into pages that the system must find and clear first. That is half of a
+server's work for an upload of 64 MiB (docs/performance.md). Such bytes are rarely read again soon, and would displace
+bytes that are. They are therefore written in whole blocks from memory that the disk can read directly; the remainder is
+written normally. If a file system does not support this (some network and in-memory ones), all bytes are written
+normally.
 """
 
 import errno
@@ -19,30 +20,30 @@ try:
 except ImportError:  # not a Unix
     fcntl = None  # type: ignore[assignment]
 
-#: Bytes written at once; a multiple of every disk's own block.
+#: Bytes per write; a multiple of every disk's own block size.
 BLOCK = MIB
-#: Bytes after which the disk is set to work, while the next ones come in, where they go through the cache.
+#: When writing through the cache: bytes after which a flush to disk starts while the next bytes arrive.
 FLUSH = 8 * MIB
-#: Blocks of memory kept for the next writer, at most. One is needed for as long as a write takes, not for as long as an upload.
+#: Maximum blocks of memory kept for reuse. A block is needed for the duration of one write, not of a whole upload.
 _KEPT = 8
 
 _buffers: deque[mmap.mmap] = deque(maxlen=_KEPT)
 
 
 class LargeFile:
-    """A new file, open for writing, that bytes are appended to. All methods raise OSError."""
+    """A new file, open for writing, to which bytes are appended. All methods raise OSError."""
 
     def __init__(self, file: int) -> None:
         self._file = file
         self._held: list[bytes] = []
         self._held_size = self._flushed = 0
-        #: None: not tried yet.
+        #: Whether blocks are written past the cache; None: not tried yet.
         self._direct: bool | None = None
         #: Bytes written.
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Append bytes; up to a block of them wait for the next ones, or `finish`."""
+        """Append bytes; less than a block of them is held until the next call or `finish`."""
         if self._direct is False:
             self._write_cached(data)
             return
@@ -52,7 +53,7 @@ class LargeFile:
             self._write_blocks()
 
     def finish(self) -> None:
-        """Write what waits."""
+        """Write the bytes that are still held."""
         held, self._held, self._held_size = b"".join(self._held), [], 0
         if held:
             self._leave_direct()
@@ -71,11 +72,11 @@ class LargeFile:
             self.write(rest)
 
     def _write_block(self, data: memoryview) -> int:
-        """Write a block past the cache; return how many of its bytes went, fewer where that is not possible after all."""
+        """Write a block past the cache; return the count of bytes written, fewer if it turns out to be impossible."""
         try:
             buffer = _buffers.pop()
         except IndexError:
-            buffer = mmap.mmap(-1, BLOCK)  # begins at a page, as the disk wants it
+            buffer = mmap.mmap(-1, BLOCK)  # page-aligned, as the disk requires
         try:
             buffer[:] = data
             written = os.write(self._file, buffer)
@@ -86,7 +87,7 @@ class LargeFile:
         finally:
             _buffers.append(buffer)
         self.size += written
-        if written < BLOCK:  # not here; or the disk is full, which writing the rest as usual will tell
+        if written < BLOCK:  # not supported; or the disk is full, and writing the rest normally will raise
             self._leave_direct()
         return written
 
@@ -104,7 +105,7 @@ class LargeFile:
 
 
 def _set_direct(file: int, wanted: bool) -> bool:
-    """Have an open file written past the cache, or not; return whether it is."""
+    """Switch writing past the cache on or off for an open file; return whether it is on."""
     flag = getattr(os, "O_DIRECT", 0)
     if not flag or fcntl is None:
         return False

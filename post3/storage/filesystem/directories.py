@@ -1,6 +1,6 @@
-"""The directories that the file system storage keeps its files in: opened, made durably, listed.
+"""Open, durably create and list the directories of the file system storage.
 
-No symbolic link below `location` is followed: every step of a path is opened relative to the one above, with O_NOFOLLOW.
+No symbolic link below `location` is followed: each path component is opened relative to its parent, with O_NOFOLLOW.
 """
 
 import os
@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 
 from ..base import Storage, StorageError
 
-#: Directories that are kept open at most.
+#: Maximum number of directories kept open.
 HANDLES = 64
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class DirectoryTree(Storage):
-    """A storage below the directory `location`, which is made where it is missing.
+    """A storage below the directory `location`, which is created if it is missing.
 
-    Files and directories are made with these permissions, less the umask; by default nobody else can read them.
+    Files and directories are created with these permissions, minus the umask. By default only the owner can read them.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class DirectoryTree(Storage):
         super().__init__(storage_class)
         self.location = os.path.abspath(location)
         self._file_mode, self._directory_mode = file_permissions_mode, directory_permissions_mode
-        #: Directories whose entry in the one above this process has synced.
+        #: Directories whose entries in their parents this process has synced.
         self._durable: set[str] = set()
-        #: Open directories right below the location, by name.
+        #: Open directories directly below the location, by name.
         self._handles: dict[str, Handle] = {}
         with self._telling("make", ""):
             if not os.path.isdir(self.location):
@@ -41,7 +41,7 @@ class DirectoryTree(Storage):
                 _sync_path(os.path.dirname(self.location))
 
     def _open_directory(self, first: str, *steps: str, make: bool = False) -> int:
-        """Open the directory at these steps below the location, following no link; `make` makes it, durably, where missing."""
+        """Open the directory at this path below the location, following no link; durably create it if `make`."""
         handle = self._handle(first, make)
         directory = os.dup(handle.directory)
         path = first
@@ -54,7 +54,10 @@ class DirectoryTree(Storage):
         return directory
 
     def _handle(self, name: str, make: bool) -> "Handle":
-        """Return an open directory right below the location. It stays open, because opening it for each file is half the work."""
+        """Return an open directory directly below the location.
+
+        It stays open, because opening it for each file would be half the work.
+        """
         handle = self._handles.get(name)
         if handle is not None and os.fstat(handle.directory).st_nlink:
             return handle
@@ -77,11 +80,11 @@ class DirectoryTree(Storage):
         except FileNotFoundError:
             if not make:
                 raise
-            _make_directory(above, step, self._directory_mode)  # somebody removed it behind our back
+            _make_directory(above, step, self._directory_mode)  # removed by another process
             return os.open(step, OPEN_DIRECTORY, dir_fd=above)
 
     def _list(self, *steps: str) -> list[str]:
-        """Return the names in a directory, in order; none where it is gone, or is no directory."""
+        """Return the sorted names in a directory; an empty list if it is missing or not a directory."""
         with self._telling("list", "/".join(steps)), suppress(FileNotFoundError, NotADirectoryError):
             directory = self._open_directory(*steps)
             try:
@@ -92,7 +95,7 @@ class DirectoryTree(Storage):
 
     @contextmanager
     def _telling(self, doing: str, name: str) -> Iterator[None]:
-        """Turn OSError into StorageError, saying what could not be done, where, and why."""
+        """Turn an OSError into a StorageError that says what could not be done, where, and why."""
         try:
             yield
         except OSError as error:
@@ -103,7 +106,7 @@ class DirectoryTree(Storage):
 
 
 class Handle:
-    """An open directory, closed when nobody uses it any more."""
+    """An open directory, closed when it is no longer used."""
 
     __slots__ = ("directory",)
 
@@ -117,7 +120,7 @@ class Handle:
 def _make_directory(above: int, step: str, mode: int) -> None:
     with suppress(FileExistsError):
         os.mkdir(step, mode, dir_fd=above)
-    # Even where it was there: who made it may not have come to its own fsync yet.
+    # Even if the directory existed: the process that created it may not have reached its own fsync yet.
     os.fsync(above)
 
 

@@ -1,4 +1,4 @@
-"""What the file system storage does with open files: write all, sync, copy, read a range piece by piece."""
+"""Operations on open files for the file system storage: write, sync, copy, and read a range piece by piece."""
 
 import os
 import threading
@@ -10,23 +10,23 @@ from ..base import FIRST_PIECE, LONG, MIB, PIECE, BlobMissing, Pieces, StorageEr
 
 
 def write_all(file: int, data: bytes) -> None:
-    """Write all of `data`: one `write` may take less, on a full disk or beyond 2 GiB. Raises OSError."""
+    """Write all of `data`: a single `write` may accept less, on a full disk or beyond 2 GiB. Raises OSError."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def sync_data(file: int) -> None:
-    """Have the file's bytes and its length on disk. Raises OSError."""
-    # fdatasync leaves out the times, which nobody reads after a crash.
+    """Flush the file's bytes and its length to disk. Raises OSError."""
+    # fdatasync skips the timestamps, which are not needed after a crash.
     getattr(os, "fdatasync", os.fsync)(file)
 
 
 def begin_flush(file: int, start: int, length: int) -> None:
-    """Have the system begin to write these bytes to disk, without waiting for it.
+    """Make the system start writing these bytes to disk, without waiting.
 
-    Else it begins with the sync at the end: writing 64 MiB took 1.35 times as long. The advice "not needed" does so on Linux,
-    and lets go of what is on disk already; a system that does otherwise with it loses nothing.
+    Otherwise writing starts with the sync at the end: 64 MiB then took 1.35 times as long. On Linux, the advice "not
+    needed" starts it, and drops pages that are already on disk. Systems that treat the advice differently lose nothing.
     """
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
@@ -34,14 +34,17 @@ def begin_flush(file: int, start: int, length: int) -> None:
 
 
 def copy_bytes(source: int, target: int, size: int) -> None:
-    """Copy the first `size` bytes, by reference where the file system can, else in the kernel, else by hand. Raises OSError."""
+    """Copy the first `size` bytes: by reference if the file system can, else in the kernel, else with reads and writes.
+
+    Raises OSError.
+    """
     done = 0
     if hasattr(os, "copy_file_range"):
         try:
             while done < size and (count := os.copy_file_range(source, target, min(size - done, 1 << 30), done, done)):
                 done += count
         except OSError:
-            pass  # not on this file system; an error of the disk shows again below
+            pass  # not supported by this file system; a disk error occurs again below
     os.lseek(target, done, os.SEEK_SET)
     while done < size:
         piece = os.pread(source, min(MIB, size - done), done)
@@ -52,13 +55,13 @@ def copy_bytes(source: int, target: int, size: int) -> None:
 
 
 class FilePieces(Pieces):
-    """The bytes of a range of a file, opened by the first who needs it, closed when all are read."""
+    """The bytes of a range of a file. The file is opened on first use and closed when all bytes are read."""
 
     def __init__(self, open_file: Callable[[], int], path: str, start: int, length: int) -> None:
         self._open_file, self._path = open_file, path
         self._start = self._position = start
         self._end = start + length
-        # Guards the descriptor: one closed during a pread could by then be another file's.
+        # Guards the descriptor: if it were closed during a pread, its number could already belong to another file.
         self._lock = threading.Lock()
         self._file, self._reading = -1, 0
 

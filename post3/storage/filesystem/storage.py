@@ -1,13 +1,14 @@
-"""Bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`, beside some of them `….json`, their description.
-`<location>/<bucket>/bucket.json` describes the bucket.
+"""Store bytes as files: `<location>/<bucket>/<xx>/<percent-encoded key>.<unique id>`.
 
-`xx` are the first two digits of the unique id, so that a directory holds a 256th of its bucket. A key that is too long for a
-file name is cut and ends in `~`; the sidecar tells the whole. A file is written under `<location>/.tmp`, synced, renamed
-into its place, and the directory synced: what has its name is whole, and what `save` returned for survives a power cut.
+Some files have a description beside them, with the same name plus `.json`. `<location>/<bucket>/bucket.json` describes
+the bucket. `xx` is the first two digits of the unique id, so each directory holds a 256th of its bucket. A key that is
+too long for a file name is cut and ends in `~`; the sidecar contains the full key.
 
-Directories stay when their last file goes: to remove one would race with a save into it, and there are few.
+A file is written under `<location>/.tmp`, synced and renamed into place, and the directory is synced. A file under its
+final name is therefore complete, and it survives a power failure once `save` has returned.
 
-Damaged files are set aside under `<location>/.quarantine`, by the name they had.
+Directories stay when their last file is deleted: removing one would race with a save into it, and there are few.
+Damaged files are moved to `<location>/.quarantine` under the same name.
 
 No symbolic link below `location` is followed (`directories.py`).
 """
@@ -32,12 +33,12 @@ OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a F
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-#: What `check` writes: an object's file, its description and the catalogue's log grow by less.
+#: Written by `check`: more than a small object's file, its description and its part of the catalogue's log.
 PROBE = bytes(64 << 10)
 
 
 class FilesystemStorage(DirectoryTree):
-    """One file per blob below the directory `location`, which is made where it is missing."""
+    """One file per blob below the directory `location`, which is created if it is missing."""
 
     describes = True
 
@@ -50,7 +51,7 @@ class FilesystemStorage(DirectoryTree):
     def save(self, ref: BlobRef, stream: Stream) -> int:
         with self._written_aside(ref.name) as file:
             large = LargeFile(file)
-            # Reading is outside `_telling`: an OSError of the client's connection is no error of ours.
+            # Reading is outside `_telling`: an OSError of the client's connection is not a storage error.
             while piece := stream.read(PIECE):
                 with self._telling("write", ref.name):
                     large.write(piece)
@@ -124,7 +125,7 @@ class FilesystemStorage(DirectoryTree):
                 os.close(directory)
 
     def _status(self, name: str) -> os.stat_result | None:
-        """Return the status of a plain file; None where it is not there, or is something else."""
+        """Return the status of a regular file; None if it is missing or not a regular file."""
         steps, file_name = self._split(name)
         with self._telling("examine", name), suppress(FileNotFoundError):
             directory = self._open_directory(*steps)
@@ -149,13 +150,13 @@ class FilesystemStorage(DirectoryTree):
                 os.close(directory)
 
     def sweep(self, older_than: float) -> int:
-        """Delete files under `.tmp` last written that many seconds ago; choose more than a stalled upload may take."""
+        """Delete files under `.tmp` last written `older_than` seconds ago; choose more than an upload may stall."""
         swept, limit = 0, time.time() - older_than
         with self._telling("sweep", TEMPORARY):
             directory = self._open_directory(TEMPORARY, make=True)
             try:
                 for name in os.listdir(directory):
-                    with suppress(FileNotFoundError):  # its owner was quicker
+                    with suppress(FileNotFoundError):  # its owner removed or renamed it first
                         if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime <= limit:
                             os.unlink(name, dir_fd=directory)
                             swept += 1
@@ -165,9 +166,9 @@ class FilesystemStorage(DirectoryTree):
 
     @contextmanager
     def _written_aside(self, name: str, sync_directory: bool = True) -> Iterator[int]:
-        """Give a file open for writing; afterwards make it durable under `name`, or leave nothing where anything raised.
+        """Yield a file open for writing. Afterwards make it durable under `name`, or leave nothing if anything raised.
 
-        Without `sync_directory` its bytes are durable, its name is with the next file of the same directory.
+        Without `sync_directory` only its bytes are durable; its name becomes durable with the directory's next sync.
         """
         steps, file_name = self._split(name)
         temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
@@ -205,7 +206,7 @@ class FilesystemStorage(DirectoryTree):
             os.close(aside)
 
     def _open_whole(self, name: str, size: int) -> int:
-        """Open a file of at least `size` bytes for reading. Raises BlobMissing where it is not there, or shorter."""
+        """Open a file of at least `size` bytes for reading. Raises BlobMissing if it is missing or shorter."""
         file = self._open_file(name)
         try:
             self._check_size(file, name, size)
@@ -215,7 +216,7 @@ class FilesystemStorage(DirectoryTree):
         return file
 
     def _open_file(self, name: str) -> int:
-        """Open a file for reading. Raises BlobMissing where it is not there."""
+        """Open a file for reading. Raises BlobMissing if it is missing."""
         steps, file_name = self._split(name)
         with self._telling("open", name):
             try:
@@ -228,7 +229,7 @@ class FilesystemStorage(DirectoryTree):
                 raise BlobMissing(f"{self._full_path(name)} is missing") from None
 
     def _check_size(self, file: int, name: str, size: int) -> None:
-        """Raise BlobMissing unless the file is a plain one of at least `size` bytes."""
+        """Raise BlobMissing unless the file is a regular file of at least `size` bytes."""
         with self._telling("examine", name):
             status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
@@ -237,7 +238,7 @@ class FilesystemStorage(DirectoryTree):
             raise BlobMissing(f"{self._full_path(name)} has {status.st_size} bytes of at least {size}")
 
     def _delete(self, name: str, durable: bool = True) -> None:
-        """Delete a file; durably, or a power cut can bring it back after the catalogue forgot it."""
+        """Delete a file. Without `durable`, a power failure can bring it back after the catalogue has forgotten it."""
         steps, file_name = self._split(name)
         with self._telling("delete", name), suppress(FileNotFoundError):
             directory = self._open_directory(*steps)
@@ -249,7 +250,7 @@ class FilesystemStorage(DirectoryTree):
                 os.close(directory)
 
     def _split(self, name: str) -> tuple[list[str], str]:
-        """Return directories and file name. Raises StorageError for a name this storage would not make."""
+        """Return directories and file name. Raises StorageError for a name this storage would not create."""
         if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
             raise StorageError(f"{name!r} is no name of a file in {self.location}")
         *steps, file_name = name.split("/")

@@ -1,4 +1,4 @@
-"""Going through a file system storage's whole tree, an entry at a time."""
+"""Walk a file system storage's whole tree, one entry at a time."""
 
 import os
 import re
@@ -10,16 +10,16 @@ from ..base import StoredName
 from .directories import OPEN_DIRECTORY
 from .names import BUCKET, BUCKET_DESCRIPTION, NAME
 
-#: Where files are written before they have a name, and where damaged ones are set aside. No bucket's name starts with a dot.
+#: Where files are written before they get their names, and where damaged files go. No bucket name starts with a dot.
 TEMPORARY, QUARANTINE = ".tmp", ".quarantine"
 
 
 def walk_tree(location: str) -> Iterator[StoredName]:
-    """Yield every file below `location` but for those being written, those set aside and the buckets' descriptions.
+    """Yield every file below `location` except files being written, quarantined files and descriptions of buckets.
 
     Follows no link. Raises OSError.
 
-    What is no file of the storage's making is yielded as foreign: a directory as one thing.
+    Entries that the storage did not create are yielded as foreign, a directory as a single entry.
     """
     top = os.open(location, OPEN_DIRECTORY & ~os.O_NOFOLLOW)
     try:
@@ -29,7 +29,7 @@ def walk_tree(location: str) -> Iterator[StoredName]:
 
 
 def find_bucket_descriptions(location: str) -> Iterator[str]:
-    """Yield the names of the descriptions of buckets that are there, less their `.json`. Raises OSError."""
+    """Yield the names of the existing descriptions of buckets, without `.json`. Raises OSError."""
     with os.scandir(location) as entries:
         for entry in entries:
             path = f"{entry.name}/bucket.json"
@@ -38,13 +38,13 @@ def find_bucket_descriptions(location: str) -> Iterator[str]:
 
 
 def _walk(directory: int, path: str) -> Iterator[StoredName]:
-    # Read an entry at a time: a directory may hold a million. Its handle is what `stat` starts from, so that no link is followed.
+    # Read one entry at a time: a directory may hold a million. `stat` starts from its handle, to follow no link.
     with os.scandir(directory) as entries:
         for entry in entries:
             name = f"{path}/{entry.name}" if path else entry.name
             if name in (TEMPORARY, QUARANTINE) or BUCKET_DESCRIPTION.fullmatch(name):
                 continue
-            with suppress(FileNotFoundError, NotADirectoryError):  # gone, or replaced, since it was read
+            with suppress(FileNotFoundError, NotADirectoryError):  # removed or replaced after it was read
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode) and _is_ours(name):
                     below = os.open(entry.name, OPEN_DIRECTORY, dir_fd=directory)
@@ -57,7 +57,7 @@ def _walk(directory: int, path: str) -> Iterator[StoredName]:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether a directory may hold files of the storage: `<bucket>`, or `<bucket>/<xx>`."""
+    """Whether a directory may hold the storage's files: `<bucket>` or `<bucket>/<xx>`."""
     return re.fullmatch(rf"{BUCKET}(/[0-9a-f]{{2}})?", path, re.ASCII) is not None
 
 
