@@ -1,4 +1,4 @@
-# `make run` serves S3 on 127.0.0.1:9000; `make test` runs every test. `make help` lists the rest;
+# `make run` serves S3 on 127.0.0.1:9000; `make test` runs all tests; `make help` lists all targets.
 # mise.toml has the same tasks.
 
 VENV := .venv
@@ -9,9 +9,9 @@ ARGS ?=
 # The database that `make up` starts.
 DEV_COMPOSE := docker compose -f docker/compose.dev.yaml
 DEV_DATABASE_URL := postgresql://post3:post3@127.0.0.1:5435/post3
-# Tests over HTTP, by real clients on real servers.
+# Tests over HTTP, with real clients and real servers.
 INTEGRATION := $(filter-out $(patsubst %,tests/%/,models services storage s3 faults benchmarks __pycache__),$(wildcard tests/*/))
-# Examples import post3 from here, and find what the environment installed.
+# Examples import post3 from this directory, and find the programs that are installed in the environment.
 EXAMPLE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)"
 
 .DEFAULT_GOAL := help
@@ -23,28 +23,28 @@ help: ## list the targets
 
 ##@ Run
 
-run: $(VENV)/.base ## serve S3 with its worker; prints the first API key
+run: $(VENV)/.base ## serve S3 with a background worker; prints the first API key
 	@$(PYTHON) manage.py serve
 
-dev: $(VENV)/.base ## the same with Django's debug pages in the console
+dev: $(VENV)/.base ## the same, with Django's debug pages in the console
 	@POST3_DEBUG=1 $(PYTHON) manage.py serve
 
 ##@ Database
 
-up: ## start a PostgreSQL for development on port 5435, by Docker
+up: ## start a PostgreSQL for development on port 5435 with Docker
 	@docker compose version >/dev/null 2>&1 || { \
 		echo "This needs Docker with its compose plugin. Without it, set DATABASE_URL to a PostgreSQL of your own." >&2; exit 1; }
 	$(DEV_COMPOSE) up -d --wait
 	@echo "To use it:"
 	@echo "export DATABASE_URL=$(DEV_DATABASE_URL) POST3_SECRET_KEY=no-secret-in-development-only-0123456789-0123456789"
 
-down: ## stop that PostgreSQL; its data stay
+down: ## stop that PostgreSQL; its data is kept
 	$(DEV_COMPOSE) down
 
-dbshell: $(VENV)/.base ## open the catalogue in psql or sqlite3 (DATABASE_URL says which)
+dbshell: $(VENV)/.base ## open the catalogue in psql or sqlite3, depending on DATABASE_URL
 	@$(PYTHON) manage.py dbshell
 
-dbreset: $(VENV)/.base ## delete every bucket, object, user and key; stop the server first (YES=1: without asking)
+dbreset: $(VENV)/.base ## delete every bucket, object, user and key; stop the server first (YES=1: do not ask)
 	@[ "$(YES)" = 1 ] || { \
 		printf "This deletes every bucket, object, user and key of $(if $(DATABASE_URL),the database in DATABASE_URL,the SQLite catalogue). "; \
 		printf "Go on? [y/N] "; \
@@ -56,29 +56,29 @@ dbreset: $(VENV)/.base ## delete every bucket, object, user and key; stop the se
 
 ##@ Test
 
-check: $(VENV)/.dev ## format, lint, Django's checks, migrations
+check: $(VENV)/.dev ## run the formatter, the linter, Django's checks and the check for missing migrations
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(PYTHON) manage.py check
 	$(PYTHON) manage.py makemigrations --check --dry-run
 
-format: $(VENV)/.dev ## format the code and mend what the linter can
+format: $(VENV)/.dev ## format the code and apply the linter's fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-settings: $(VENV)/.base ## write the tables of settings in README.md and docs/settings.md from their declarations
+settings: $(VENV)/.base ## generate the tables of settings in README.md and docs/settings.md
 	@$(PYTHON) docs/settings_table.py
 
-test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (ARGS="..." goes to pytest)
+test: $(VENV)/.dev ## run all tests, on SQLite and on a private PostgreSQL (ARGS="..." is passed to pytest)
 	@$(PYTHON) -m tests $(ARGS)
 
-integration: $(VENV)/.dev ## run the tests over HTTP only, by real clients on real servers
+integration: $(VENV)/.dev ## run only the tests over HTTP, with real clients and real servers
 	@$(PYTHON) -m tests $(INTEGRATION) $(ARGS)
 
-torture: $(VENV)/.dev ## the long fault tests, an hour and more (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
+torture: $(VENV)/.dev ## run the long fault tests, more than an hour (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
 	@$(PYTHON) -m tests.faults $(ARGS)
 
-bench: $(VENV)/.dev ## measure against what this machine can do, half an hour (ARGS="--quick": a minute; ARGS="--help": more)
+bench: $(VENV)/.dev ## measure against the limits of this machine, half an hour (ARGS="--quick": a minute; ARGS="--help": options)
 	@$(PYTHON) -m tests.benchmarks $(ARGS)
 
 ##@ Build
@@ -86,19 +86,19 @@ bench: $(VENV)/.dev ## measure against what this machine can do, half an hour (A
 build: $(VENV)/.base ## build the wheel into dist/
 	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-ci-pr: $(VENV)/.dev ## the pipeline of a pull request: check, test, build
+ci-pr: $(VENV)/.dev ## run the pipeline of a pull request: check, test, build
 	@$(PYTHON) docker/ci/pipeline.py pr
 
-ci-main: $(VENV)/.dev ## the pipeline of the main branch: the same, and the package
+ci-main: $(VENV)/.dev ## run the pipeline of the main branch: the same, and the package
 	@$(PYTHON) docker/ci/pipeline.py main
 
-clean: ## remove the environment and all caches; data under var/ stays
+clean: ## remove the environment and all caches; data under var/ is kept
 	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-##@ Examples (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where; docs/examples)
+##@ Examples (they need AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; docs/examples)
 
-example-basic: $(VENV)/.dev ## post3.sdk by day: buckets, files, streams, listings, presigned URLs
+example-basic: $(VENV)/.dev ## everyday use of post3.sdk: buckets, files, streams, listings, presigned URLs
 	@$(EXAMPLE) $(PYTHON) docs/examples/basic_sdk.py
 
 example-metadata: $(VENV)/.dev ## metadata, content types and conditions
@@ -107,19 +107,19 @@ example-metadata: $(VENV)/.dev ## metadata, content types and conditions
 example-boto3: $(VENV)/.dev ## plain boto3
 	@$(EXAMPLE) $(PYTHON) docs/examples/plain_boto3.py
 
-example-async: $(VENV)/.dev ## asynchronous, by obstore
+example-async: $(VENV)/.dev ## asynchronous use with obstore
 	@$(EXAMPLE) $(PYTHON) docs/examples/async_client.py
 
 example-cli: $(VENV)/.dev ## the AWS CLI
 	@$(EXAMPLE) sh docs/examples/aws_cli.sh
 
-example-curl: $(VENV)/.dev ## curl, signed by --aws-sigv4 and presigned
+example-curl: $(VENV)/.dev ## curl, signed with --aws-sigv4 and presigned
 	@$(EXAMPLE) PYTHON=$(PYTHON) sh docs/examples/curl.sh
 
-example-large: $(VENV)/.dev ## stress with one large object (ARGS="2G --part-size 64M --rounds 3")
+example-large: $(VENV)/.dev ## stress test with one large object (ARGS="2G --part-size 64M --rounds 3")
 	@$(EXAMPLE) $(PYTHON) docs/examples/large_file.py $(ARGS)
 
-# The first Python that is new enough, whatever its name: a name proves nothing, so each is asked for its version.
+# Use the first Python that is new enough. Its name does not prove that, so each candidate's version is checked.
 $(VENV)/bin/pip:
 	@for python in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What the container runs: `gunicorn [its options]` is the server, by default; a program of the image is run as it is;
-# anything else is a command of manage.py: migrate, run_worker, create_api_key, serve.
-# Each takes the place of this shell, so that it is told when the container is to stop.
+# What the container runs. `gunicorn [options]` is the server, and the default. python, uvicorn, sh and bash run as
+# given. Anything else is a command of manage.py: migrate, run_worker, create_api_key, serve.
+# Each replaces this shell, so that it receives the signal when the container stops.
 set -eu
 
 case "${1:-gunicorn}" in

@@ -1,20 +1,21 @@
-"""Exit with 0 when the server of this container is ready, with 1 and a line that says why when it is not.
+"""Exit with status 0 if the server of this container is ready; otherwise print the reason and exit with status 1.
 
-`python health.py [live|ready]`. Standard library only, and without Django: it runs every few seconds.
+Usage: `python health.py [live|ready]`. It uses only the standard library, without Django, because it runs every few
+seconds.
 """
 
 import http.client
 import os
 import sys
 
-#: Less than the health check's own limit, so that the reason is told.
+#: Less than the timeout of the container's health check, so that the reason is printed.
 TIMEOUT = 5
 
 
 def problem(address: str, probe: str) -> str:
-    """Return what is wrong with the server at `address` (POST3_HOST's host:port); empty where nothing is."""
+    """Return the problem of the server at `address` (POST3_HOST's host:port), or an empty string if it has none."""
     host, _, port = address.rpartition(":")
-    # What listens everywhere is asked on the loopback.
+    # If the server listens on all addresses, connect to the loopback.
     host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host).strip("[]")
     try:
         connection = http.client.HTTPConnection(host, int(port), timeout=TIMEOUT)

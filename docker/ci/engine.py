@@ -1,6 +1,6 @@
-"""Runs steps in a Dagger engine: each in a container of its own, with a PostgreSQL service where it needs one.
+"""Run steps in a Dagger engine: each in a separate container, with a PostgreSQL service if it needs one.
 
-dagger-io is imported only when there is an engine to talk to, so that the pipeline needs Python alone elsewhere.
+dagger-io is imported only if there is an engine, so that without one the pipeline needs only Python.
 """
 
 import importlib.util
@@ -17,23 +17,23 @@ from steps import ARTEFACTS, ROOT, Step
 if TYPE_CHECKING:
     import dagger
 
-#: Debian with Python 3.11 and a PostgreSQL server for the tests that break one; the service is of the same version, because
-#: a dump is made by that machine's pg_dump.
+#: Debian with Python 3.11 and a PostgreSQL server for the tests that break one. The service has the same version,
+#: because dumps are made by that machine's pg_dump.
 MACHINE, DATABASE = "debian:bookworm", "postgres:15-bookworm"
 PACKAGES = "ca-certificates gcc git libc6-dev make nginx-light postgresql python3 python3-venv strace"
-#: What of the tree is made, not written.
+#: Generated parts of the tree.
 LEFT_OUT = [".venv", "var", "build", ARTEFACTS, "**/__pycache__", ".pytest_cache", ".ruff_cache", "docker/.env"]
 SOURCE = "/source"
 
 
 class EngineFailed(Exception):
-    """The engine could not be reached, or a step failed in it. Says which."""
+    """The engine could not be reached, or a step failed in it. The message says which."""
 
 
 def is_wanted(runner: str) -> bool:
-    """Whether to run in an engine: `dagger` and `native` say so; `auto` asks what is there.
+    """Return whether to run in an engine: `dagger` and `native` decide it, `auto` detects one.
 
-    Raises EngineFailed where it must be, and dagger-io is missing.
+    Raise EngineFailed if an engine is required and dagger-io is missing.
     """
     if runner == "native" or (runner == "auto" and not _is_there()):
         return False
@@ -47,7 +47,7 @@ def is_wanted(runner: str) -> bool:
 
 
 def _is_there() -> bool:
-    """Whether this runs under `dagger run`, or could start an engine: with the CLI, and a Docker daemon to run it."""
+    """Return whether this runs under `dagger run`, or can start an engine with the CLI and a Docker daemon."""
     if os.environ.get("DAGGER_SESSION_PORT") or os.environ.get("_EXPERIMENTAL_DAGGER_RUNNER_HOST"):
         return True
     if not (shutil.which("dagger") and shutil.which("docker")):
@@ -59,11 +59,11 @@ def _is_there() -> bool:
 
 
 def run(steps: Sequence[Step]) -> None:
-    """Run the steps one after the other. Raises EngineFailed."""
-    # Otherwise the SDK downloads a CLI of its own.
+    """Run the steps one after the other. Raise EngineFailed if one fails."""
+    # Otherwise the SDK downloads its own CLI.
     if cli := shutil.which("dagger"):
         os.environ.setdefault("_EXPERIMENTAL_DAGGER_CLI_BIN", cli)
-    import anyio  # which dagger-io stands on
+    import anyio  # a dependency of dagger-io
 
     anyio.run(_run, steps)
 
@@ -99,7 +99,7 @@ async def _run_commands(step: Step, source: "dagger.Directory") -> None:
 
 
 def _machine(source: "dagger.Directory") -> "dagger.Container":
-    """Return a container with the tree, and what Debian must have for its Makefile and its tests."""
+    """Return a container with the tree and the Debian packages that its Makefile and its tests need."""
     from dagger import dag
 
     install = f"apt-get update -q && apt-get install -q -y --no-install-recommends {PACKAGES}"
@@ -116,14 +116,14 @@ def _machine(source: "dagger.Directory") -> "dagger.Container":
 
 
 def _with_database(machine: "dagger.Container") -> "dagger.Container":
-    """Return the container with a PostgreSQL beside it, which the tests are told of."""
+    """Return the container with a PostgreSQL service, whose URL is in the tests' environment."""
     from dagger import dag
 
     variables: dict[str, Any] = {"POSTGRES_USER": "post3", "POSTGRES_PASSWORD": "post3", "POSTGRES_DB": "postgres"}
     database = dag.container().from_(DATABASE)
     for name, value in variables.items():
         database = database.with_env_variable(name, value)
-    # Several servers with 20 connections each run at once.
+    # Several servers with 20 connections each run at the same time.
     arguments = ["docker-entrypoint.sh", "postgres", "-c", "max_connections=400"]
     service = database.with_exposed_port(5432).as_service(args=arguments)
     url = "postgresql://post3:post3@postgresql:5432/postgres"

@@ -1,12 +1,12 @@
 """Build the container image: `python3 docker/ci/image.py [--image auto|yes|no]`.
 
-First the build context is put together (what docker/Dockerfile.dockerignore lets through), checked against the Dockerfile's
-COPY lines and kept as dist/post3-<version>-context.tar.gz, from which the image can be built elsewhere:
+First the build context is assembled from the files that docker/Dockerfile.dockerignore admits, checked against the
+Dockerfile's COPY lines, and stored as dist/post3-<version>-context.tar.gz, from which the image can be built elsewhere:
 
     docker build -f docker/Dockerfile -t post3 - < dist/post3-0.1.0-context.tar.gz
 
-Then the image is built from that with docker, podman or buildah, the first that works here. POST3_BASE_IMAGE names
-another base than debian:bookworm-slim; it must be a Debian bookworm.
+Then the image is built from it with docker, podman or buildah, whichever works first. POST3_BASE_IMAGE sets a base
+other than debian:bookworm-slim; it must be a Debian bookworm.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from steps import ARTEFACTS, ROOT
 
 DOCKERFILE = "docker/Dockerfile"
 #: Programs that build from a Dockerfile -> the words before the options that all three share, and a command that fails
-#: where the program is there but cannot work. Health checks are Docker's own, not of the OCI format.
+#: if the program is installed but cannot work. Health checks are in Docker's format, not in the OCI format.
 BUILDERS = {
     "docker": (["docker", "build"], ["docker", "info"]),
     "podman": (["podman", "build", "--format", "docker"], ["podman", "info"]),
@@ -34,7 +34,7 @@ BUILDERS = {
 
 
 class ImageFailed(Exception):
-    """The context lacks something, or there is no builder, or it failed. Says what."""
+    """The context lacks a file, there is no builder, or the builder failed. The message says which."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def version() -> str:
-    """Return post3's version, without importing it."""
+    """Return post3's version without importing post3."""
     found = re.search(r'^__version__ = "(.+)"$', (ROOT / "post3" / "__init__.py").read_text(), re.MULTILINE)
     if not found:
         raise ImageFailed("post3/__init__.py tells no __version__.")
@@ -72,7 +72,7 @@ def version() -> str:
 
 
 def revision() -> str:
-    """Return the commit of the tree, or `unknown` where it is no clone."""
+    """Return the commit of the tree, or `unknown` if the tree is not a clone."""
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -87,7 +87,7 @@ def build_arguments() -> dict[str, str]:
 
 
 def context_files() -> Iterator[Path]:
-    """Yield the files of the build context, relative to the root: what the ignore file lets in again and does not shut out."""
+    """Yield the files that the ignore file includes and does not exclude, relative to the root."""
     lines = [line for line in (ROOT / f"{DOCKERFILE}.dockerignore").read_text().splitlines() if line and line[0] != "#"]
     shut_out = [line.removeprefix("**/") for line in lines if line[0] != "!" and line != "*"]
     for name in sorted(line[1:] for line in lines if line[0] == "!"):
@@ -101,14 +101,14 @@ def context_files() -> Iterator[Path]:
 
 
 def copied() -> list[str]:
-    """Return what the Dockerfile copies from the context."""
+    """Return the paths that the Dockerfile copies from the context."""
     text = (ROOT / DOCKERFILE).read_text().replace("\\\n", " ")
     lines = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ")]
     return [source for words in lines if not words[0].startswith("--from=") for source in words[:-1]]
 
 
 def copy_context(target: Path) -> None:
-    """Copy the build context and the Dockerfile into a directory. Raises ImageFailed where a COPY would find nothing."""
+    """Copy the build context and the Dockerfile into a directory. Raise ImageFailed if a COPY would find nothing."""
     for relative in [*context_files(), Path(DOCKERFILE)]:
         (target / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / relative, target / relative)
@@ -117,7 +117,7 @@ def copy_context(target: Path) -> None:
 
 
 def write_archive(context: Path) -> Path:
-    """Write the context into an archive in ARTEFACTS; return its path."""
+    """Write the context into an archive in ARTEFACTS and return its path."""
     target = ROOT / ARTEFACTS / f"post3-{version()}-context.tar.gz"
     target.parent.mkdir(exist_ok=True)
     with tarfile.open(target, "w:gz") as archive:
@@ -132,7 +132,7 @@ def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def find_builder() -> str | None:
-    """Return the first of BUILDERS that works here."""
+    """Return the first of BUILDERS that works here, or None."""
     for name, (_, probe) in BUILDERS.items():
         if not shutil.which(name):
             continue
@@ -145,14 +145,14 @@ def find_builder() -> str | None:
 
 
 def build(context: Path, builder: str, options: Sequence[str] = ()) -> str:
-    """Build the image from that directory; return its name. Raises ImageFailed."""
+    """Build the image from that directory and return its name. Raise ImageFailed if that fails."""
     name = f"post3:{version()}"
     words = [f"{key}={value}" for key, value in build_arguments().items()]
     arguments = [word for pair in words for word in ("--build-arg", pair)]
     command = [*BUILDERS[builder][0], *options, "-f", DOCKERFILE, "-t", name, "-t", "post3:latest", *arguments, "."]
     print(f"$ {shlex.join(command)}", flush=True)
     try:
-        # BuildKit's own ignore file is not in the context, where nothing is left to ignore.
+        # BuildKit's ignore file is not in the context, because nothing is left to ignore.
         subprocess.run(command, cwd=context, stdin=subprocess.DEVNULL, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise ImageFailed(f"The image could not be built: {error}") from None

@@ -1,4 +1,4 @@
-"""Runs steps on this machine, as they are, one command after the other."""
+"""Run steps directly on this machine, one command after the other."""
 
 import os
 import shlex
@@ -11,11 +11,11 @@ from steps import ROOT, Step
 
 
 class StepFailed(Exception):
-    """A command of a step failed, or could not be started. Says which."""
+    """A command of a step failed or could not be started. The message says which."""
 
 
 def run(steps: Sequence[Step], image: str) -> None:
-    """Run the steps; `image` (auto, yes, no) is whether to build the container image. Raises StepFailed."""
+    """Run the steps. `image` (auto, yes, no): whether to build the container image. Raise StepFailed if one fails."""
     for step in steps:
         print(f"=== {step.name}: {step.meaning}", flush=True)
         began = time.monotonic()
@@ -26,7 +26,7 @@ def run(steps: Sequence[Step], image: str) -> None:
 
 def _run(step: Step, command: list[str]) -> None:
     print(f"$ {shlex.join(command)}", flush=True)
-    # The Python that runs this is one; the name python3 need not be.
+    # Use the Python that runs this; a program named python3 may not exist.
     words = [sys.executable, *command[1:]] if command[0] == "python3" else command
     try:
         status = subprocess.run(words, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL).returncode
@@ -37,7 +37,7 @@ def _run(step: Step, command: list[str]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment without the settings of a store that somebody works with here."""
+    """Return this process's environment without the settings of a store that is used on this machine."""
     mine = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
     return {
         name: value

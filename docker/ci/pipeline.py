@@ -1,11 +1,11 @@
-"""The pipeline: `python3 docker/ci/pipeline.py pr` for a pull request, `main` for what was merged.
+"""The pipeline: `python3 docker/ci/pipeline.py pr` for a pull request, `main` after a merge.
 
     pipeline.py --list                       the steps, and which pipeline has them
     pipeline.py --step check --step build    single steps
-    pipeline.py main --image yes             fail where no image can be built
+    pipeline.py main --image yes             fail if no image can be built
 
-Where a Dagger engine is there (under `dagger run`, or with its CLI and a Docker daemon) the steps run in it, else on this
-machine. It ends with status 1 at the first step that fails, and with 2 when it is called wrongly.
+If there is a Dagger engine (under `dagger run`, or with its CLI and a Docker daemon), the steps run in it, otherwise on
+this machine. The exit status is 1 if a step fails, which ends the pipeline, and 2 if the arguments are wrong.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def listing() -> str:
-    """Return a line for each step: its name, the pipelines that have it, what it is."""
+    """Return a line for each step: its name, the pipelines that include it, and its meaning."""
     return "\n".join(
         f"{step.name:<8} {','.join(name for name, names in PIPELINES.items() if step.name in names):<8} {step.meaning}"
         for step in STEPS

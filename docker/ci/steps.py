@@ -4,27 +4,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Where steps leave what they made, below the root.
+#: The directory below the root in which steps store their results.
 ARTEFACTS = "dist"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: commands that run one after the other in the root of the tree, the first failure ending it."""
+    """One step: commands that run one after the other in the root of the tree. The first failure ends the step."""
 
     name: str
     meaning: str
     commands: tuple[tuple[str, ...], ...]
-    #: It needs a PostgreSQL. `python -m tests` starts one of its own, unless POST3_TEST_POSTGRESQL_URL names a service.
+    #: The step needs a PostgreSQL. `python -m tests` starts one unless POST3_TEST_POSTGRESQL_URL names a service.
     database: bool = False
-    #: It makes something in ARTEFACTS.
+    #: The step stores results in ARTEFACTS.
     makes: bool = False
-    #: It makes the container image. An engine builds the Dockerfile itself and does not run the commands.
+    #: The step builds the container image. An engine builds the Dockerfile itself and does not run the commands.
     image: bool = False
 
 
 class UnknownStep(Exception):
-    """There is no step of that name. Says which there are."""
+    """There is no step of that name. The message lists the steps."""
 
 
 STEPS = (
@@ -35,7 +35,7 @@ STEPS = (
         f"the wheel, in {ARTEFACTS}/",
         (
             ("make", ".venv/.base"),
-            # What an earlier build left there would get into this one.
+            # Files of an earlier build would be included in this one.
             ("rm", "-rf", "build"),
             (".venv/bin/python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ARTEFACTS, "."),
         ),
@@ -54,7 +54,7 @@ PIPELINES = {"pr": ("check", "test", "build"), "main": ("check", "test", "build"
 
 
 def choose(names: tuple[str, ...] | list[str]) -> list[Step]:
-    """Return the steps of these names, in this order. Raises UnknownStep."""
+    """Return the steps with these names, in this order. Raise UnknownStep if there is none with a name."""
     known = {step.name: step for step in STEPS}
     if unknown := [name for name in names if name not in known]:
         raise UnknownStep(f"There is no step {unknown[0]!r}; the steps are {', '.join(known)}.")

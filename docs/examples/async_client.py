@@ -1,9 +1,10 @@
-"""Asynchronous use, by obstore: many objects at once, streams both ways, in one event loop.
+"""Asynchronous use with obstore: many objects concurrently, streams in both directions, in one event loop.
 
     python docs/examples/async_client.py
 
-obstore is the Rust library object_store with an interface for asyncio. It normalises keys: what holds `//`, `.` or `..` between
-slashes, or ends in one, is for the SDK or boto3, whose clients can be used from many threads (`asyncio.to_thread`).
+obstore is the Rust library object_store with an asyncio interface. It normalizes keys. For a key that contains `//`,
+or `.` or `..` between slashes, or that ends with a slash, use the SDK or boto3; their clients can be used from many
+threads (`asyncio.to_thread`).
 """
 
 import asyncio
@@ -35,7 +36,7 @@ def open_store(bucket: str) -> S3Store:
 
 
 async def numbers(count: int) -> AsyncIterator[bytes]:
-    """A stream that comes bit by bit, as from another server: `count` pieces of a MiB."""
+    """Yield `count` pieces of a MiB, like a stream that arrives in pieces from another server."""
     for number in range(count):
         await asyncio.sleep(0)
         yield number.to_bytes(4, "big") * (MIB // 4)
@@ -43,7 +44,7 @@ async def numbers(count: int) -> AsyncIterator[bytes]:
 
 async def main() -> None:
     bucket = f"example-async-{uuid.uuid4().hex[:8]}"
-    # Buckets are no business of obstore's; boto3 makes this one, on a thread.
+    # obstore does not manage buckets. boto3 creates this one, on a thread.
     s3 = boto3.client("s3", endpoint_url=ENDPOINT, region_name="us-east-1")
     await asyncio.to_thread(s3.create_bucket, Bucket=bucket)
     store = open_store(bucket)
@@ -56,7 +57,7 @@ async def main() -> None:
     bodies = [bytes(await answer.bytes_async()).decode() for answer in answers]
     print("At once:", len(bodies), "objects, the last is", bodies[-1])
 
-    # Of unknown length: sent in parts of 5 MiB, several at once.
+    # The length is unknown, so this is sent in parts of 5 MiB, several concurrently.
     await obstore.put_async(store, "large", numbers(12))
     size, whole = 0, b""
     async for piece in (await obstore.get_async(store, "large")).stream(min_chunk_size=MIB):

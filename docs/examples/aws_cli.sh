@@ -1,5 +1,5 @@
 #!/bin/sh
-# The AWS CLI against post3: `pip install awscli`, three variables, and it works as with Amazon.
+# The AWS CLI against post3. After `pip install awscli` and with three variables set, it works as with Amazon S3.
 #
 #     sh docs/examples/aws_cli.sh
 set -eu
@@ -14,7 +14,7 @@ command -v aws >/dev/null || { echo "There is no aws command: pip install awscli
 bucket="example-cli-$(date +%s)-$$"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
-# Version 1 of the CLI presigns by Signature Version 2 unless told otherwise. For good:
+# By default, version 1 of the CLI presigns with Signature Version 2. To change this permanently:
 # aws configure set default.s3.signature_version s3v4
 export AWS_CONFIG_FILE="$directory/config"
 aws configure set default.s3.signature_version s3v4
@@ -32,7 +32,7 @@ aws s3 sync --only-show-errors "s3://$bucket" "$directory/back"
 diff -r "$directory/documents" "$directory/back/documents"
 echo "Everything came back the same"
 
-# s3api has every operation by its own name.
+# s3api has every operation under its S3 name.
 aws s3api put-object --bucket "$bucket" --key note --body "$directory/documents/hello.txt" \
     --content-type text/plain --metadata author=me --query ETag --output text
 aws s3api head-object --bucket "$bucket" --key note --query '[ContentType, Metadata.author]' --output text

@@ -1,4 +1,4 @@
-"""post3.sdk by day: buckets, bytes, files, streams, listings, copies, presigned URLs.
+"""Everyday use of post3.sdk: buckets, bytes, files, streams, listings, copies, presigned URLs.
 
 PYTHONPATH=. python docs/examples/basic_sdk.py
 """
@@ -14,7 +14,7 @@ from post3.sdk import Client, Conflict, NotFound, ObjectEntry
 
 
 def lines() -> Iterator[bytes]:
-    """A stream whose length nobody knows beforehand."""
+    """Yield lines, as a stream whose length is not known beforehand."""
     for number in range(1000):
         yield f"line {number}\n".encode()
 
@@ -32,7 +32,7 @@ def main() -> None:
         client.put_bytes(bucket, "notes/hello.txt", b"Hello, post3!")
         print("Bytes:", client.get_bytes(bucket, "notes/hello.txt").decode())
 
-        # 20 MiB: from 16 MiB on a file travels in parts, several at once.
+        # 20 MiB: files of 16 MiB or more are sent in parts, several concurrently.
         source, target = Path(directory, "video.bin"), Path(directory, "again.bin")
         source.write_bytes(b"0123456789abcdef" * (20 << 16))
         print("Sending a file:")

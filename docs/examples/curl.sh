@@ -1,9 +1,9 @@
 #!/bin/sh
-# curl against post3: signed by curl itself (--aws-sigv4, curl 7.86 or newer), and by presigned URLs.
+# curl against post3: signed by curl itself (--aws-sigv4, curl 7.86 or newer), and with presigned URLs.
 #
 #     sh docs/examples/curl.sh
 #
-# The presigned URLs come from post3.sdk; PYTHON names the interpreter that has it.
+# The presigned URLs come from post3.sdk. PYTHON is the interpreter in which it is installed.
 set -eu
 
 : "${AWS_ACCESS_KEY_ID:?set it to an access key of the server}" "${AWS_SECRET_ACCESS_KEY:?set it to the secret of that key}"
@@ -12,16 +12,16 @@ bucket="example-curl-$(date +%s)-$$"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 
-# signed METHOD PATH [curl's options]: the key goes by a file, since everybody on a machine can read command lines.
+# signed METHOD PATH [curl's options]: the key is passed in a file, because every user can read command lines.
 printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$directory/key"
 signed() {
     method=$1 path=$2
     shift 2
-    # --path-as-is: curl would take `..` and `.` out of a key.
+    # --path-as-is: otherwise curl removes `..` and `.` from a key.
     curl -fsS --path-as-is -K "$directory/key" --aws-sigv4 "aws:amz:us-east-1:s3" -X "$method" "$@" "$endpoint$path"
 }
 
-# What is sent is signed along by its SHA-256, or said to be unsigned (UNSIGNED-PAYLOAD).
+# The signature covers the SHA-256 of the body, or the body is declared as unsigned (UNSIGNED-PAYLOAD).
 sha256() { sha256sum "$1" | cut -d ' ' -f 1; }
 nothing=$(sha256 /dev/null)
 
@@ -35,7 +35,7 @@ signed GET "/$bucket/notes/hello.txt" -H "x-amz-content-sha256: $nothing"
 signed HEAD "/$bucket/notes/hello.txt" --head -H "x-amz-content-sha256: $nothing" | grep -i '^x-amz-meta-author'
 range=$(signed GET "/$bucket/notes/hello.txt" -H "Range: bytes=0-4" -H "x-amz-content-sha256: $nothing")
 echo "Range: $range"
-# curl signs a query as it is written: names in their order, values percent-encoded.
+# curl signs the query as it is written, so sort the names and percent-encode the values.
 listing=$(signed GET "/$bucket?list-type=2&prefix=notes%2F" -H "x-amz-content-sha256: $nothing")
 echo "Listed: $(echo "$listing" | sed -n 's/.*<Key>\(.*\)<\/Key>.*/\1/p')"
 

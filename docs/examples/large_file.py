@@ -1,9 +1,10 @@
-"""Stress with one large object: send it in parts, check every checksum, fetch it whole and by ranges, copy it, delete it.
+"""Send one large object in parts, verify every checksum, fetch it whole and by ranges, copy it, and delete it.
 
     PYTHONPATH=. python docs/examples/large_file.py 2G
     PYTHONPATH=. python docs/examples/large_file.py 64M --part-size 5M --rounds 3
 
-Nothing of it is kept in memory or on this machine's disk: the content is made while it is sent, and known again by its number.
+The object is kept neither in memory nor on this machine's disk. Its content is generated while it is sent, and each MiB
+can be generated again from its number, for comparison.
 """
 
 import argparse
@@ -22,7 +23,7 @@ UNITS = {"K": 1 << 10, "M": MIB, "G": 1 << 30, "T": 1 << 40}
 
 
 class Content:
-    """Bytes of any length that need no place: each MiB is the same noise, with its number in front."""
+    """Bytes of any length that take no space: each MiB is the same noise, preceded by its number."""
 
     def __init__(self, size: int) -> None:
         self.size, self._noise = size, os.urandom(MIB - 8)
@@ -35,13 +36,13 @@ class Content:
         return (number.to_bytes(8, "big") + self._noise)[: min(MIB, self.size - number * MIB)]
 
     def at(self, start: int, length: int) -> bytes:
-        """Return what lies there, at most two MiB of it."""
+        """Return `length` bytes from `start` on, at most two MiB."""
         first = start // MIB
         found = b"".join(self._piece(number) for number in range(first, min(first + 3, -(-self.size // MIB))))
         return found[start - first * MIB :][:length]
 
     def hashes(self, part_size: int) -> tuple[str, str]:
-        """Return SHA-256 of it all, and the ETag that S3 gives it when it is sent in parts of that size."""
+        """Return the SHA-256 of the content, and the ETag that S3 gives it if sent in parts of `part_size` bytes."""
         whole, part, parts, filled = hashlib.sha256(), hashlib.md5(usedforsecurity=False), [], 0
         for piece in self.pieces():
             whole.update(piece)
@@ -66,7 +67,7 @@ def size(text: str) -> int:
 
 
 def check(what: str, right: bool) -> None:
-    """Print what was checked; end where it is wrong."""
+    """Print the result of a check; exit if it is wrong."""
     print(f"{'ok  ' if right else 'WRONG'} {what}", flush=True)
     if not right:
         sys.exit(1)
@@ -77,14 +78,14 @@ def shown(done: int, seconds: float) -> str:
 
 
 def tell_progress() -> Progress | None:
-    """Return a progress line for a terminal, and nothing for a log."""
+    """Return a callback that prints progress to a terminal, or None if standard error is not a terminal."""
     if not sys.stderr.isatty():
         return None
     return lambda done, total: print(f"\r{done / MIB:,.0f} MiB", end="\r", file=sys.stderr)
 
 
 def run(client: Client, bucket: str, content: Content, part_size: int) -> None:
-    """Send, check, fetch, copy and delete the object once."""
+    """Send, verify, fetch, copy and delete the object once."""
     sha256, etag = content.hashes(part_size)
     start = time.monotonic()
     client.put_stream(bucket, "large", content.pieces(), progress=tell_progress())
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--part-size", type=size, default=16 * MIB, help="5M at least (16M)")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    # S3 takes 10,000 parts; s3transfer makes them larger where they would be more, and the ETag would be another.
+    # S3 accepts 10,000 parts. If there would be more, s3transfer makes them larger, and the ETag would differ.
     if not 5 * MIB <= options.part_size <= 5 << 30 or options.size > 10_000 * options.part_size:
         parser.error("--part-size is 5M to 5G, and a ten-thousandth of the size at least")
     bucket = f"example-large-{uuid.uuid4().hex[:8]}"

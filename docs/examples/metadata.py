@@ -16,7 +16,7 @@ def main() -> None:
     with Client() as client:
         client.create_bucket(bucket)
 
-        # Names of metadata are case-insensitive and come back in lower case; values are ASCII.
+        # Names of metadata are case-insensitive and are returned in lower case; values are ASCII.
         client.put_bytes(
             bucket,
             "report.html",
@@ -33,7 +33,7 @@ def main() -> None:
         print("Reviewed:", after.metadata, "still", after.content_type, "and", after.cache_control)
         print("The bytes are the same:", after.etag == info.etag)
 
-        # What the SDK has no call for, boto3 has: `client.s3` is its client.
+        # For calls that the SDK does not have, use boto3's client: `client.s3`.
         print("If it is there already:", status(client, "put_object", Bucket=bucket, Key="report.html", IfNoneMatch="*"))
         print("If nobody changed it:", status(client, "put_object", Bucket=bucket, Key="report.html", IfMatch=after.etag))
         changed = client.head(bucket, "report.html")
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def status(client: Client, operation: str, **arguments: str) -> int:
-    """Call boto3; return the HTTP status of the answer."""
+    """Call boto3 and return the HTTP status of the response."""
     try:
         return getattr(client.s3, operation)(**arguments)["ResponseMetadata"]["HTTPStatusCode"]
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Plain boto3 against post3, without anything of ours: what to configure, and that it is all.
+"""Plain boto3 against post3, without post3's SDK. The client's arguments are all the configuration it needs.
 
 python docs/examples/plain_boto3.py
 """
@@ -18,7 +18,7 @@ def main() -> None:
         "s3",
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:9000"),
         region_name="us-east-1",
-        # Path style, because a server on an address has no host name for each bucket; s3v4 for presigned URLs.
+        # Path style, because there is no host name for each bucket; s3v4 for presigned URLs.
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
     bucket = f"example-boto3-{uuid.uuid4().hex[:8]}"
@@ -31,7 +31,7 @@ def main() -> None:
     answer = s3.get_object(Bucket=bucket, Key="2026/cat.txt", Range="bytes=1-2")
     print("Range:", answer["Body"].read().decode(), answer["ContentRange"])
 
-    # boto3 sends what is over 8 MiB in parts.
+    # boto3 sends bodies over 8 MiB in parts.
     large = os.urandom(9 << 20)
     s3.upload_fileobj(io.BytesIO(large), bucket, "2026/large.bin")
     back = io.BytesIO()

@@ -9,7 +9,7 @@ from .models import Document
 
 @require_http_methods(["GET", "POST"])
 def documents(request: HttpRequest) -> HttpResponse:
-    """List the documents, or store those of a form: all of them, or none and nothing of them."""
+    """List the documents, or store the files of a form: either all of them, or none, with no bytes left behind."""
     if request.method == "GET":
         return render(request, "documents/list.html", {"documents": Document.objects.order_by("pk")})
     for file in request.FILES.getlist("files"):

@@ -1,4 +1,4 @@
-"""An ordinary Django project's settings; what post3 needs is marked."""
+"""The settings of an ordinary Django project. Those that post3 needs are marked."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR", BASE_DIR / "var"))
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
-# Also what API keys are encrypted under. Keep a real one out of the code.
+# API keys are encrypted with it too. Keep a real one out of the code.
 SECRET_KEY = os.environ.get("SECRET_KEY", "only-for-this-example-0123456789-0123456789-0123456789")
 DEBUG = False
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
@@ -48,7 +48,7 @@ TEMPLATES = [
     },
 ]
 
-# The catalogue is the project's default database: SQLite, or PostgreSQL where DATABASE_URL names one.
+# The catalogue is the project's default database: SQLite, or the PostgreSQL in DATABASE_URL.
 DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{DATA_DIR}/db.sqlite3", conn_max_age=None)}
 DATABASES["default"]["ATOMIC_REQUESTS"] = True
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
@@ -58,7 +58,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
     }
-    # post3: bytes as files. Without this setting they are blocks in the database.
+    # post3: store bytes as files. Without this setting they are blocks in the database.
     POST3_STORAGES = {
         "STANDARD": {
             "BACKEND": "post3.storage.filesystem.FilesystemStorage",
@@ -66,7 +66,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         },
     }
 
-# post3: uploads of this project are objects of the bucket "documents".
+# post3: this project's uploads are objects in the bucket "documents".
 STORAGES = {
     "default": {
         "BACKEND": "post3.contrib.storage.Post3Storage",
@@ -74,7 +74,7 @@ STORAGES = {
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# post3: where browsers reach it, for the URLs of files.
+# post3: the address at which browsers reach it, for the URLs of files.
 POST3_PUBLIC_ORIGIN = os.environ.get("PUBLIC_ORIGIN", "http://127.0.0.1:8000/s3")
 
 STATIC_URL = "/static/"
@@ -82,5 +82,5 @@ WHITENOISE_USE_FINDERS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-# What the pages allow.
+# The number of documents that the pages allow.
 MAX_DOCUMENTS = int(os.environ.get("MAX_DOCUMENTS", "1000"))
