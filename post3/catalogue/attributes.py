@@ -74,8 +74,8 @@ class Attributes:
 
     @classmethod
     def of_row(cls, row: Any, metadata: dict[str, str], **others: Any) -> Self:
-        """Return the attributes of a model's instance, which has those of `Kind.GIVEN` at least. `others` come first."""
-        return cls(**{name: getattr(row, name) for name in COLUMNS if hasattr(row, name)} | {"metadata": metadata} | others)
+        """Return the attributes of an instance of the model `Object`, with `others` in place of the row's."""
+        return cls(**{name: getattr(row, name) for name in COLUMNS} | {"metadata": metadata} | others)
 
 
 DECLARATIONS: dict[str, Declaration] = {each.name: each.metadata[Declaration] for each in fields(Attributes)}
