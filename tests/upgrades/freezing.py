@@ -1,0 +1,87 @@
+"""Stores as files of this repository: how a stopped server's store becomes them, and how they become a store again.
+
+The data directory is an archive for tar; a catalogue on PostgreSQL is a script of statements for any version from 15.
+"""
+
+import gzip
+import json
+import re
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from ..cluster import find_binaries
+from ..servers import Server
+
+STORES = Path(__file__).parent / "stores"
+#: Kind of store -> what its server's environment says, beside DATABASE_URL.
+KINDS: dict[str, dict[str, str]] = {
+    "sqlite-files": {},
+    "sqlite-blocks": {"POST3_STORAGE": "database"},
+    "postgresql-blocks": {},
+    "postgresql-files": {"POST3_STORAGE": "filesystem"},
+}
+#: What keeps servers and workers from changing a store by the time that has passed since it was frozen.
+ENVIRONMENT = {"POST3_MIN_PART_SIZE": "1", "POST3_MULTIPART_UPLOAD_SECONDS": "0"}
+#: The file of free space that post3 keeps beside a SQLite catalogue: 4 MiB of nothing.
+RESERVE = "catalogue.sqlite3-reserve"
+# Lines of newer dumps that psql alone, or no older server, knows.
+_TOO_NEW = re.compile(r"^(\\(un)?restrict |SET transaction_timeout = )")
+
+
+def expected_of(release: Path) -> dict[str, dict[str, Any]]:
+    """Return what is expected of the stores of a release, by kind."""
+    return json.loads((release / "expected.json").read_text())
+
+
+def freeze(server: Server, kind: str, release: Path) -> None:
+    """Write the store of a stopped server."""
+    data = Path(server.environment["POST3_DATA_DIR"])
+    if kind.startswith("sqlite"):
+        with closing(sqlite3.connect(data / "catalogue.sqlite3")) as catalogue:
+            catalogue.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if data.exists() and any(data.iterdir()):
+        owner = ("--owner=0", "--group=0", "--numeric-owner", "--sort=name")
+        _run("tar", "-C", data, *owner, f"--exclude=./{RESERVE}", "-czf", release / f"{kind}.tar.gz", ".")
+    if url := server.environment.get("DATABASE_URL"):
+        (release / f"{kind}.sql.gz").write_bytes(gzip.compress(_dump(url), mtime=0))
+
+
+def restore(release: Path, kind: str, directory: Path, database_url: str = "") -> Server:
+    """Return a server, not started, on a copy of a frozen store; the database, if any, must be empty."""
+    expected = expected_of(release)[kind]
+    environment = {**ENVIRONMENT, **KINDS[kind], "POST3_SECRET_KEY": expected["secret_key"]}
+    if database_url:
+        environment["DATABASE_URL"] = database_url
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(gzip.decompress((release / f"{kind}.sql.gz").read_bytes()))
+    server = Server(directory, environment)
+    unpack(release, kind, Path(server.environment["POST3_DATA_DIR"]))
+    return server
+
+
+def unpack(release: Path, kind: str, data: Path) -> None:
+    """Unpack the data directory of a frozen store."""
+    data.mkdir(mode=0o700)
+    archive = release / f"{kind}.tar.gz"
+    if archive.exists():
+        _run("tar", "-C", data, "--no-same-owner", "-xzf", archive)
+
+
+def _dump(url: str) -> bytes:
+    """Return the statements that make a database again."""
+    binaries = find_binaries()
+    assert binaries is not None
+    # INSERT instead of COPY, whose data only psql can send.
+    script = _run(binaries / "pg_dump", "--rows-per-insert=50", "--no-owner", "--no-privileges", url).decode()
+    return "".join(line for line in script.splitlines(keepends=True) if not _TOO_NEW.match(line)).encode()
+
+
+def _run(*command: str | Path) -> bytes:
+    done = subprocess.run(command, capture_output=True)
+    assert done.returncode == 0, f"{command}: {done.stderr.decode(errors='replace')}"
+    return done.stdout
