@@ -15,8 +15,8 @@ INTEGRATION := $(filter-out $(patsubst %,tests/%/,models services storage s3 fau
 EXAMPLE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down dev check format settings test integration torture bench dbshell dbreset build ci-pr ci-main clean \
-	example-basic example-metadata example-boto3 example-async example-cli example-curl example-large
+.PHONY: help run up down dev check format settings test test-quick integration coverage torture bench dbshell dbreset build \
+	ci-pr ci-main clean example-basic example-metadata example-boto3 example-async example-cli example-curl example-large
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -72,8 +72,16 @@ settings: $(VENV)/.base ## write the tables of settings in README.md and docs/se
 test: $(VENV)/.dev ## run every test, on SQLite and on a PostgreSQL of its own (ARGS="..." goes to pytest)
 	@$(PYTHON) -m tests $(ARGS)
 
+test-quick: $(VENV)/.dev ## run the tests for everyday work: SQLite only, under 90 seconds (ARGS="..." goes to pytest)
+	@$(PYTHON) -m tests --quick $(ARGS)
+
 integration: $(VENV)/.dev ## run the tests over HTTP only, by real clients on real servers
 	@$(PYTHON) -m tests $(INTEGRATION) $(ARGS)
+
+coverage: $(VENV)/.dev ## run the tests and print the lines that none of their processes ran (ARGS="..." goes to pytest)
+	@$(PYTHON) -m coverage erase
+	@$(PYTHON) -m coverage run -m tests $(ARGS); status=$$?; \
+	$(PYTHON) -m coverage combine --quiet && $(PYTHON) -m coverage report && exit $$status
 
 torture: $(VENV)/.dev ## the long fault tests, an hour and more (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
 	@$(PYTHON) -m tests.faults $(ARGS)
@@ -93,7 +101,7 @@ ci-main: $(VENV)/.dev ## the pipeline of the main branch: the same, and the pack
 	@$(PYTHON) docker/ci/pipeline.py main
 
 clean: ## remove the environment and all caches; data under var/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Examples (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where; docs/examples)

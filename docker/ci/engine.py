@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MACHINE, DATABASE = "debian:bookworm", "postgres:15-bookworm"
 PACKAGES = "ca-certificates gcc git libc6-dev make nginx-light postgresql python3 python3-venv strace"
 #: What of the tree is made, not written.
-LEFT_OUT = [".venv", "var", "build", ARTEFACTS, "**/__pycache__", ".pytest_cache", ".ruff_cache", "docker/.env"]
+LEFT_OUT = [".venv", "var", "build", ARTEFACTS, "**/__pycache__", ".pytest_cache", ".ruff_cache", ".coverage*", "docker/.env"]
 SOURCE = "/source"
 
 
