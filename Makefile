@@ -127,9 +127,9 @@ example-curl: $(VENV)/.dev ## curl, signed by --aws-sigv4 and presigned
 example-large: $(VENV)/.dev ## stress with one large object (ARGS="2G --part-size 64M --rounds 3")
 	@$(EXAMPLE) $(PYTHON) docs/examples/large_file.py $(ARGS)
 
-# The first Python that is new enough, whatever its name: a name proves nothing, so each is asked for its version.
+# BASE_PYTHON, or the first Python that is new enough, whatever its name: a name proves nothing, so each is asked for its version.
 $(VENV)/bin/pip:
-	@for python in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	@for python in $$BASE_PYTHON python3.13 python3.12 python3.11 python3.14 python3 python; do \
 		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then echo "post3 needs Python 3.11 or newer, and finds none on this machine." >&2; exit 1; fi; \

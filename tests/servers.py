@@ -40,13 +40,20 @@ ODD_RUNNERS = {
 class Server:
     """A server process. `environment` holds what differs from no configuration at all: DATABASE_URL, POST3_… .
 
-    `runner` is a name of RUNNERS, or a command of that form.
+    `runner` is a name of RUNNERS, or a command of that form. `python` runs the server and its commands.
     """
 
     def __init__(
-        self, data_dir: Path, environment: dict[str, str] | None = None, *, runner: str = "uvicorn", console_port: int = 0
+        self,
+        data_dir: Path,
+        environment: dict[str, str] | None = None,
+        *,
+        runner: str = "uvicorn",
+        console_port: int = 0,
+        python: str | Path = sys.executable,
     ) -> None:
         self.data_dir, self.runner, self.host, self.port = data_dir, runner, "127.0.0.1", free_port()
+        self.python = str(python)
         self.url = f"http://{self.host}:{self.port}"
         #: The console has a port of its own. Plain uvicorn listens on one address only, so no console is there.
         self.console_port = console_port or free_port()
@@ -74,7 +81,7 @@ class Server:
 
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` with this server's settings; return what it prints."""
-        command = [sys.executable, "manage.py", *arguments]
+        command = [self.python, "manage.py", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert done.returncode == 0, f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -107,7 +114,7 @@ class Server:
             # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
             # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [self.python, "-m", *command],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
