@@ -168,7 +168,9 @@ class Running:
         self._report, self._output = (Path(self._directory.name, name) for name in ("report.xml", "output"))
         self._run, self._alone = run, alone
         print(f"=== {run.title}{'' if alone else ' (begins)'}", flush=True)
-        command = [sys.executable, "-m", "pytest", f"--junitxml={self._report}", *run.arguments]
+        # A directory of its own, or pytest deletes what former runs left, thousands of files, at the end of each.
+        temporary = Path(self._directory.name, "temporary")
+        command = [sys.executable, "-m", "pytest", f"--junitxml={self._report}", f"--basetemp={temporary}", *run.arguments]
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(command, env=run.environment, stdout=None if alone else output)
 
