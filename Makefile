@@ -15,8 +15,8 @@ INTEGRATION := $(filter-out $(patsubst %,tests/%/,models services storage s3 fau
 EXAMPLE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down dev check format settings test integration torture bench dbshell dbreset build ci-pr ci-main clean \
-	example-basic example-metadata example-boto3 example-async example-cli example-curl example-large
+.PHONY: help run up down dev check format settings test test-quick integration coverage torture bench dbshell dbreset build \
+	ci-pr ci-main clean example-basic example-metadata example-boto3 example-async example-cli example-curl example-large
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -72,8 +72,16 @@ settings: $(VENV)/.base ## generate the tables of settings in README.md and docs
 test: $(VENV)/.dev ## run all tests, on SQLite and on a private PostgreSQL (ARGS="..." is passed to pytest)
 	@$(PYTHON) -m tests $(ARGS)
 
+test-quick: $(VENV)/.dev ## run the tests for everyday work: SQLite only, under 90 seconds (ARGS="..." is passed to pytest)
+	@$(PYTHON) -m tests --quick $(ARGS)
+
 integration: $(VENV)/.dev ## run only the tests over HTTP, with real clients and real servers
 	@$(PYTHON) -m tests $(INTEGRATION) $(ARGS)
+
+coverage: $(VENV)/.dev ## run the tests and print the lines that no process ran (ARGS="..." is passed to pytest)
+	@$(PYTHON) -m coverage erase
+	@$(PYTHON) -m coverage run -m tests $(ARGS); status=$$?; \
+	$(PYTHON) -m coverage combine --quiet && $(PYTHON) -m coverage report && exit $$status
 
 torture: $(VENV)/.dev ## run the long fault tests, more than an hour (ARGS="crash --crashes 50": one of them; ARGS="crash --help": its options)
 	@$(PYTHON) -m tests.faults $(ARGS)
@@ -93,7 +101,7 @@ ci-main: $(VENV)/.dev ## run the pipeline of the main branch: the same, and the 
 	@$(PYTHON) docker/ci/pipeline.py main
 
 clean: ## remove the environment and all caches; data under var/ is kept
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Examples (they need AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; docs/examples)
@@ -119,9 +127,9 @@ example-curl: $(VENV)/.dev ## curl, signed with --aws-sigv4 and presigned
 example-large: $(VENV)/.dev ## stress test with one large object (ARGS="2G --part-size 64M --rounds 3")
 	@$(EXAMPLE) $(PYTHON) docs/examples/large_file.py $(ARGS)
 
-# Use the first Python that is new enough. Its name does not prove that, so each candidate's version is checked.
+# Use BASE_PYTHON, or the first Python that is new enough. Its name does not prove that, so each candidate's version is checked.
 $(VENV)/bin/pip:
-	@for python in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	@for python in $$BASE_PYTHON python3.13 python3.12 python3.11 python3.14 python3 python; do \
 		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then echo "post3 needs Python 3.11 or newer, and finds none on this machine." >&2; exit 1; fi; \

@@ -58,10 +58,19 @@ def install() -> Path:
 
 
 class Cluster:
-    """A cluster in a directory of its own. `url` names its maintenance database, by a socket, or by TCP on `port`."""
+    """A cluster in a directory of its own. `url` names its maintenance database, by a socket, or by TCP on `port`.
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, port: int | None = None) -> None:
-        self._binaries = find_binaries() or install()
+    `binaries`: the directory of `initdb`, where it is not the newest that Debian has installed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        port: int | None = None,
+        binaries: Path | None = None,
+    ) -> None:
+        self._binaries = binaries or find_binaries() or install()
         self._as_owner, self.owner = _owner()
         self.directory, self._data = directory, directory / "data"
         shutil.chown(directory, self.owner)
@@ -95,7 +104,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def own_cluster(settings: Mapping[str, str] | None = None, port: int | None = None) -> Iterator[Cluster]:
+def own_cluster(
+    settings: Mapping[str, str] | None = None, port: int | None = None, binaries: Path | None = None
+) -> Iterator[Cluster]:
     """Start a cluster; yield it; stop and remove it, whatever happens.
 
     `settings`: lines of postgresql.conf, besides those every cluster of ours has.
@@ -103,7 +114,7 @@ def own_cluster(settings: Mapping[str, str] | None = None, port: int | None = No
     # Not in TMPDIR: the path of a socket may have 107 bytes only. Lower case, because URLs fold their host.
     directory = Path(tempfile.mkdtemp(prefix="post3-postgresql-", dir="/tmp"))
     try:
-        cluster = Cluster(directory, settings, port)
+        cluster = Cluster(directory, settings, port, binaries)
         cluster.start()
         try:
             yield cluster

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable
 
 import pytest
+from ruamel.yaml import YAML
 
 from .helpers import query
 from .servers import ROOT, Server
@@ -16,7 +17,7 @@ TASKS: dict[str, dict[str, str]] = tomllib.loads((ROOT / "mise.toml").read_text(
 MAKEFILE = (ROOT / "Makefile").read_text()
 #: Target -> what `make help` says of it.
 TARGETS = dict(re.findall(r"^([a-z0-9-]+):.*? ## (.*)$", MAKEFILE, re.MULTILINE))
-REQUIRED = """up down check dev test test:integration db:shell db:reset build ci:pr ci:main
+REQUIRED = """up down check dev test test:quick test:integration coverage db:shell db:reset build ci:pr ci:main
     example:basic example:metadata example:boto3 example:cli example:curl example:large""".split()
 
 
@@ -69,6 +70,26 @@ def test_target_runs_something(target: str) -> None:
     assert done.stdout.strip()
     for path in re.findall(r"(?:docs|tests)/[\w/.]+", done.stdout):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_targets_and_files_that_the_page_names_are_there(page: str) -> None:
+    words = re.findall(r"`([^`\n]+)`|^    (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    code = [inline or block for inline, block in words]
+    assert {text.split()[1] for text in code if text.startswith("make ")} <= set(TARGETS)
+    paths = [path for text in code for path in re.findall(r"(?:docs|tests|docker|post3|requirements)/[\w/.-]*", text)]
+    assert paths and [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_hooks_call_the_environment_and_name_no_version() -> None:
+    config = ROOT / ".pre-commit-config.yaml"
+    command = [sys.executable, "-m", "pre_commit", "validate-config", str(config)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    repositories = YAML(typ="safe").load(config)["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    for hook in repositories[0]["hooks"]:
+        assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/ruff "), hook
 
 
 @pytest.mark.parametrize("kind", ["sqlite-files", "postgresql-blocks"])

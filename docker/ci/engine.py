@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 #: Debian with Python 3.11 and a PostgreSQL server for the tests that break one. The service has the same version,
 #: because dumps are made by that machine's pg_dump.
 MACHINE, DATABASE = "debian:bookworm", "postgres:15-bookworm"
-PACKAGES = "ca-certificates gcc git libc6-dev make nginx-light postgresql python3 python3-venv strace"
+PACKAGES = "ca-certificates gcc git libc6-dev make nginx-light npm postgresql python3 python3-venv strace"
 #: Generated parts of the tree.
-LEFT_OUT = [".venv", "var", "build", ARTEFACTS, "**/__pycache__", ".pytest_cache", ".ruff_cache", "docker/.env"]
+LEFT_OUT = [".venv", "var", "build", ARTEFACTS, "**/__pycache__", ".pytest_cache", ".ruff_cache", ".coverage*", "docker/.env"]
 SOURCE = "/source"
 
 

@@ -37,10 +37,14 @@ def _run(step: Step, command: list[str]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment without the settings of a store that is used on this machine."""
+    """Return this process's environment without the settings of a store that is used on this machine.
+
+    BASE_PYTHON makes the Makefile create its environment with the Python that runs this.
+    """
     mine = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if name not in mine and (not name.startswith("POST3_") or name.startswith("POST3_TEST_"))
     }
+    return {"BASE_PYTHON": sys.executable, **kept}

@@ -1,4 +1,5 @@
-"""The pipeline: `python3 docker/ci/pipeline.py pr` for a pull request, `main` after a merge.
+"""The pipeline: `python3 docker/ci/pipeline.py pr` for a pull request, `main` after a merge, `matrix` for one version of
+Python and one of PostgreSQL.
 
     pipeline.py --list                       the steps, and which pipeline has them
     pipeline.py --step check --step build    single steps
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     names = options.step or PIPELINES.get(options.pipeline, ())
     if not names:
-        parser().error("say which pipeline (pr, main), or which step (--step NAME)")
+        parser().error("say which pipeline (pr, main, matrix), or which step (--step NAME)")
     try:
         chosen = choose(names)
         in_engine = engine.is_wanted(options.runner)
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def listing() -> str:
     """Return a line for each step: its name, the pipelines that include it, and its meaning."""
     return "\n".join(
-        f"{step.name:<8} {','.join(name for name, names in PIPELINES.items() if step.name in names):<8} {step.meaning}"
+        f"{step.name:<13} {','.join(name for name, names in PIPELINES.items() if step.name in names):<8} {step.meaning}"
         for step in STEPS
     )
 

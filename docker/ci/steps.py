@@ -27,9 +27,18 @@ class UnknownStep(Exception):
     """There is no step of that name. The message lists the steps."""
 
 
+#: Tests of what differs between versions of Python and PostgreSQL: statements, wire, streams. The `test` step runs them all.
+COMPATIBILITY = "tests/contrib tests/models tests/operations tests/s3 tests/sdk tests/services tests/storage"
+
 STEPS = (
     Step("check", "format, lint, Django's checks, migrations", (("make", "check"),)),
     Step("test", "every test, on SQLite and PostgreSQL", (("make", "test"),), database=True),
+    Step(
+        "compatibility",
+        "the tests that depend on Python and PostgreSQL",
+        (("make", "test", f"ARGS={COMPATIBILITY}"),),
+        database=True,
+    ),
     Step(
         "build",
         f"the wheel, in {ARTEFACTS}/",
@@ -50,7 +59,11 @@ STEPS = (
     ),
 )
 
-PIPELINES = {"pr": ("check", "test", "build"), "main": ("check", "test", "build", "package")}
+PIPELINES = {
+    "pr": ("check", "test", "build"),
+    "main": ("check", "test", "build", "package"),
+    "matrix": ("compatibility",),
+}
 
 
 def choose(names: tuple[str, ...] | list[str]) -> list[Step]:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from post3.conf import conf
 from post3_site import gunicorn
 
 from ..servers import ROOT
+from ..versions.postgresql import VERSIONS
 
 COMPOSE, DEVELOPMENT = "docker/compose.yaml", "docker/compose.dev.yaml"
 WORKFLOW = ".github/workflows/ci.yml"
@@ -98,9 +100,17 @@ def test_the_workflow_calls_the_pipeline_and_pins_its_actions() -> None:
     assert set(document["on"]) == {"pull_request", "push"} and document["on"]["push"] == {"branches": ["main"]}
     for name, job in document["jobs"].items():
         commands = [step["run"] for step in job["steps"] if "run" in step]
-        assert len(commands) == 1 and commands[0].startswith(f"python3 docker/ci/pipeline.py {name} ")
+        assert len(commands) == 2 and re.fullmatch(r"docker/ci/postgresql\.sh (15|\$\{\{ matrix\.postgresql \}\})", commands[0])
+        assert commands[1].startswith(f"python3 docker/ci/pipeline.py {name} ")
         actions = [step["uses"] for step in job["steps"] if "uses" in step]
         assert actions and all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action) for action in actions)
+
+
+def test_the_matrix_is_every_supported_version() -> None:
+    matrix = load(WORKFLOW)["jobs"]["matrix"]["strategy"]["matrix"]
+    assert matrix["postgresql"] == list(VERSIONS)
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert oldest == f">={matrix['python'][0]}" and matrix["python"] == [f"3.{minor}" for minor in range(11, 15)]
 
 
 def test_the_console_has_a_port_of_its_own() -> None:
