@@ -1,4 +1,4 @@
-"""System checks: a wrong setting is told at start, with a sentence that says what to write."""
+"""System checks that report invalid settings at startup, with a hint that gives the correction."""
 
 import inspect
 import os
@@ -20,16 +20,16 @@ from .declaring import Problem, declared, misspelt
 from .storage.base import Storage
 from .web.origins import s3_address
 
-#: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
+#: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in as of 3.38.
 SQLITE_VERSION = (3, 38, 0)
 
-#: The tag of what asks the catalogue's database, for who starts to work with it.
+#: The tag of checks that query the catalogue's database. Commands and servers run them before they use the database.
 CATALOGUE = "post3_catalogue"
 
 
 @register("post3")
 def check_values(**kwargs: Any) -> list[CheckMessage]:
-    """Check type and range of every setting, and those that bound each other."""
+    """Check the type and range of every setting, and the pairs that limit each other."""
     values = {setting: getattr(settings, setting.name, setting.default) for setting in declared(Settings)}
     problems = {setting: problem for setting, value in values.items() if (problem := setting.problem(value))}
     right = {setting.name: value for setting, value in values.items() if setting not in problems}
@@ -38,7 +38,7 @@ def check_values(**kwargs: Any) -> list[CheckMessage]:
 
 @register("post3")
 def check_names(**kwargs: Any) -> list[CheckMessage]:
-    """Check that no setting's name is nearly one of ours."""
+    """Check for misspelled setting names."""
     return _errors(misspelt(dir(settings), {setting.name for setting in declared(Settings)}))
 
 
@@ -48,7 +48,7 @@ def _errors(problems: Iterable[Problem]) -> list[CheckMessage]:
 
 @register("post3")
 def check_storages(**kwargs: Any) -> list[CheckMessage]:
-    """Check that POST3_STORAGES names a STANDARD storage, and backends that exist with options they know."""
+    """Check that POST3_STORAGES has a STANDARD storage, and that all backends exist and accept their options."""
     storages = conf.STORAGES
     if not isinstance(storages, dict) or "STANDARD" not in storages:
         hint = 'Write POST3_STORAGES = {"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}, or another backend.'
@@ -96,7 +96,7 @@ def _check_location(where: str, location: Any) -> list[CheckMessage]:
 
 @register("post3")
 def check_database(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the catalogue's database is one that post3 speaks, and new enough."""
+    """Check that the catalogue's database is supported and recent enough."""
     engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
     if engine.endswith("sqlite3") and sqlite3.sqlite_version_info < SQLITE_VERSION:
         wanted = ".".join(map(str, SQLITE_VERSION))
@@ -110,9 +110,9 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database, CATALOGUE)
 def check_catalogue(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that the catalogue's database is fit for it: before migrations, and at a server's start.
+    """Check that the database is suitable for the catalogue, before migrations and when a server starts.
 
-    One that cannot be reached now is no fault: a server may start before its database.
+    An unreachable database is not an error, because a server may start before its database.
     """
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
@@ -120,16 +120,16 @@ def check_catalogue(databases: Sequence[str] | None = None, **kwargs: Any) -> li
         faults = find_faults(connections[DEFAULT_DB_ALIAS])
     except OperationalError:
         return []
-    except DatabaseError as error:  # unfit, or a release that Django itself refuses
+    except DatabaseError as error:  # unsuitable, or a version that Django itself rejects
         return [Error(str(error), id="post3.E032")]
     return [Error(fault.text, hint=fault.hint or None, id="post3.E032") for fault in faults]
 
 
 @register("post3")
 def check_console_host(**kwargs: Any) -> list[CheckMessage]:
-    """Check that POST3_CONSOLE_HOST names a place that is not that of S3, and that the console is installed."""
+    """Check that POST3_CONSOLE_HOST differs from the address of S3, and that the console is installed."""
     if not is_console_host(conf.CONSOLE_HOST):
-        return []  # none, or a wrong one: that is reported by `check_values`
+        return []  # empty, or invalid, which `check_values` reports
     console = parse_console_host(conf.CONSOLE_HOST)
     host, port = s3_address()
     if console.port == port or (console.port is None and console.name == host.lower()):

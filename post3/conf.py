@@ -1,7 +1,7 @@
-"""The app's settings, each declared once: name, type, default, range and one line of meaning.
+"""The app's settings. Each is declared once, with its name, type, default, range and a one-line description.
 
-A project sets them with the prefix `POST3_`; they are read lazily from Django's settings. `checks.py` reports at start what is
-wrong. The site reads each of them from the environment, besides its own (`post3_site/conf.py`).
+A project sets them in its Django settings with the prefix `POST3_`; they are read lazily. `checks.py` reports invalid
+values at startup. The site reads these settings, and its own (`post3_site/conf.py`), from the environment.
 """
 
 import os
@@ -19,7 +19,7 @@ TEN_YEARS = 3650 * DAY
 
 
 def is_network(text: str) -> bool:
-    """Whether a text is a network or an address, or `unix`."""
+    """Return whether the text is an IP network, an IP address or `unix`."""
     try:
         return text == "unix" or bool(ip_network(text))
     except ValueError:
@@ -67,7 +67,7 @@ class Settings:
         basic=True,
     )
     THREADS: int = Setting(
-        # Few, because they share Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
+        # Few, because threads share the GIL: 4 served 1.2 to 1.7 times as many GETs as 16, and as many PUTs (D13).
         4,
         minimum=1,
         maximum=256,
@@ -82,7 +82,7 @@ class Settings:
         basic=True,
     )
     CONSOLE_THREADS: int = Setting(
-        # Checking a password takes one of them half a second.
+        # Checking a password occupies a thread for half a second.
         2,
         minimum=1,
         maximum=64,
@@ -137,13 +137,13 @@ class Settings:
         help="seconds after its last part until a multipart upload that nobody ends is aborted; 0: never",
     )
     SCRUB_BYTES_PER_SECOND: int = Setting(
-        # A hundredth of what one SATA SSD reads, and a terabyte in three days.
+        # A hundredth of the read rate of one SATA SSD; covers a terabyte in three days.
         4 * MIB,
         maximum=TIB,
         help="bytes a second that the workers together read in search of damage; 0: none",
     )
     MAX_HEAD_SIZE: int = Setting(
-        # S3 itself reads 8 KiB of headers, and a key may take 3 KiB of the line.
+        # S3 itself accepts 8 KiB of headers, and a key may take up 3 KiB of the request line.
         16 * KIB,
         minimum=8 * KIB,
         maximum=MIB,
@@ -169,12 +169,15 @@ class Settings:
     )
 
 
-#: Settings of which the first must not exceed the second.
+#: Pairs of settings. The first of each pair must not exceed the second.
 ORDERED = (("POST3_MIN_PART_SIZE", "POST3_MAX_BODY_SIZE"), ("POST3_MAX_BODY_SIZE", "POST3_MAX_OBJECT_SIZE"))
 
 
 def find_disorder(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for two settings that do not fit together, of those whose values are right by themselves."""
+    """Yield a problem for each pair in `ORDERED` whose values contradict each other.
+
+    `values` holds the settings that are valid on their own.
+    """
     for less, more in ORDERED:
         if less in values and more in values and values[less] > values[more]:
             message = f"{less} ({values[less]}) is more than {more} ({values[more]})."

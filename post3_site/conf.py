@@ -1,6 +1,6 @@
-"""The settings that only the site has, declared as the app's are (`post3/conf.py`); all come from the environment.
+"""Settings that only the site has. They are declared like the app's (`post3/conf.py`) and read from the environment.
 
-The defaults that depend on other settings are decided in `settings.py`; `shown` puts them into words.
+`settings.py` sets the defaults that depend on other settings. `shown` describes such defaults in the documentation.
 """
 
 import re
@@ -8,17 +8,17 @@ from urllib.parse import urlsplit
 
 from post3.declaring import Setting, is_address
 
-#: Characters of the shortest secret: 128 bits, where they are hexadecimal digits.
+#: Minimum length of the secret in characters. 32 hexadecimal digits are 128 bits.
 LEAST_SECRET = 32
 
 
 def is_host_pattern(text: str) -> bool:
-    """Whether a text is what Django compares a Host header with: a name, `.name` for all below it, an address, or `*`."""
+    """Return whether the text is valid in ALLOWED_HOSTS: a name, `.name` with its subdomains, an address or `*`."""
     return bool(re.fullmatch(r"\*|\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]*:[0-9a-f:.]*\]", text, re.IGNORECASE))
 
 
 def is_browser_origin(text: str) -> bool:
-    """Whether a text is what browsers send as Origin: scheme, host and port, without a path; `*.` stands for any subdomain."""
+    """Return whether the text is an origin: scheme, host and port without a path. `*.` stands for any subdomain."""
     try:
         parts = urlsplit(text)
         is_whole = f"{parts.scheme}://{parts.netloc}" == text and "@" not in text and parts.port != 0

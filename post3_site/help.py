@@ -1,4 +1,4 @@
-"""`post3 help`: post3's own commands first, a line each; Django's are listed by `post3 help --all`."""
+"""`post3 help`: list post3's commands with a short description; `post3 help --all` also lists Django's commands."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ WIDTH = 110
 
 
 def write_help(output: TextIO, *, with_djangos: bool) -> None:
-    """Write how to use the command line, and the commands that there are."""
+    """Write the usage of the command line and the list of commands."""
     django.setup()
     program = "python -m post3_site" if sys.argv[0].endswith("__main__.py") else os.path.basename(sys.argv[0])
     commands = get_commands()

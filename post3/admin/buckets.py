@@ -1,4 +1,4 @@
-"""Buckets: where looking for an object begins."""
+"""Buckets: the starting point for finding objects."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""`manage.py check_storage`: does the catalogue fit the bytes? For cron, by its exit status."""
+"""`manage.py check_storage`: check that the catalogue and the stored bytes match. Its exit status suits cron jobs."""
 
 import json
 import sys
@@ -15,9 +15,9 @@ from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand
 
-#: Seconds between two lines of progress.
+#: Seconds between two progress lines.
 EVERY = 5.0
-#: Younger bytes may belong to a PUT whose commit is to come; a repair never takes them for orphans.
+#: Younger bytes may belong to a PUT that has not committed yet. A repair never treats them as orphans.
 LEAST_AGE_OF_A_REPAIR = 300.0
 
 REMAINS, REPAIRED = 2, 3
@@ -74,7 +74,7 @@ class Command(StoreCommand):
             sys.exit(REMAINS if remaining else REPAIRED)
 
     def _tell(self, doing: str, done: int, total: int) -> None:
-        """Write a line of progress every few seconds: to a terminal, or where `-v 2` asks for it."""
+        """Write a progress line every few seconds, if standard error is a terminal or with `-v 2`."""
         if not self.shows_progress:
             return
         before, started, first, last = self.progress
@@ -87,7 +87,7 @@ class Command(StoreCommand):
 
 
 def progress_line(doing: str, done: int, total: int, rate: float) -> str:
-    """Return a line like "Checked 300 of 4,000 blobs (120 blobs a second, 31 s left)"; bytes are told in MiB."""
+    """Return a line like "Checked 300 of 4,000 blobs (120 blobs a second, 31 s left)". Bytes are given in MiB."""
     left = f", {max(total - done, 0) / rate:.0f} s left" if total and rate else ""
     if doing == "bytes":
         amount = f"{done / MIB:,.0f}{f' of {total / MIB:,.0f}' if total else ''} MiB"

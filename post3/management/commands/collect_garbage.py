@@ -1,4 +1,4 @@
-"""`manage.py collect_garbage`: one pass of what `run_worker` does all the time."""
+"""`manage.py collect_garbage`: run one garbage collection pass, as `run_worker` does continuously."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py create_api_key`: make an API key and print it, once."""
+"""`manage.py create_api_key`: create an API key and print it once."""
 
 import json
 from typing import Any

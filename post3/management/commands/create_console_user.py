@@ -1,4 +1,4 @@
-"""`manage.py create_console_user`: somebody who can log in at the console."""
+"""`manage.py create_console_user`: create a user who can log in to the console."""
 
 import getpass
 import json

@@ -1,4 +1,4 @@
-"""`manage.py list_api_keys`: all API keys, without their secrets."""
+"""`manage.py list_api_keys`: list all API keys, without their secrets."""
 
 import json
 from typing import Any

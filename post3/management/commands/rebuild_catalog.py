@@ -1,4 +1,4 @@
-"""`manage.py rebuild_catalog`: a lost catalogue made again from the files beside the bytes."""
+"""`manage.py rebuild_catalog`: rebuild a lost catalogue from the description files stored next to the bytes."""
 
 import json
 import time
@@ -14,11 +14,11 @@ from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand
 
-#: Exit status where something did not come back; 1 is: the rebuild could not be done.
+#: Exit status if something could not be restored. Status 1 means that the rebuild failed.
 LOST = 2
-#: Seconds between two lines of progress.
+#: Seconds between two progress lines.
 INTERVAL = 5.0
-#: Faults that the JSON object names; it counts them all.
+#: Maximum number of faults listed in the JSON object. All faults are counted.
 NAMED = 1000
 
 

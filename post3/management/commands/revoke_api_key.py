@@ -1,4 +1,4 @@
-"""`manage.py revoke_api_key ACCESS_KEY`: refuse a key from now on."""
+"""`manage.py revoke_api_key ACCESS_KEY`: revoke an API key permanently."""
 
 from typing import Any
 

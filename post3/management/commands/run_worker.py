@@ -1,6 +1,6 @@
-"""`manage.py run_worker`: the background worker, which collects garbage for as long as it runs.
+"""`manage.py run_worker`: the background worker, which collects garbage until it is stopped.
 
-Any number of them may run at once; the passes share the work by `SKIP LOCKED`.
+Any number of workers may run at the same time. They share the work with `SKIP LOCKED`.
 """
 
 import logging
@@ -21,7 +21,7 @@ from ..base import StoreCommand
 
 logger = logging.getLogger(__name__)
 
-#: Seconds to wait after the first failed pass; doubled after each further one, to the maximum.
+#: Seconds to wait after the first failed pass. The pause doubles after each further failure, up to the maximum.
 BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 
@@ -49,7 +49,7 @@ class Command(StoreCommand):
         stopped = threading.Event()
 
         def stop(signum: int, frame: FrameType | None) -> None:
-            # The pass ends after the step it is at; a second signal ends that too. What is left half-done is done again later.
+            # The pass ends after its current step. A second signal also interrupts the step, which is repeated later.
             signal.signal(signum, signal.SIG_DFL)
             stopped.set()
 
@@ -64,9 +64,9 @@ class Command(StoreCommand):
 
 
 def work(stopped: threading.Event, interval: float) -> int:
-    """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed.
+    """Run passes until `stopped` is set. Pause after an idle pass, and for longer after a failed pass.
 
-    What each pass did is logged. Returns how many blobs, uploads and leftovers all of them removed.
+    Each pass logs its results. Returns the number of blobs, uploads and leftovers that all passes removed.
     """
     back_off, described, removed = BACK_OFF, False, 0
     while not stopped.is_set():
@@ -79,7 +79,7 @@ def work(stopped: threading.Event, interval: float) -> int:
             scrubbing.scrub()
         except (DatabaseError, InterfaceError, StorageError, OSError) as error:
             logger.error("Garbage collection failed, next try in %g s: %s: %s", back_off, type(error).__name__, error)
-            close_old_connections()  # drops a connection that broke
+            close_old_connections()  # drops a broken connection
             stopped.wait(back_off)
             back_off = min(back_off * 2, MAX_BACK_OFF)
             continue

@@ -1,4 +1,4 @@
-"""`manage.py migrate`: Django's own, which also makes the data directory and the kept secret where there are none."""
+"""`manage.py migrate`: Django's command, which also creates the data directory and the secret file if missing."""
 
 from typing import Any
 
