@@ -44,8 +44,8 @@ _given = _environment.given(Settings)
 _environment.check_order(_given, Settings)
 globals().update(_given)
 # The console's origin, which differs from that of S3. If it is the default and its port is in use, gunicorn does not
-# serve the console. A gunicorn that replaces another one (GUNICORN_FD) inherits its sockets, so there the port is always
-# in use.
+# serve the console. A gunicorn that replaces another one (GUNICORN_FD) inherits its sockets, so there the port is
+# always in use.
 POST3_CONSOLE_HOST = _given.get("POST3_CONSOLE_HOST", "127.0.0.1:9001")
 POST3_CONSOLE_HOST_CHOSEN = "POST3_CONSOLE_HOST" in _given or "GUNICORN_FD" in os.environ
 
