@@ -90,7 +90,7 @@ class Setting:
             return "True or False"
         if self.kind in (int, float):
             return f"a {'whole ' if self.kind is int else ''}number {self.range}"
-        return "a list of texts" if self.kind == list[str] else "a text"
+        return "a list of strings" if self.kind == list[str] else "a string"
 
     @property
     def range(self) -> str:
@@ -102,7 +102,7 @@ class Setting:
         """Return the problem with a value, or None if the value is valid."""
         if self.kind == list[str] and isinstance(value, list | tuple):
             wrong = next((part for part in value if not self._is_right_text(part)), None)
-            return None if wrong is None else self._problem(f"{self.name} holds {_shown(wrong)}.")
+            return None if wrong is None else self._problem(f"{self.name} contains {_shown(wrong)}.")
         if self._is_right(value):
             return None
         return self._problem(f"{self.name} cannot be used." if self.secret else f"{self.name} is {_shown(value)}.")
