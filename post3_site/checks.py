@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 #: A warning, not an error, so that a site that has lost its secret can continue with new keys.
 WRONG_SECRET = (
-    "POST3_SECRET_KEY does not open API key {key}: requests signed with it are refused. "
-    "Set the secret it was made under, add that to POST3_SECRET_KEY_FALLBACKS, or make a new key."
+    "POST3_SECRET_KEY does not decrypt API key {key}: requests signed with this key are refused. Set the secret that the key "
+    "was created with, add that secret to POST3_SECRET_KEY_FALLBACKS, or create a new key."
 )
 
 

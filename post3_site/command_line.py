@@ -54,7 +54,7 @@ def _run() -> None:
         if isinstance(error, UnfitDatabase):
             sys.exit(str(error))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        sys.exit(f"The database refuses: {visible(reason)}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
+        sys.exit(f"Database error: {visible(reason)}. Is it the correct database, running and migrated (`serve` or `migrate`)?")
 
 
 def _asks_for_help() -> bool:

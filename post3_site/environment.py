@@ -115,10 +115,10 @@ class Environment:
         try:
             database = dict(dj_database_url.parse(url))
         except ValueError:  # the URL is not repeated, because it may contain a password
-            self.problem("post3.E005", f"{name} is not the URL of a database.", hint)
+            self.problem("post3.E005", f"{name} is not a database URL.", hint)
             return UNUSABLE
         if urlsplit(url).scheme not in DATABASE_SCHEMES or not database.get("NAME"):
-            self.problem("post3.E005", f"{name} names no PostgreSQL or SQLite database.", hint)
+            self.problem("post3.E005", f"{name} does not name a PostgreSQL or SQLite database.", hint)
             return UNUSABLE
         options = database.get("OPTIONS", {})
         if database["ENGINE"].endswith("sqlite3"):
@@ -132,9 +132,9 @@ class Environment:
         existing = path
         while not existing.exists() and existing != existing.parent:
             existing = existing.parent
-        hint = f"Write {setting.name}=<a directory that this user may write to>."
+        hint = f"Write {setting.name}=<a directory that this user can write to>."
         if not existing.is_dir():
-            self.problem("post3.E007", f"The data directory {path} cannot be made: {existing} is not a directory.", hint)
+            self.problem("post3.E007", f"The data directory {path} cannot be created: {existing} is not a directory.", hint)
         elif not os.access(existing, os.W_OK | os.X_OK):
             self.problem("post3.E007", f"The data directory {path} cannot be used: {existing} is not writable.", hint)
 
@@ -149,7 +149,7 @@ class Environment:
             return given or secrets.token_urlsafe(48), ""
         if kept_in is None:
             if database != UNUSABLE:
-                message = f"{setting.name} is not set, and this database is not the embedded one."
+                message = f"{setting.name} is not set, which is required unless the database is SQLite."
                 self.problem(setting.check_id, message, f"Write {setting.name}=<{setting.write}>.")
             return secrets.token_urlsafe(48), ""
         try:
@@ -157,7 +157,7 @@ class Environment:
         except FileNotFoundError:
             if Path(str(database["NAME"])).is_file():
                 # A new secret would silently make every API key unreadable.
-                message = f"{setting.name} is not set, and {kept_in} is missing beside a catalogue that exists."
+                message = f"{setting.name} is not set, and {kept_in} is missing although the catalogue exists."
                 self.problem(setting.check_id, message, f"Restore the file, or write {setting.name}=<the secret that was in it>.")
         except OSError as error:
             if not any(problem.check_id == "post3.E007" for problem in self.problems):

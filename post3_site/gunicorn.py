@@ -83,7 +83,9 @@ def on_starting(server: Any) -> None:
     from .worker import Worker
 
     if not issubclass(server.cfg.worker_class, Worker):
-        refused = f"The worker class {server.cfg.worker_class_str} keeps none of post3's limits of heads, bodies and connections."
+        refused = (
+            f"The worker class {server.cfg.worker_class_str} enforces none of post3's limits on headers, bodies and connections."
+        )
         stop([Problem("post3.E070", refused, "Use `-k post3_site.worker.Worker` with `post3_site.asgi:application`.")])
     if server.app.app_uri.partition(":")[0] == "post3_site.wsgi":
         # Refused here, not by the workers: if two fail at the same time, gunicorn 27 exits with a traceback and

@@ -27,7 +27,7 @@ def write_help(output: TextIO, *, with_djangos: bool) -> None:
             first = command.help.partition(". ")[0].rstrip(".")
             output.write(f"{textwrap.fill(first, WIDTH, initial_indent=f'  {name:<18} ', subsequent_indent=' ' * 21)}\n")
     if not with_djangos:
-        output.write(f"\nDjango's own commands, createsuperuser and others: `{program} help --all`.\n")
+        output.write(f"\nDjango's own commands, such as createsuperuser: `{program} help --all`.\n")
         return
     output.write("\nDjango's own commands:\n\n")
     names = " ".join(sorted(name for name, app in commands.items() if app not in APPS))

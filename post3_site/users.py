@@ -56,7 +56,7 @@ class ConsoleUserAdmin(FiltersOnly, ByPrimaryKey, UserAdmin):
             return super().get_deleted_objects(objs, request)
         whose = get_text_list(names, "and")
         sentence = (
-            f"API keys, buckets, uploads or objects of {whose}. Make such users inactive instead: their keys are refused then."
+            f"API keys, buckets, uploads or objects of {whose}. Deactivate these users instead: their keys are then refused."
         )
         return [], {}, set(), [sentence]
 

@@ -11,7 +11,7 @@ stop(
     [
         Problem(
             "post3.E070",
-            "post3 is not served by WSGI: a few silent or slow clients would stop it.",
+            "post3 does not run under WSGI: a few silent or slow clients would stop it.",
             "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`.",
         )
     ]

@@ -23,12 +23,12 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ["user", "name"]
-        help_texts = {"name": "What the key is for."}
+        help_texts = {"name": "Purpose of the key."}
 
     def clean_user(self) -> Any:
         user = self.cleaned_data["user"]
         if not user.is_active:
-            raise forms.ValidationError("This user is not active, so the key would not be accepted.")
+            raise forms.ValidationError("This user is not active, so the key would be refused.")
         return user
 
 
@@ -39,7 +39,7 @@ class ApiKeyAdmin(CatalogueAdmin):
     list_select_related = ["user"]
     ordering = ["-created_at", "-pk"]
     prefix_field = "access_key"
-    search_help_text = "Beginning of the access key"
+    search_help_text = "Access key prefix"
     actions = ["revoke_selected"]
     form = ApiKeyForm
 
@@ -67,7 +67,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         for field in ApiKey._meta.concrete_fields:
             setattr(obj, field.attname, getattr(key, field.attname))
         obj.secret = secret
-        messages.success(request, "The API key is made. Copy it now: its secret is never shown again.")
+        messages.success(request, "API key created. Copy it now: its secret is never shown again.")
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """Show the secret in the response itself. A redirect would store it in a cookie or in the session table."""
@@ -93,11 +93,11 @@ class ApiKeyAdmin(CatalogueAdmin):
 
     def _revoke(self, request: HttpRequest, key: ApiKey) -> None:
         if not key.is_active:
-            messages.info(request, f"{key} was revoked already.")
+            messages.info(request, f"{key} is already revoked.")
             return
         keys.revoke_api_key(key.access_key)
         self.log_change(request, key, "Revoked.")
-        messages.success(request, f"{key} is revoked.")
+        messages.success(request, f"{key} has been revoked.")
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: ApiKey | None = None, **kwargs: Any

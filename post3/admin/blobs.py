@@ -44,6 +44,6 @@ class DamagedBlobAdmin(CatalogueAdmin):
     def created(self, blob: Blob) -> str:
         return moment(blob.created_at)
 
-    @admin.display(description=f"Belongs to (the first {OWNERS_AT_MOST})")
+    @admin.display(description=f"Belongs to (first {OWNERS_AT_MOST})")
     def belongs_to(self, blob: Blob) -> str:
         return format_html_join(", ", "{}/{}", ((bucket, printable(key)) for bucket, key in owners(blob.pk)))

@@ -50,12 +50,12 @@ class MultipartUploadAdmin(CatalogueAdmin):
     list_select_related = ["bucket", "owner"]
     lookups = ("bucket__id__exact",)
     prefix_field = "key"
-    search_help_text = "Beginning of the key, upper and lower case as they are"
+    search_help_text = "Key prefix (case-sensitive)"
     inlines = [MultipartUploadMetadataInline, UploadPartInline]
     fieldsets = [
         (None, {"fields": ["bucket_link", "shown_key", "upload_id", "initiated", "shown_owner", "all_parts"]}),
         (
-            "The object to be",
+            "Object to be created",
             {
                 "fields": [
                     "storage_class",

@@ -44,7 +44,7 @@ class ObjectAdmin(CatalogueAdmin):
     list_select_related = ["owner"]
     lookups = ("bucket__id__exact", "is_latest__exact")
     prefix_field = "key"
-    search_help_text = "Beginning of the key, upper and lower case as they are"
+    search_help_text = "Key prefix (case-sensitive)"
     inlines = [ObjectMetadataInline, ObjectTagInline, ObjectPartInline]
     fieldsets = [
         (None, {"fields": ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "shown_owner"]}),
@@ -96,7 +96,7 @@ class ObjectAdmin(CatalogueAdmin):
         """List the objects of the bucket in the URL. Without a bucket, redirect to the list of buckets."""
         bucket = find_by_number(Bucket, request.GET.get("bucket__id__exact", ""))
         if bucket is None:
-            messages.info(request, "Objects are listed by bucket: choose one.")
+            messages.info(request, "Objects are listed by bucket. Choose a bucket.")
             return redirect("post3_console:post3_bucket_changelist")
         latest_only = self._latest_only(request)
         other = {} if latest_only else {"is_latest__exact": 1}

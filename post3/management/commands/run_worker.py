@@ -27,14 +27,16 @@ BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 class Command(StoreCommand):
     help = (
-        "Collect released bytes and abandoned uploads, and look for damage, until stopped by SIGTERM or Ctrl-C. "
-        "Each pass that did something is logged."
+        "Remove released bytes and abandoned uploads, and check for damage, until stopped by SIGTERM or Ctrl-C. "
+        "Each pass that removes something is logged."
     )
     starts_without_database = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (10)")
-        parser.add_argument("--once", action="store_true", help="do one pass and end")
+        parser.add_argument(
+            "--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (default: 10)"
+        )
+        parser.add_argument("--once", action="store_true", help="run one pass and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["interval"] > 0:
@@ -44,7 +46,7 @@ class Command(StoreCommand):
             buckets.describe_buckets()
             count = garbage.collect_garbage()
             catalogue_figures.measure_storage()
-            self.stdout.write(f"One pass is done: {count} things were removed.")
+            self.stdout.write(f"Pass finished: {count} items were removed.")
             return
         stopped = threading.Event()
 
@@ -55,8 +57,8 @@ class Command(StoreCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        self._say(f"The worker runs, with a pass every {options['interval']:g} s where there is little to do. Ctrl-C stops it.")
-        self._say(f"The worker has ended: {work(stopped, options['interval'])} things were removed.")
+        self._say(f"The worker is running, with a pass every {options['interval']:g} s while idle. Press Ctrl-C to stop it.")
+        self._say(f"The worker has stopped: {work(stopped, options['interval'])} items were removed.")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

@@ -35,13 +35,13 @@ GRACE, KILL_AFTER = 10, 15
 
 
 class Command(BaseCommand):
-    help = "Migrate, make a first API key, and serve S3 with the background worker beside it, until SIGTERM or Ctrl-C."
+    help = "Migrate, create a first API key, and run the S3 server and the background worker until SIGTERM or Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--no-worker", action="store_true", help="run the server only")
-        parser.add_argument("--host", help="address to listen on for S3, instead of that in POST3_HOST")
-        parser.add_argument("--port", help="port to listen on for S3, instead of that in POST3_HOST")
-        parser.add_argument("--console-host", metavar="HOST[:PORT]", help="instead of POST3_CONSOLE_HOST")
+        parser.add_argument("--no-worker", action="store_true", help="run only the server")
+        parser.add_argument("--host", help="address to listen on for S3, instead of the one in POST3_HOST")
+        parser.add_argument("--port", help="port to listen on for S3, instead of the one in POST3_HOST")
+        parser.add_argument("--console-host", metavar="HOST[:PORT]", help="console address, instead of POST3_CONSOLE_HOST")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopped = threading.Event()
@@ -85,7 +85,7 @@ class Command(BaseCommand):
             return False
         finally:
             connection.close()
-        self.stdout.write(f"Serving S3 on http://{shown_host(host)}:{port} (Ctrl-C stops it)")
+        self.stdout.write(f"Serving S3 on http://{shown_host(host)}:{port} (press Ctrl-C to stop)")
         self.stdout.flush()
         return True
 
@@ -105,13 +105,13 @@ def chosen_addresses(options: dict[str, Any]) -> tuple[str, int, ConsoleHost | N
     settings.POST3_ADDRESS = (host, port)
     if options["console_host"]:
         if not is_console_host(options["console_host"]):
-            hint = "Write host:port, like 127.0.0.1:9001, or a host name of its own, like console.example.com."
+            hint = "Write host:port, like 127.0.0.1:9001, or a separate host name, like console.example.com."
             raise CommandError(f"--console-host is {options['console_host']!r}. {hint}")
         set_console_host(options["console_host"])
     console_host.cache_clear()  # depends on the host of S3
     console = console_host()
     if console is not None and console.port == port:
-        raise CommandError(f"S3 and the console cannot both have the port {port}. Set POST3_CONSOLE_HOST to another address.")
+        raise CommandError(f"S3 and the console cannot both use port {port}. Set POST3_CONSOLE_HOST to another address.")
     return host, port, console
 
 
@@ -162,7 +162,7 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
 def _cannot_listen(host: str, port: int, setting: str, error: OSError) -> CommandError:
     return CommandError(
         f"Cannot listen on {in_url(host)}:{port}: {error.strerror or error}. "
-        f"Stop what listens there, or set {setting} to another address."
+        f"Stop the program that listens there, or set {setting} to another address."
     )
 
 
@@ -240,7 +240,7 @@ def run_together(
             for name, child in children.items():
                 # A signal to the whole group may end a child before this process handles the signal.
                 if child.poll() is not None and not stopped.wait(0.2):
-                    raise CommandError(f"The {name} has ended by itself (status {child.returncode}), so everything stops.")
+                    raise CommandError(f"The {name} exited unexpectedly (status {child.returncode}), so everything stops.")
     finally:
         stop_all(list(children.values()))
 

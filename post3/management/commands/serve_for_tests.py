@@ -25,7 +25,7 @@ class Command(BaseCommand):
     is_internal = True
     help = (
         "For tests: migrate, print the endpoint and a new API key as one line of JSON, and serve S3 on a free port of 127.0.0.1 "
-        "until standard input ends. Use a database that is made for it and thrown away."
+        "until standard input is closed. Use a temporary database."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
