@@ -1,7 +1,7 @@
 """How settings are declared: once each, with a type, a default, a range and a description.
 
     class Settings:
-        THREADS: int = Setting(4, minimum=1, maximum=256, help="threads of one server process that answer requests")
+        THREADS: int = Setting(4, minimum=1, maximum=256, help="threads of one server process that handle requests")
 
 Everything else is derived from the declaration: the attribute `conf.THREADS` (the value in Django's settings, or the
 default), the environment variable that the site reads (`post3_site/environment.py`), the system checks for invalid

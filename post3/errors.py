@@ -1,7 +1,7 @@
 """S3's errors: one class per error code, named after the code.
 
 The status and the extra XML elements are attributes. `s3/documents.py` writes the XML, and only `api/dispatch.py`
-catches these errors. The messages are AWS's, if AWS has one.
+catches these errors. The messages are those of AWS if AWS has the error.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 

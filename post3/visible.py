@@ -48,7 +48,7 @@ def _reference(char: str) -> str:
 
 
 class VisibleFormatter(logging.Formatter):
-    """Escapes log records, so that quoted text can neither control a terminal nor forge a log line."""
+    """A formatter that escapes log records, so that quoted text can neither control a terminal nor forge a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = visible(record.message.rstrip("\n"))

@@ -41,7 +41,7 @@ class Backend(ModelBackend):
 
 
 class TooManyGuessesMiddleware:
-    """Return 429 with a page that says when to try again."""
+    """Returns 429 with a page that says when to try again."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

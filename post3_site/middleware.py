@@ -18,7 +18,7 @@ PREFIX = "__Host-"
 
 
 class ConsoleOnItsOriginOnly:
-    """Return 404 on S3's address for paths without a view, so that it does not serve the console's static files."""
+    """Returns 404 on S3's address for paths without a view, so that it does not serve the console's static files."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -31,7 +31,7 @@ class ConsoleOnItsOriginOnly:
 
 
 class CookiesOfThisHost:
-    """Under TLS, give the console's cookies names that no other host can set.
+    """Under TLS, gives the console's cookies names that no other host can set.
 
     Views and other middleware see the names in the settings. If a cookie is sent twice with different values, both are
     dropped: one of them was planted, and there is no way to know which.
@@ -70,7 +70,7 @@ def _rename(response: HttpResponseBase, name: str, prefix: str) -> None:
 
 
 class CsrfSecretInTheSession:
-    """Keep the CSRF secret of a logged-in user in the session, where nobody can plant another one.
+    """Keeps the CSRF secret of a logged-in user in the session, where nobody can plant another one.
 
     CSRF_USE_SESSIONS is not used, because it would store a session for every visitor of the login form. The secret of
     the login form is in a cookie, as in Django's default. CsrfViewMiddleware, further in, sees a cookie in both cases.

@@ -19,7 +19,7 @@ def refuse(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 class OneLine(logging.Filter):
-    """Reduce Django's log record of a disallowed host to one line without a traceback, because anyone can cause one."""
+    """Reduces Django's log record of a disallowed host to a line without a traceback, because anyone can cause one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         request: Any = getattr(record, "request", None)

@@ -29,7 +29,7 @@ def owners(users: Any) -> QuerySet[User]:
 
 
 class FiltersOnly:
-    """Allow only the lookups of the list's own filters. `?username__regex=` would read all rows, and may fail."""
+    """Allows only the lookups of the list's own filters. `?username__regex=` would read all rows, and may fail."""
 
     filters: frozenset[str] = frozenset()
 

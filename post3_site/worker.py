@@ -40,7 +40,7 @@ for _slot in range(len(_counts)):
 
 
 class Listener:
-    """Accept one connection per iteration of the event loop from a listening socket. Closes like `asyncio.Server`."""
+    """Accepts one connection per iteration of the event loop from a listening socket. Closes like `asyncio.Server`."""
 
     def __init__(self, server: "FairServer", listening: socket.socket) -> None:
         self._server, self._listening = server, listening

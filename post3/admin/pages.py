@@ -132,7 +132,7 @@ class ReadOnly:
 
 
 class ByPrimaryKey:
-    """Look up a row by its primary key only. `_to_field` may name any field, and an empty one breaks Django's page."""
+    """Finds a row by its primary key only. `_to_field` may name any field, and an empty one breaks Django's page."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, object_id)
