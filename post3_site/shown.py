@@ -8,7 +8,7 @@ from post3.visible import visible_page
 
 
 class VisibleTextMiddleware:
-    """Escapes unprintable characters in every page. Besides table cells, titles, breadcrumbs and messages quote keys."""
+    """Escapes unprintable characters in every page. Titles, breadcrumbs and messages quote keys, as table cells do."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
