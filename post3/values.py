@@ -29,7 +29,7 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The storage class, headers and metadata that a client sends with an object."""
+    """What a client says of an object beside its bytes."""
 
     storage_class: str
     #: In the order of `models.rows.HEADER_COLUMNS`.
