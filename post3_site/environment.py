@@ -149,7 +149,7 @@ class Environment:
             return given or secrets.token_urlsafe(48), ""
         if kept_in is None:
             if database != UNUSABLE:
-                message = f"{setting.name} is not set, which is required unless the database is SQLite."
+                message = f"{setting.name} is not set; it is required on PostgreSQL."
                 self.problem(setting.check_id, message, f"Write {setting.name}=<{setting.write}>.")
             return secrets.token_urlsafe(48), ""
         try:
