@@ -1,4 +1,4 @@
-"""System checks: a wrong setting is told at start, with a sentence that says what to write."""
+"""System checks that report invalid settings at startup, with a hint that gives the correction."""
 
 import inspect
 import os
@@ -20,16 +20,16 @@ from .declaring import Problem, declared, misspelt
 from .storage.base import Storage
 from .web.origins import s3_address
 
-#: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in since 3.38.
+#: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in as of 3.38.
 SQLITE_VERSION = (3, 38, 0)
 
-#: The tag of what asks the catalogue's database, for who starts to work with it.
+#: The tag of checks that query the catalogue's database. Commands and servers run them before they use the database.
 CATALOGUE = "post3_catalogue"
 
 
 @register("post3")
 def check_values(**kwargs: Any) -> list[CheckMessage]:
-    """Check type and range of every setting, and those that bound each other."""
+    """Check the type and range of every setting, and the pairs that limit each other."""
     values = {setting: getattr(settings, setting.name, setting.default) for setting in declared(Settings)}
     problems = {setting: problem for setting, value in values.items() if (problem := setting.problem(value))}
     right = {setting.name: value for setting, value in values.items() if setting not in problems}
@@ -38,7 +38,7 @@ def check_values(**kwargs: Any) -> list[CheckMessage]:
 
 @register("post3")
 def check_names(**kwargs: Any) -> list[CheckMessage]:
-    """Check that no setting's name is nearly one of ours."""
+    """Check for misspelled setting names."""
     return _errors(misspelt(dir(settings), {setting.name for setting in declared(Settings)}))
 
 
@@ -48,7 +48,7 @@ def _errors(problems: Iterable[Problem]) -> list[CheckMessage]:
 
 @register("post3")
 def check_storages(**kwargs: Any) -> list[CheckMessage]:
-    """Check that POST3_STORAGES names a STANDARD storage, and backends that exist with options they know."""
+    """Check that POST3_STORAGES has a STANDARD storage, and that all backends exist and accept their options."""
     storages = conf.STORAGES
     if not isinstance(storages, dict) or "STANDARD" not in storages:
         hint = 'Write POST3_STORAGES = {"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}, or another backend.'
@@ -60,7 +60,7 @@ def _check_storage(name: str, entry: Any) -> list[CheckMessage]:
     where = f"POST3_STORAGES[{name!r}]"
     if not isinstance(entry, dict) or not isinstance(entry.get("BACKEND"), str) or entry.keys() - {"BACKEND", "OPTIONS"}:
         hint = 'Write {"BACKEND": "dotted.path.of.a.Storage", "OPTIONS": {…}}.'
-        return [Error(f"{where} is not the description of a storage.", hint=hint, id="post3.E021")]
+        return [Error(f"{where} is not a valid storage definition.", hint=hint, id="post3.E021")]
     try:
         backend = import_string(entry["BACKEND"])
     except ImportError as error:
@@ -68,51 +68,51 @@ def _check_storage(name: str, entry: Any) -> list[CheckMessage]:
         return [Error(f"The BACKEND of {where} cannot be imported: {error}.", hint=hint, id="post3.E022")]
     if not (isinstance(backend, type) and issubclass(backend, Storage)):
         hint = "Write the dotted path of a subclass of post3.storage.base.Storage."
-        return [Error(f"The BACKEND of {where} is no storage: {entry['BACKEND']}.", hint=hint, id="post3.E022")]
+        return [Error(f"The BACKEND of {where} is not a storage: {entry['BACKEND']}.", hint=hint, id="post3.E022")]
     options = entry.get("OPTIONS") or {}
     try:
         inspect.signature(backend).bind(name, **options)
     except TypeError as error:
-        hint = f"Write OPTIONS that {entry['BACKEND']} knows."
-        return [Error(f"The OPTIONS of {where} do not fit: {error}.", hint=hint, id="post3.E023")]
+        hint = f"Write OPTIONS that {entry['BACKEND']} accepts."
+        return [Error(f"The OPTIONS of {where} are not valid: {error}.", hint=hint, id="post3.E023")]
     if "location" in inspect.signature(backend).parameters or "location" in options:
         return _check_location(where, options.get("location"))
     return []
 
 
 def _check_location(where: str, location: Any) -> list[CheckMessage]:
-    hint = '"location" must be an absolute path of a directory that the server may write to (POST3_DATA_DIR in this site).'
+    hint = '"location" must be the absolute path of a directory that the server can write to (POST3_DATA_DIR in this site).'
     if not isinstance(location, str | os.PathLike) or not os.path.isabs(location):
         return [Error(f"{where} has no absolute location: {location!r}.", hint=hint, id="post3.E024")]
     existing = Path(location)
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir():
-        return [Error(f"{where} cannot be kept in {location}: {existing} is no directory.", hint=hint, id="post3.E024")]
+        return [Error(f"{where} cannot use {location}: {existing} is not a directory.", hint=hint, id="post3.E024")]
     if not os.access(existing, os.W_OK | os.X_OK):
-        return [Error(f"{where} cannot be kept in {location}: {existing} is not writable.", hint=hint, id="post3.E024")]
+        return [Error(f"{where} cannot use {location}: {existing} is not writable.", hint=hint, id="post3.E024")]
     return []
 
 
 @register("post3")
 def check_database(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the catalogue's database is one that post3 speaks, and new enough."""
+    """Check that the catalogue's database is supported and recent enough."""
     engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
     if engine.endswith("sqlite3") and sqlite3.sqlite_version_info < SQLITE_VERSION:
         wanted = ".".join(map(str, SQLITE_VERSION))
-        hint = f"Use a Python whose SQLite is {wanted} or newer, or PostgreSQL (DATABASE_URL=postgresql://…)."
-        return [Error(f"This Python's SQLite is {sqlite3.sqlite_version}.", hint=hint, id="post3.E030")]
+        hint = f"Use a Python with SQLite {wanted} or newer, or PostgreSQL (DATABASE_URL=postgresql://…)."
+        return [Error(f"This Python has SQLite {sqlite3.sqlite_version}.", hint=hint, id="post3.E030")]
     if engine and not engine.endswith(("sqlite3", "postgresql", "postgis", "django.db.backends.dummy")):
         hint = "Use django.db.backends.postgresql or django.db.backends.sqlite3 as the default database."
-        return [Error(f"post3 cannot keep its catalogue in {engine}.", hint=hint, id="post3.E031")]
+        return [Error(f"post3 cannot store its catalogue in {engine}.", hint=hint, id="post3.E031")]
     return []
 
 
 @register(Tags.database, CATALOGUE)
 def check_catalogue(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that the catalogue's database is fit for it: before migrations, and at a server's start.
+    """Check that the database is suitable for the catalogue, before migrations and when a server starts.
 
-    One that cannot be reached now is no fault: a server may start before its database.
+    An unreachable database is not an error, because a server may start before its database.
     """
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
@@ -120,22 +120,22 @@ def check_catalogue(databases: Sequence[str] | None = None, **kwargs: Any) -> li
         faults = find_faults(connections[DEFAULT_DB_ALIAS])
     except OperationalError:
         return []
-    except DatabaseError as error:  # unfit, or a release that Django itself refuses
+    except DatabaseError as error:  # unsuitable, or a version that Django itself rejects
         return [Error(str(error), id="post3.E032")]
     return [Error(fault.text, hint=fault.hint or None, id="post3.E032") for fault in faults]
 
 
 @register("post3")
 def check_console_host(**kwargs: Any) -> list[CheckMessage]:
-    """Check that POST3_CONSOLE_HOST names a place that is not that of S3, and that the console is installed."""
+    """Check that POST3_CONSOLE_HOST differs from the address of S3, and that the console is installed."""
     if not is_console_host(conf.CONSOLE_HOST):
-        return []  # none, or a wrong one: that is reported by `check_values`
+        return []  # empty, or invalid, which `check_values` reports
     console = parse_console_host(conf.CONSOLE_HOST)
     host, port = s3_address()
     if console.port == port or (console.port is None and console.name == host.lower()):
-        hint = "Give the console another port than S3, or a host name of its own."
-        return [Error(f"POST3_CONSOLE_HOST is {conf.CONSOLE_HOST!r}, where S3 is.", hint=hint, id="post3.E041")]
+        hint = "Give the console a different port than S3, or a separate host name."
+        return [Error(f"POST3_CONSOLE_HOST is {conf.CONSOLE_HOST!r}, which is the address of S3.", hint=hint, id="post3.E041")]
     if not apps.is_installed("django.contrib.admin"):
-        hint = "Add django.contrib.admin to INSTALLED_APPS, with what it needs, or leave POST3_CONSOLE_HOST out."
+        hint = "Add django.contrib.admin and the apps it requires to INSTALLED_APPS, or leave POST3_CONSOLE_HOST out."
         return [Error("POST3_CONSOLE_HOST is set, but the console cannot be served.", hint=hint, id="post3.E042")]
     return []

@@ -1,7 +1,7 @@
-"""The app's settings, each declared once: name, type, default, range and one line of meaning.
+"""The app's settings. Each is declared once, with its name, type, default, range and a one-line description.
 
-A project sets them with the prefix `POST3_`; they are read lazily from Django's settings. `checks.py` reports at start what is
-wrong. The site reads each of them from the environment, besides its own (`post3_site/conf.py`).
+A project sets them in its Django settings with the prefix `POST3_`; they are read lazily. `checks.py` reports invalid
+values at startup. The site reads these settings, and its own (`post3_site/conf.py`), from the environment.
 """
 
 import os
@@ -19,7 +19,7 @@ TEN_YEARS = 3650 * DAY
 
 
 def is_network(text: str) -> bool:
-    """Whether a text is a network or an address, or `unix`."""
+    """Return whether the text is an IP network, an IP address or `unix`."""
     try:
         return text == "unix" or bool(ip_network(text))
     except ValueError:
@@ -29,152 +29,155 @@ def is_network(text: str) -> bool:
 class Settings:
     STORAGES: dict[str, dict[str, Any]] = Setting(
         {"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}},
-        help='storage class -> `{"BACKEND": dotted path, "OPTIONS": {...}}`; must hold `STANDARD`',
+        help='maps storage classes to `{"BACKEND": dotted path, "OPTIONS": {...}}`; must contain `STANDARD`',
     )
     REGION: str = Setting(
         "us-east-1",
-        help="the region the server says it is",
+        help="the AWS region that the server reports",
         accepts=lambda text: bool(re.fullmatch(r"[a-z0-9-]{1,63}", text)),
-        write="a region as AWS does: small letters, digits and dashes, like us-east-1",
+        write="a region in lower-case letters, digits and hyphens, like us-east-1",
         check_id="post3.E011",
         basic=True,
     )
     PUBLIC_ORIGIN: str = Setting(
         "",
-        help="where clients reach S3, with the path it is mounted at, like `https://s3.example.com`: "
-        "URLs that `Post3Storage` makes begin so, and S3 serves its host name",
+        help="the URL at which clients reach S3, including the path where it is mounted, like `https://s3.example.com`; "
+        "`Post3Storage` builds URLs from it, and S3 accepts its host name",
         accepts=is_origin,
-        write='scheme, host and the path that post3 is mounted at, like "https://example.com/s3"',
+        write='the scheme, the host and the path where post3 is mounted, like "https://example.com/s3"',
         check_id="post3.E060",
         basic=True,
     )
     TRUSTED_PROXIES: list[str] = Setting(
         [],
-        help="networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` count, comma separated, like "
+        help="networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` headers are trusted, comma-separated, like "
         "`10.0.0.0/8,::1`; `unix` for peers on Unix sockets",
         accepts=is_network,
-        write="networks and addresses, comma separated, like 10.0.0.0/8,::1 (no host names, no *), or unix",
+        write="networks and addresses, comma-separated, like 10.0.0.0/8,::1 (no host names, no *), or unix",
         check_id="post3.E018",
     )
     CONSOLE_HOST: str = Setting(
         "",
         shown="`127.0.0.1:9001`",
-        help="where the console is, apart from S3: `host:port` to listen on, a host name of its own like `console.example.com`, "
-        "or both (`docs/security.md`); in a project of your own, by default, wherever it is mounted",
+        help="the address of the console, separate from S3: `host:port` to listen on, a host name like `console.example.com`, "
+        "or both (`docs/security.md`); in a Django project of your own, the console is by default wherever you mount it",
         accepts=is_console_host,
-        write="host:port, like 127.0.0.1:9001, or a host name of its own, like console.example.com",
+        write="host:port, like 127.0.0.1:9001, or a separate host name, like console.example.com",
         check_id="post3.E040",
         basic=True,
     )
     THREADS: int = Setting(
-        # Few, because they share Python's lock: 4 gave 1.2 to 1.7 times the GETs of 16, and no fewer PUTs (D13).
+        # Few, because threads share the GIL: 4 served 1.2 to 1.7 times as many GETs as 16, and as many PUTs (D13).
         4,
         minimum=1,
         maximum=256,
-        help="threads of a server process that answer requests; each keeps one database connection",
+        help="threads of a server process that handle requests; each keeps one database connection",
         basic=True,
     )
     UPLOAD_THREADS: int = Setting(
         16,
         minimum=1,
         maximum=1024,
-        help="further threads of a server process for bodies too large to be buffered; each keeps one database connection",
+        help="additional threads of a server process for bodies too large to buffer; each keeps one database connection",
         basic=True,
     )
     CONSOLE_THREADS: int = Setting(
-        # Checking a password takes one of them half a second.
+        # Checking a password occupies a thread for half a second.
         2,
         minimum=1,
         maximum=64,
-        help="threads of a server process for the console and all else that is not S3; each keeps one database connection",
+        help="threads of a server process for the console and everything else except S3; each keeps one database connection",
     )
-    MAX_FORM_SIZE: int = Setting(
-        MIB, minimum=16 * KIB, maximum=GIB, help="bytes that the body of a request to the console may have"
-    )
+    MAX_FORM_SIZE: int = Setting(MIB, minimum=16 * KIB, maximum=GIB, help="bytes allowed in the body of a request to the console")
     LOGIN_GUESSES: int = Setting(
         5,
         maximum=1000,
-        help="wrong passwords that one user name may get from one address at once, then one a minute; 0: any number. One address "
-        "may get four times as many for all names, one name six times as many from addresses it has not logged in from",
+        help="wrong passwords allowed in a row for one user name from one address, then one a minute; 0: no limit. One address "
+        "may try four times as many for all names; one name allows six times as many from addresses it has not logged in from",
     )
     PARKED_UPLOADS: int = Setting(
         1000,
         maximum=100_000,
-        help="large bodies of a server process that may wait for slow clients besides, without a database connection",
+        help="additional large bodies of a server process that may wait for slow clients, without a database connection",
     )
     KEY_REQUESTS_PER_SECOND: float = Setting(
         0.0,
         maximum=1_000_000,
-        help="requests a second that one access key may make of one server process; others get `SlowDown`; 0: no limit",
+        help="requests a second allowed for one access key in one server process; further ones get `SlowDown`; 0: no limit",
     )
-    METRICS: bool = Setting(True, help="whether requests are counted and shown as Prometheus metrics at `/_/metrics`")
+    METRICS: bool = Setting(True, help="whether requests are counted and exported as Prometheus metrics at `/_/metrics`")
     METRICS_TOKEN: str = Setting(
         "",
-        help="the bearer token that `/_/metrics` must be asked with; without one, only requests from this machine that no proxy "
-        "passed on are answered",
+        help="the bearer token required by `/_/metrics`; if empty, only requests from this machine that did not pass through a "
+        "proxy are allowed",
         accepts=lambda text: bool(re.fullmatch(r"[\x21-\x7e]*", text)),
-        write="letters, digits and marks of ASCII, without spaces, or leave it out",
+        write="printable ASCII characters without spaces, or leave it out",
         check_id="post3.E014",
         secret=True,
     )
     METRICS_DIR: str = Setting(
         "",
-        help="directory on this machine where several server processes count together; gunicorn's do without it",
+        help="directory on this machine where several server processes share their metrics; not needed under gunicorn",
         accepts=os.path.isabs,
-        write="the absolute path of a directory on this machine that the server may make or write to",
+        write="the absolute path of a directory on this machine that the server may create or write to",
         check_id="post3.E013",
     )
-    REQUEST_LOG: bool = Setting(False, help="whether each S3 request is written as a line of JSON on standard output")
+    REQUEST_LOG: bool = Setting(False, help="whether each S3 request is logged as a line of JSON on standard output")
     GARBAGE_GRACE_SECONDS: int = Setting(
-        HOUR, maximum=TEN_YEARS, help="seconds that bytes outlive their last reference, for downloads under way"
+        HOUR, maximum=TEN_YEARS, help="seconds to keep bytes after their last reference is gone, for downloads in progress"
     )
     PENDING_UPLOAD_SECONDS: int = Setting(
-        DAY, maximum=TEN_YEARS, help="seconds an upload may go without progress before its bytes count as abandoned"
+        DAY, maximum=TEN_YEARS, help="seconds without progress after which the bytes of an upload are considered abandoned"
     )
     MULTIPART_UPLOAD_SECONDS: int = Setting(
         7 * DAY,
         maximum=TEN_YEARS,
-        help="seconds after its last part until a multipart upload that nobody ends is aborted; 0: never",
+        help="seconds after its last part until an unfinished multipart upload is aborted; 0: never",
     )
     SCRUB_BYTES_PER_SECOND: int = Setting(
-        # A hundredth of what one SATA SSD reads, and a terabyte in three days.
+        # A hundredth of the read rate of one SATA SSD; covers a terabyte in three days.
         4 * MIB,
         maximum=TIB,
-        help="bytes a second that the workers together read in search of damage; 0: none",
+        help="bytes a second that all workers together read to find damage; 0: none",
     )
     MAX_HEAD_SIZE: int = Setting(
-        # S3 itself reads 8 KiB of headers, and a key may take 3 KiB of the line.
+        # S3 itself accepts 8 KiB of headers, and a key may take up 3 KiB of the request line.
         16 * KIB,
         minimum=8 * KIB,
         maximum=MIB,
-        help="bytes that the line and the headers of a request may have together",
+        help="bytes allowed in the request line and the headers together",
     )
     HEAD_TIMEOUT: float = Setting(
         30.0,
         maximum=DAY,
-        help="seconds from the first byte, or the connection, until a request's headers must be there; 0: any time",
+        help="seconds from the first byte, or the connection, until a request's headers must be complete; 0: no limit",
     )
     BODY_TIMEOUT: float = Setting(
-        60.0, maximum=DAY, help="seconds of waiting for a body in which 16 KiB, or the rest, must come; 0: any time"
+        60.0, maximum=DAY, help="seconds of waiting within which 16 KiB of a body, or its rest, must arrive; 0: no limit"
     )
     SEND_TIMEOUT: float = Setting(
-        300.0, maximum=DAY, help="seconds in which a client must take at least a byte of its answer; 0: any time"
+        300.0, maximum=DAY, help="seconds within which a client must read at least one byte of the response; 0: no limit"
     )
-    MAX_BODY_SIZE: int = Setting(5 * GIB, minimum=1, maximum=PIB, help="bytes that one PUT or part may hold")
-    MAX_OBJECT_SIZE: int = Setting(5 * TIB, minimum=1, maximum=PIB, help="bytes that one object may hold")
-    MIN_PART_SIZE: int = Setting(5 * MIB, minimum=1, maximum=PIB, help="bytes that every part but the last must hold")
-    MAX_CLOCK_SKEW: int = Setting(15 * 60, maximum=DAY, help="seconds that the clock of a signature may differ from the server's")
+    MAX_BODY_SIZE: int = Setting(5 * GIB, minimum=1, maximum=PIB, help="bytes allowed in one PUT or part")
+    MAX_OBJECT_SIZE: int = Setting(5 * TIB, minimum=1, maximum=PIB, help="bytes allowed in one object")
+    MIN_PART_SIZE: int = Setting(5 * MIB, minimum=1, maximum=PIB, help="bytes required in every part except the last")
+    MAX_CLOCK_SKEW: int = Setting(
+        15 * 60, maximum=DAY, help="seconds by which the time of a signature may differ from the server's"
+    )
     API_KEY_CACHE_SECONDS: float = Setting(
-        1.0, maximum=HOUR, help="seconds a looked-up API key is believed: a revoked key is refused so much later at most"
+        1.0, maximum=HOUR, help="seconds that API keys are cached; a revoked key is refused after at most this time"
     )
 
 
-#: Settings of which the first must not exceed the second.
+#: Pairs of settings. The first of each pair must not exceed the second.
 ORDERED = (("POST3_MIN_PART_SIZE", "POST3_MAX_BODY_SIZE"), ("POST3_MAX_BODY_SIZE", "POST3_MAX_OBJECT_SIZE"))
 
 
 def find_disorder(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for two settings that do not fit together, of those whose values are right by themselves."""
+    """Yield a problem for each pair in `ORDERED` whose values contradict each other.
+
+    `values` holds the settings that are valid on their own.
+    """
     for less, more in ORDERED:
         if less in values and more in values and values[less] > values[more]:
             message = f"{less} ({values[less]}) is more than {more} ({values[more]})."

@@ -1,13 +1,14 @@
-"""How a setting is declared: once, with its type, its default, its range and a sentence.
+"""How settings are declared: once each, with a type, a default, a range and a description.
 
     class Settings:
-        THREADS: int = Setting(4, minimum=1, maximum=256, help="threads of one server process that answer requests")
+        THREADS: int = Setting(4, minimum=1, maximum=256, help="threads of one server process that handle requests")
 
-Everything else follows from the declaration: `conf.THREADS` (the value in Django's settings, or the default), what the site
-reads from the environment (`post3_site/environment.py`), the system check of a wrong value or a misspelt name (`checks.py`),
-and the row of docs/settings.md (`make settings` writes it).
+Everything else is derived from the declaration: the attribute `conf.THREADS` (the value in Django's settings, or the
+default), the environment variable that the site reads (`post3_site/environment.py`), the system checks for invalid
+values and misspelled names (`checks.py`), and the row in docs/settings.md (written by `make settings`).
 
-Types are bool, int, float, str and `list[str]`; a dict is left to a check of its own, and cannot stand in the environment.
+Supported types are bool, int, float, str and `list[str]`. A dict needs a separate check and cannot be set in the
+environment.
 """
 
 import math
@@ -20,14 +21,14 @@ from urllib.parse import urlsplit
 from django.conf import settings as django_settings
 
 PREFIX = "POST3_"
-#: Names that Kubernetes and Docker set beside a service called post3, post3-worker and so on.
+#: Variables that Kubernetes and Docker inject for services named post3, post3-worker and so on.
 INJECTED = re.compile(r"POST3(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
-#: What the check of a wrong value is called, by its type.
+#: Default id of the check that reports an invalid value, by the setting's type.
 CHECK_IDS = {int: "post3.E010", float: "post3.E010", bool: "post3.E012", list[str]: "post3.E016", str: "post3.E016"}
 
 
 class Problem(NamedTuple):
-    """A wrong setting: the id of the check, what is wrong, and what to write."""
+    """A problem with a setting: the id of the system check, a message, and a hint with the correction."""
 
     check_id: str
     message: str
@@ -35,11 +36,11 @@ class Problem(NamedTuple):
 
 
 class Setting:
-    """One setting: `POST3_<NAME>`, or its default.
+    """One setting: the value of `POST3_<NAME>`, or the default.
 
-    `accepts` decides about a text, or about each text of a list; `write` completes the sentence "Write …." for a wrong one.
-    A `secret` value is not repeated in messages. `variable` is the full name where it is not `POST3_<NAME>`; `shown` is the
-    default in the documentation's words; `basic` settings are in README's table too.
+    `accepts` validates a string, or each string of a list. If it returns False, the hint is "Write <write>.". The value
+    of a `secret` setting is not repeated in messages. `variable` is the full name if it is not `POST3_<NAME>`. `shown`
+    describes the default in the documentation. `basic` settings are also listed in the README.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Setting:
 
     @cached_property
     def kind(self) -> Any:
-        """The type that the declaration is annotated with."""
+        """The annotated type of the declaration."""
         return self._owner.__annotations__[self._attribute]
 
     @property
@@ -80,7 +81,7 @@ class Setting:
 
     @property
     def write(self) -> str:
-        """What to write, without "Write" and the full stop."""
+        """The hint for an invalid value, without "Write" and the period."""
         if self._write:
             return self._write
         if self.choices:
@@ -89,19 +90,19 @@ class Setting:
             return "True or False"
         if self.kind in (int, float):
             return f"a {'whole ' if self.kind is int else ''}number {self.range}"
-        return "a list of texts" if self.kind == list[str] else "a text"
+        return "a list of strings" if self.kind == list[str] else "a string"
 
     @property
     def range(self) -> str:
-        """The range of a number, in words: "from 1 to 256"."""
+        """The range of a number in words, such as "from 1 to 256"."""
         least = self.minimum or 0
         return f"of at least {least}" if self.maximum is None else f"from {least} to {self.maximum}"
 
     def problem(self, value: Any) -> Problem | None:
-        """Return what is wrong with a value; None where nothing is."""
+        """Return the problem with a value, or None if the value is valid."""
         if self.kind == list[str] and isinstance(value, list | tuple):
             wrong = next((part for part in value if not self._is_right_text(part)), None)
-            return None if wrong is None else self._problem(f"{self.name} holds {_shown(wrong)}.")
+            return None if wrong is None else self._problem(f"{self.name} contains {_shown(wrong)}.")
         if self._is_right(value):
             return None
         return self._problem(f"{self.name} cannot be used." if self.secret else f"{self.name} is {_shown(value)}.")
@@ -111,7 +112,7 @@ class Setting:
 
     def _is_right(self, value: Any) -> bool:
         if self.kind == list[str]:
-            return False  # `problem` looks at lists
+            return False  # not a list: `problem` has already checked lists
         if self.kind is bool:
             return isinstance(value, bool)
         if self.kind in (int, float):
@@ -127,14 +128,14 @@ class Setting:
 
 
 def declared(owner: type) -> list[Setting]:
-    """Return the settings of a class, in their order."""
+    """Return the settings declared in a class, in order of declaration."""
     return [value for value in vars(owner).values() if isinstance(value, Setting)]
 
 
 def misspelt(names: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
-    """Yield a problem for each name that is nearly a known one.
+    """Yield a problem for each name that closely resembles a known name.
 
-    Other unknown names are accepted: an orchestrator, or another program, may have set them.
+    Other unknown names are accepted, because an orchestrator or another program may have set them.
     """
     known = set(known)
     for name in sorted(set(names) - known):
@@ -143,7 +144,7 @@ def misspelt(names: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
 
 
 def _nearest(name: str, known: set[str]) -> str | None:
-    """Return the known name that a misspelt one was meant to be, if there is one."""
+    """Return the known name that a misspelled name most likely stands for, or None."""
     bare = _bare(name)
     distances = [(_distance(bare, _bare(meant)), meant) for meant in known]
     near = [(distance, meant) for distance, meant in distances if distance <= max(1, len(_bare(meant)) // 4)]
@@ -152,12 +153,15 @@ def _nearest(name: str, known: set[str]) -> str | None:
 
 
 def _bare(name: str) -> str:
-    """Return a name without its prefix and separators, in capitals: what a slip of the hand leaves alike."""
+    """Return a name in upper case without its prefix and separators, for comparison."""
     return re.sub(r"[^A-Z0-9]", "", name.upper().removeprefix("POST3"))
 
 
 def _distance(one: str, other: str) -> int:
-    """Return how many letters must be added, left out, changed or swapped with their neighbour to make one text the other."""
+    """Return the edit distance of two strings.
+
+    Counts insertions, deletions, substitutions and swaps of adjacent letters.
+    """
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
@@ -171,16 +175,16 @@ def _distance(one: str, other: str) -> int:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is `host:port`; an IPv6 host stands in brackets."""
+    """Return whether the text has the form `host:port`, with an IPv6 host in brackets."""
     try:
         parts = urlsplit(f"//{text}")
         return bool(parts.hostname and parts.port and parts.netloc == text and "@" not in text)
-    except ValueError:  # a port that is no number or beyond 65535, or brackets that do not close
+    except ValueError:  # the port is not a number or exceeds 65535, or the brackets are unbalanced
         return False
 
 
 def is_origin(text: Any) -> bool:
-    """Whether a text is an `http` or `https` URL of a host, with or without a path."""
+    """Return whether the text is an `http` or `https` URL of a host, with or without a path."""
     if not isinstance(text, str) or not re.fullmatch(r"https?://[\x21-\x7e]+", text):
         return False
     try:

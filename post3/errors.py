@@ -1,7 +1,7 @@
-"""S3's errors: one class per code, the class name being the code.
+"""S3's errors: one class per error code, named after the code.
 
-Status and the names of further XML elements are data; the XML itself is made in `s3/documents.py`, and the one place that
-catches them is `api/dispatch.py`. Texts are AWS's where it has one.
+The status and the extra XML elements are attributes. `s3/documents.py` writes the XML, and only `api/dispatch.py`
+catches these errors. The messages are those of AWS if AWS has the error.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 
 class S3Error(Exception):
-    """An answer other than success.
+    """An error response.
 
-    `fields` are extra elements of the error document, given by keyword: `NoSuchBucket(BucketName="x")`.
-    `headers` are added to the answer.
+    `fields` are extra elements of the error document, given as keyword arguments: `NoSuchBucket(BucketName="x")`.
+    `headers` are added to the response.
     """
 
     status: ClassVar[int] = 400
@@ -94,7 +94,7 @@ class InsufficientStorage(
     code="XMinioStorageFull",
     message="There is no room left for what was sent. Delete objects that are not needed, or give the server more room.",
 ):
-    """The disk is full. AWS's never is; the code is the one that clients of self-hosted servers know (B120)."""
+    """The disk is full. AWS has no such error; the code is the one that clients of self-hosted servers know (B120)."""
 
 
 class InternalError(S3Error, status=500, message="We encountered an internal error. Please try again."): ...
@@ -222,7 +222,7 @@ class S3NotImplemented(
     code="NotImplemented",
     message="A header you provided implies functionality that is not implemented",
 ):
-    """`NotImplemented`; Python owns the name."""
+    """The code `NotImplemented`. The class name differs because `NotImplemented` is a Python built-in."""
 
 
 class ServiceUnavailable(S3Error, status=503, message="Service is unable to handle request."): ...
@@ -246,7 +246,7 @@ class UnsupportedSignature(
     code="InvalidRequest",
     message="The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
 ):
-    """AWS answers `InvalidRequest` to a signature version it no longer speaks."""
+    """A signature version that is no longer supported. AWS returns `InvalidRequest`."""
 
 
 class XAmzContentSHA256Mismatch(

@@ -1,4 +1,4 @@
-"""The entry points of a Django project that serves post3 itself: for its `asgi.py` and its `wsgi.py` (docs/django.md)."""
+"""Entry points for the `asgi.py` and `wsgi.py` of a Django project that serves post3 (docs/django.md)."""
 
 from .server.handlers import get_asgi_application, get_wsgi_application
 

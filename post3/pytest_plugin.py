@@ -1,10 +1,11 @@
-"""pytest fixtures for other projects' tests: a real S3 server, and boto3 clients of it.
+"""pytest fixtures for the tests of other projects: a real S3 server and boto3 clients for it.
 
     def test_upload(post3_client, post3_bucket):
         post3_client.put_object(Bucket=post3_bucket, Key="a", Body=b"bytes")
 
-pytest finds this module by itself where post3 is installed. It imports neither Django nor boto3 before a fixture asks, and the
-server is a process of its own, so the settings of the project under test stay alone.
+pytest discovers this module automatically if post3 is installed. The module does not import Django, and imports boto3
+only when a fixture needs it. The server runs in a separate process, so the settings of the project under test are not
+affected.
 """
 
 import json
@@ -22,24 +23,27 @@ from urllib.parse import quote
 
 import pytest
 
-#: Seconds a server may take to start, on the slowest of machines, and to end.
+#: Seconds that a server may take to start, even on a slow machine, and to stop.
 START_TIMEOUT, STOP_TIMEOUT = 60, 10
 
 
 @dataclass(frozen=True, slots=True)
 class Post3Server:
-    """A running server, empty at first, and who may do everything on it."""
+    """A running server, initially empty, and credentials with full access to it."""
 
-    #: Like `http://127.0.0.1:41234`.
+    #: For example `http://127.0.0.1:41234`.
     endpoint: str
     access_key: str
     secret_key: str
     region: str
-    #: Where its log is (`server.log`), and its data; removed afterwards.
+    #: Contains the server's log (`server.log`) and data. Removed when the session ends.
     directory: Path
 
     def environment(self) -> dict[str, str]:
-        """Return what makes AWS's tools and SDKs use this server, for a subprocess or `monkeypatch.setenv`."""
+        """Return environment variables that make AWS tools and SDKs use this server.
+
+        Pass them to a subprocess or to `monkeypatch.setenv`.
+        """
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -48,7 +52,7 @@ class Post3Server:
         }
 
     def client(self, **config: Any) -> Any:
-        """Return a new boto3 client; keywords go to botocore's Config. Fails the test where boto3 is not installed."""
+        """Return a new boto3 client. Keywords are passed to botocore's Config. Fails the test if boto3 is missing."""
         try:
             import boto3
             from botocore.config import Config
@@ -64,19 +68,19 @@ class Post3Server:
         )
 
     def create_bucket(self, name: str = "") -> str:
-        """Make a bucket, of a name that none had before unless one is given; return its name."""
+        """Create a bucket, with a unique name unless one is given, and return its name."""
         name = name or f"test-{uuid.uuid4().hex}"
         self.client().create_bucket(Bucket=name)
         return name
 
     def delete_bucket(self, name: str) -> None:
-        """Delete a bucket with all that is in it."""
+        """Delete a bucket and all of its contents."""
         delete_bucket(self.client(), name)
 
 
 @pytest.fixture(scope="session")
 def post3_server() -> Iterator[Post3Server]:
-    """A server on a free port, one for all tests of the session, with its data in a temporary directory; gone afterwards."""
+    """Return a server on a free port. All tests of the session share it; its data is removed when the session ends."""
     with tempfile.TemporaryDirectory(prefix="post3-server-") as directory:
         process = start(Path(directory))
         try:
@@ -87,7 +91,7 @@ def post3_server() -> Iterator[Post3Server]:
 
 @pytest.fixture
 def post3_client(post3_server: Post3Server) -> Iterator[Any]:
-    """A boto3 client; buckets that were made since, by whatever client, are deleted after the test with all that is in them."""
+    """Return a boto3 client. Buckets created during the test, by any client, are deleted with their contents."""
     client = post3_server.client()
     before = bucket_names(client)
     yield client
@@ -97,7 +101,7 @@ def post3_client(post3_server: Post3Server) -> Iterator[Any]:
 
 @pytest.fixture
 def post3_bucket(post3_server: Post3Server, post3_client: Any) -> str:
-    """The name of a fresh bucket, deleted after the test with all that is in it."""
+    """Return the name of a new bucket, which is deleted with its contents after the test."""
     return post3_server.create_bucket()
 
 
@@ -106,7 +110,7 @@ def bucket_names(client: Any) -> set[str]:
 
 
 def delete_bucket(client: Any, name: str) -> None:
-    """Delete a bucket with all that is in it."""
+    """Delete a bucket and all of its contents."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
         if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
             client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
@@ -114,8 +118,8 @@ def delete_bucket(client: Any, name: str) -> None:
 
 
 def start(directory: Path) -> "subprocess.Popen[bytes]":
-    """Start a server whose data and log are in that directory."""
-    # Blocks in SQLite without syncs: what a test stores need not survive a power cut.
+    """Start a server that keeps its data and its log in this directory."""
+    # Blocks are stored in SQLite without syncing, because test data need not survive a power failure.
     pragmas = quote("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("POST3_")}
     packages = str(Path(__file__).resolve().parent.parent)
@@ -129,8 +133,8 @@ def start(directory: Path) -> "subprocess.Popen[bytes]":
         "POST3_SECRET_KEY": uuid.uuid4().hex * 2,
     }
     with open(directory / "server.log", "wb") as log:
-        # A session of its own, so that Ctrl-C ends the tests first; and it ends by itself with this process, however that ends,
-        # because its standard input does.
+        # A separate session, so that Ctrl-C stops the tests first. The server stops when its standard input is closed,
+        # which happens however this process ends.
         return subprocess.Popen(
             [sys.executable, "-m", "post3_site", "serve_for_tests"],
             cwd=directory,
@@ -143,7 +147,7 @@ def start(directory: Path) -> "subprocess.Popen[bytes]":
 
 
 def read_server(process: "subprocess.Popen[bytes]", directory: Path) -> Post3Server:
-    """Wait for what a starting server says of itself. Fails the test where it does not start."""
+    """Wait until the server prints its endpoint and credentials. Fails the test if the server does not start."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], START_TIMEOUT)
     line = process.stdout.readline() if ready else b""
@@ -154,7 +158,7 @@ def read_server(process: "subprocess.Popen[bytes]", directory: Path) -> Post3Ser
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End the server, and kill it where it does not end in time."""
+    """Stop the server, and kill it if it does not stop in time."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.close()
     try:

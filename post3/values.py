@@ -1,4 +1,4 @@
-"""Plain values that views hand to services: what a request asks, without HTTP."""
+"""Plain values that views pass to services. They describe a request without referring to HTTP."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The preconditions of a read or a write; ETags as sent, times in UTC. None: not asked."""
+    """The preconditions of a read or a write. ETags are as sent, times are in UTC, and None means not given."""
 
     if_match: str | None = None
     if_none_match: str | None = None
@@ -17,13 +17,13 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """One range as asked: `first` to `last` (None: to the end), or the `last` bytes (`first` None)."""
+    """A requested range: from `first` to `last` (None: to the end), or the final `last` bytes if `first` is None."""
 
     first: int | None
     last: int | None
-    #: As sent, for error messages.
+    #: The header as sent, for error messages.
     text: str
-    #: `If-Range`: the range counts only for the version with that ETag (in quotes) or date. None: for any version.
+    #: `If-Range`: the range applies only to the version with this ETag (in quotes) or date. None: to any version.
     only_for: str | datetime | None = None
 
 
@@ -38,7 +38,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """One of several keys to be deleted: whatever is there or, with an ETag, only a version that has it."""
+    """One of several keys to delete. If an ETag is given, only an object with that ETag is deleted."""
 
     key: str
     etag: str | None = None
@@ -46,7 +46,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class CompletedPart:
-    """A part as CompleteMultipartUpload names it; `checksums` by algorithm (any name that the client sent), base64."""
+    """A part listed in CompleteMultipartUpload. `checksums` maps the algorithm, as named by the client, to base64."""
 
     part_number: int
     etag: str
@@ -55,21 +55,21 @@ class CompletedPart:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a client says completes an upload."""
+    """The contents of a CompleteMultipartUpload request."""
 
     parts: list[CompletedPart]
-    #: Of the whole object, base64 by algorithm.
+    #: Checksums of the whole object, in base64, by algorithm.
     checksums: dict[str, str]
-    #: Bytes of the whole object; None: not said.
+    #: Size of the whole object in bytes, or None if not given.
     size: int | None
-    #: COMPOSITE or FULL_OBJECT; empty: not said.
+    #: COMPOSITE or FULL_OBJECT; empty if not given.
     checksum_type: str = ""
 
 
 class Payload(Protocol):
-    """A body that hashes and verifies itself. The attributes are there once `read` has returned `b""`."""
+    """A request body that is hashed and verified while it is read. The attributes are set once `read` returns `b""`."""
 
-    #: Bytes announced.
+    #: Announced size in bytes.
     length: int
     md5: str
     checksum_algorithm: str

@@ -1,7 +1,8 @@
-"""Text that others wrote, made visible: for pages, terminals and logs.
+"""Escape untrusted text for display on pages, on terminals and in logs.
 
-A key may hold any character. ESC makes a terminal obey, U+202E reverses what follows it, a line break forges another line of
-a log, and a zero-width space makes two names look the same. All of these are shown as Python writes them in a string.
+A key may contain any character. ESC starts a terminal control sequence, U+202E reverses the text after it, a line break
+can forge a log line, and a zero-width space makes two names look the same. All of these are shown as Python string
+escapes.
 """
 
 import logging
@@ -11,7 +12,7 @@ HAS_NO_REFERENCE = frozenset(map(chr, [0, *range(0x80, 0xA0), *range(0xD800, 0xE
 
 
 def visible(text: str) -> str:
-    """Return text with its control, format and other unprintable characters escaped."""
+    """Return text with control, format and other unprintable characters escaped."""
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
@@ -19,14 +20,14 @@ def _shown(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
-#: A tag, or what is between two.
+#: A tag, or the text between two tags.
 _TAG_OR_TEXT = re.compile(r"<[^<>]*>|[^<>]+")
 
 
 def visible_page(page: str) -> str:
     """Return a page with the unprintable characters in its text escaped.
 
-    In tags they become character references: the value of a form's field must come back as it is.
+    Inside tags they become character references, so that a form sends its field values back unchanged.
     """
     if page.replace("\n", "").replace("\t", "").isprintable():
         return page
@@ -42,17 +43,17 @@ def _visible_piece(found: re.Match[str]) -> str:
 
 
 def _reference(char: str) -> str:
-    # NUL, C1 controls and surrogates have no references of their own in HTML.
+    # NUL, C1 controls and surrogates cannot be written as character references in HTML.
     return _shown(char) if char in HAS_NO_REFERENCE else f"&#x{ord(char):x};"
 
 
 class VisibleFormatter(logging.Formatter):
-    """Formats records so that what a message quotes can neither command a terminal nor forge a line."""
+    """A formatter that escapes log records, so that quoted text can neither control a terminal nor forge a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = visible(record.message.rstrip("\n"))
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Also of a traceback, whose lines are its own."""
+        """Escape the whole record, including a traceback, but keep its line breaks."""
         return "\n".join(map(visible, super().format(record).replace("\t", "    ").split("\n")))

@@ -1,4 +1,4 @@
-"""What this site's console has beside post3's own models: users and their groups."""
+"""Registers users and groups with the console, in addition to post3's models."""
 
 from post3.admin.site import console
 

@@ -1,4 +1,4 @@
-"""The site as a Django app, so that its system checks are found."""
+"""The site as a Django app, so that Django finds its system checks."""
 
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
@@ -12,5 +12,5 @@ class Post3SiteConfig(AppConfig):
 
         from . import checks  # noqa: F401  (registers the system checks)
 
-        # Of the site alone: a project's own settings of its connections are not post3's to change.
+        # Only for the site: post3 must not change the connection settings of a project that installs it.
         connection_created.connect(databases.settle)

@@ -1,6 +1,7 @@
 """The ASGI application: `uvicorn post3_site.asgi:application`.
 
-It does not start under a server that cannot be given post3's limits of the wire (`post3/server/lifespan.py`).
+It does not start under a server that cannot enforce post3's limits on connections and requests
+(`post3/server/lifespan.py`).
 """
 
 from .checks import start_django

@@ -1,7 +1,7 @@
-"""The console's login: Django's users and passwords, with a limit to how many passwords may be tried.
+"""The console's login: Django's users and passwords, with a limit on the number of password attempts.
 
-A project that post3 is an app of has a login policy of its own, and none of this. To use it there, name both in
-AUTHENTICATION_BACKENDS and MIDDLEWARE.
+A Django project that installs post3 keeps its own login policy. To use this limit there, add `Backend` to
+AUTHENTICATION_BACKENDS and `TooManyGuessesMiddleware` to MIDDLEWARE.
 """
 
 import logging
@@ -20,14 +20,14 @@ logger = logging.getLogger("post3.login")
 
 
 class Backend(ModelBackend):
-    """Django's own, which no login can pass without being counted."""
+    """Django's backend, with every login attempt counted."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **credentials: Any
     ) -> Any:
-        """Return the user whose password this is, or None. Raises TooManyGuesses, before the password is hashed."""
+        """Return the user if the password is correct, or None. Raises TooManyGuesses before the password is hashed."""
         name = username if username is not None else credentials.get(get_user_model().USERNAME_FIELD)
-        if request is None or name is None or password is None:  # not somebody's form
+        if request is None or name is None or password is None:  # not a submitted login form
             return super().authenticate(request, username, password, **credentials)
         try:
             guess = guesses.count(name, client_address(request))
@@ -41,7 +41,7 @@ class Backend(ModelBackend):
 
 
 class TooManyGuessesMiddleware:
-    """Answers 429 with a page that says when to try again."""
+    """Returns 429 with a page that says when to try again."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -59,5 +59,5 @@ class TooManyGuessesMiddleware:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of who sent this request; "" through a socket that has none."""
+    """Return the client's address, or "" if the connection has none."""
     return request.META.get("REMOTE_ADDR") or ""

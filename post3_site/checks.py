@@ -1,4 +1,4 @@
-"""System checks of the site, and the check at a server's start."""
+"""System checks of the site, and the checks when a server starts."""
 
 import logging
 import os
@@ -16,21 +16,21 @@ from post3.server.startup import STARTUP_FAILURE, find_errors, stop
 
 logger = logging.getLogger(__name__)
 
-#: Not an error: whoever has lost the secret goes on with new keys.
+#: A warning, not an error, so that a site that has lost its secret can continue with new keys.
 WRONG_SECRET = (
-    "POST3_SECRET_KEY does not open API key {key}: requests signed with it are refused. "
-    "Set the secret it was made under, add that to POST3_SECRET_KEY_FALLBACKS, or make a new key."
+    "POST3_SECRET_KEY does not decrypt API key {key}: requests signed with this key are refused. Set the secret that the key "
+    "was created with, add that secret to POST3_SECRET_KEY_FALLBACKS, or create a new key."
 )
 
 
 @checks.register("post3")
 def check_environment(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Report what settings.py found wrong in the environment."""
+    """Report the problems that settings.py found in the environment."""
     return [checks.Error(message, hint=hint, id=check_id) for check_id, message, hint in settings.POST3_PROBLEMS]
 
 
 def start_django() -> None:
-    """Set up Django for a server, which knows no `manage.py`; where a check fails, say so in a sentence and exit."""
+    """Set up Django for a server, which does not run `manage.py`. If a check fails, print a message and exit."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
     stop_on_problems()
     django.setup(set_prefix=False)
@@ -39,10 +39,10 @@ def start_django() -> None:
 
 
 def check_before_fork() -> None:
-    """Check all that `start_django` does, once for all the processes that this one forks, which then do not repeat it.
+    """Run the checks of `start_django` once for all processes that this one forks. They do not repeat the checks.
 
-    The checks run in a child that ends, so that this process, which lives longest, imports nothing of the app and connects to
-    nothing.
+    The checks run in a short-lived child, so that this process, which runs longest, neither imports the app nor opens
+    any connections.
     """
     global _checked_before_fork
     stop_on_problems()
@@ -54,7 +54,7 @@ def check_before_fork() -> None:
             status = 0
         except Exception:
             traceback.print_exc()
-        finally:  # nothing of the caller's may run in the child
+        finally:  # the caller's code must not run in the child
             os._exit(status)
     _, status = os.waitpid(child, 0)
     if status:
@@ -73,7 +73,7 @@ def _check_all() -> None:
 
     try:
         require_file()
-        if errors := find_errors([CATALOGUE], [DEFAULT_DB_ALIAS]):  # first, because other checks may ask the database something
+        if errors := find_errors([CATALOGUE], [DEFAULT_DB_ALIAS]):  # first, because other checks may query the database
             stop(errors)
         if errors := find_errors():
             stop(errors)
@@ -82,7 +82,7 @@ def _check_all() -> None:
         if key := find_unreadable_key():
             logger.warning("%s", WRONG_SECRET.format(key=key))
     except CatalogueIsNewer as fault:
-        logger.warning("%s", fault)  # while a newer release takes over, this one goes on
+        logger.warning("%s", fault)  # this release continues to run while a newer one takes over
     except CatalogueFault as fault:
         stop([Problem("post3.E040", str(fault), "")])
     except DatabaseError as error:
@@ -93,6 +93,6 @@ def _check_all() -> None:
 
 
 def stop_on_problems(status: int = STARTUP_FAILURE) -> None:
-    """Exit where the environment is wrong, before anything follows from it. Needs the settings only."""
+    """Exit if the environment is invalid, before it has any effect. Needs only the settings."""
     if settings.POST3_PROBLEMS:
         stop(settings.POST3_PROBLEMS, status)

@@ -1,21 +1,21 @@
-"""The site's command line: `post3` where it is installed, `manage.py` in a checkout."""
+"""The site's command line: `post3` if the package is installed, `manage.py` in a checkout."""
 
 import os
 import sys
 
-#: Commands that make a store where there is none.
+#: Commands that create a store if there is none.
 MAKERS = {"serve", "serve_for_tests", "migrate"}
-#: Commands of Django that need none.
+#: Django's commands that do not need a store.
 STORELESS = {"check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "makemessages", "makemigrations"}
 STORELESS |= {"optimizemigration", "sqlmigrate", "squashmigrations", "startapp", "startproject", "test", "testserver"}
-#: What a shell says of a program that Ctrl-C ended.
+#: Exit status that a shell reports for a program ended by Ctrl-C.
 INTERRUPTED = 130
-#: And of one whose reader has gone.
+#: Exit status that a shell reports for a program whose output pipe was closed.
 CUT_OFF = 141
 
 
 def main() -> None:
-    """Run the command that the arguments name; exit with one line where it cannot begin or the database refuses."""
+    """Run the command given in `sys.argv`. Exit with a one-line message if it cannot start or the database fails."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
     try:
         _run()
@@ -23,7 +23,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `post3 list_api_keys | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at the end would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise the flush at exit would fail again
         sys.exit(CUT_OFF)
 
 
@@ -54,7 +54,7 @@ def _run() -> None:
         if isinstance(error, UnfitDatabase):
             sys.exit(str(error))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        sys.exit(f"The database refuses: {visible(reason)}. Is it the right one, running, and migrated (`serve` or `migrate`)?")
+        sys.exit(f"Database error: {visible(reason)}. Is it the correct database, running and migrated (`serve` or `migrate`)?")
 
 
 def _asks_for_help() -> bool:
@@ -62,7 +62,7 @@ def _asks_for_help() -> bool:
 
 
 def _stop_early(command: str) -> None:
-    """Exit where the environment is wrong, or there is no store for a command that needs one."""
+    """Exit if the environment is invalid, or if the command needs a store and there is none."""
     from .checks import stop_on_problems
 
     stop_on_problems(status=1)
@@ -80,4 +80,4 @@ def _stop_early(command: str) -> None:
     except CatalogueFault as fault:
         if command not in STORELESS:
             sys.exit(str(fault))
-        connection.settings_dict["NAME"] = ":memory:"  # or SQLite would make the file
+        connection.settings_dict["NAME"] = ":memory:"  # otherwise SQLite would create the file

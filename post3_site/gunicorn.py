@@ -1,8 +1,8 @@
-"""gunicorn's settings, good for an object store:
+"""gunicorn settings suited to an object store:
 
     gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
 
-Everything here can be overridden on gunicorn's command line, except the class of the workers (D60).
+gunicorn's command line can override everything here except the worker class (D60).
 """
 
 import logging
@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 
 def _is_free(address: tuple[str, int]) -> bool:
-    """Return whether a server could listen there now."""
+    """Return whether a server could listen on the address now."""
     try:
         socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET).close()
     except OSError:
@@ -46,57 +46,61 @@ if (_console := _console_host()) is not None and (_listening := _console.listeni
         _settings.POST3_CONSOLE_HOST = ""
         _console_host.cache_clear()
 
-# One process a core: each is bound by Python's lock.
+# One process per core, because each is limited by the GIL.
 workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 worker_class = "post3_site.worker.Worker"
 
-# Seconds a worker may be deaf before it is killed. It reports from its event loop, whatever its threads do, so an upload may take
-# hours.
+# Seconds without a report from a worker before it is killed. A worker reports from its event loop, whatever its threads
+# do, so an upload may take hours.
 timeout = 60
-# Seconds that running requests are given when the server stops.
+# Seconds that running requests have to finish when the server stops.
 graceful_timeout = 30
-# Clients keep their connections and write on them after a pause; closing early makes them fail.
+# Clients keep connections open and reuse them after a pause. Closing them early makes the next request fail.
 keepalive = 75
 
-# Nobody's forwarding headers count for gunicorn, or for uvicorn's middleware under its worker: POST3_TRUSTED_PROXIES decides
-# (post3/web/proxies.py).
+# Neither gunicorn nor uvicorn's middleware in its worker trusts any forwarding headers. POST3_TRUSTED_PROXIES decides
+# which to trust (post3/web/proxies.py).
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 
 errorlog = "-"
-# A line for every request costs more than many a request; a proxy in front can write them.
+# Logging a request can cost more than the request itself. A proxy in front can write an access log.
 accesslog = None
 control_socket_disable = True
 
-# Where the processes count together for /_/metrics, unless POST3_METRICS_DIR says so. The name is the same after a restart, so
-# that what a killed server left is gone on with; two servers have two addresses.
+# The directory where the processes share their counts for /_/metrics, unless POST3_METRICS_DIR is set. The name stays
+# the same after a restart, so that the counts of a killed server are resumed. Two servers have different addresses.
 _together = os.path.join(tempfile.gettempdir(), f"post3-metrics-{os.geteuid()}-{_host.replace(':', '.')}-{_port}")
 _counts.share(_together)
 
 
 def on_starting(server: Any) -> None:
-    """Check all that a server checks once, for all processes.
+    """Run a server's startup checks once for all processes.
 
-    Other classes of workers are refused: gunicorn's own wait for each client on a thread, and a few silent clients stop them.
+    Other worker classes are refused. gunicorn's own workers wait for each client on a thread, so that a few silent
+    clients stop them.
     """
     from .worker import Worker
 
     if not issubclass(server.cfg.worker_class, Worker):
-        refused = f"The worker class {server.cfg.worker_class_str} keeps none of post3's limits of heads, bodies and connections."
+        refused = (
+            f"The worker class {server.cfg.worker_class_str} enforces none of post3's limits on headers, bodies and connections."
+        )
         stop([Problem("post3.E070", refused, "Use `-k post3_site.worker.Worker` with `post3_site.asgi:application`.")])
     if server.app.app_uri.partition(":")[0] == "post3_site.wsgi":
-        # Refused here, not by the workers: where two fail at once, gunicorn 27 ends with a traceback and status 1.
+        # Refused here, not by the workers: if two fail at the same time, gunicorn 27 exits with a traceback and
+        # status 1.
         from . import wsgi  # noqa: F401
     check_before_fork()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Have a process that nobody asked anything yet counted among them."""
-    from post3.api import dispatch  # noqa: F401  (declares what is counted; under WSGI nothing has imported it yet)
+    """Include this process in the metrics before its first request."""
+    from post3.api import dispatch  # noqa: F401  (declares the metrics; under WSGI nothing has imported it yet)
 
     _counts.join()
 
 
 def on_exit(server: Any) -> None:
-    """Remove the counts at the end, but not under the feet of a server that takes this one's place (gunicorn's USR2)."""
+    """Remove the counts, unless a server that replaces this one (gunicorn's USR2) is using them."""
     _shared.remove(_together)

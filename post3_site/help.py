@@ -1,4 +1,4 @@
-"""`post3 help`: post3's own commands first, a line each; Django's are listed by `post3 help --all`."""
+"""`post3 help`: list post3's commands with a short description; `post3 help --all` also lists Django's commands."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ WIDTH = 110
 
 
 def write_help(output: TextIO, *, with_djangos: bool) -> None:
-    """Write how to use the command line, and the commands that there are."""
+    """Write the usage of the command line and the list of commands."""
     django.setup()
     program = "python -m post3_site" if sys.argv[0].endswith("__main__.py") else os.path.basename(sys.argv[0])
     commands = get_commands()
@@ -27,7 +27,7 @@ def write_help(output: TextIO, *, with_djangos: bool) -> None:
             first = command.help.partition(". ")[0].rstrip(".")
             output.write(f"{textwrap.fill(first, WIDTH, initial_indent=f'  {name:<18} ', subsequent_indent=' ' * 21)}\n")
     if not with_djangos:
-        output.write(f"\nDjango's own commands, createsuperuser and others: `{program} help --all`.\n")
+        output.write(f"\nDjango's own commands, such as createsuperuser: `{program} help --all`.\n")
         return
     output.write("\nDjango's own commands:\n\n")
     names = " ".join(sorted(name for name, app in commands.items() if app not in APPS))

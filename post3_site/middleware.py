@@ -1,4 +1,4 @@
-"""What keeps the console to its own origin, and its cookies to itself: docs/security.md."""
+"""Middleware that restricts the console and its cookies to the console's origin: docs/security.md."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ from post3.web.origins import came_to_console, console_host
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-#: Browsers accept a cookie of such a name from this very host only: no neighbour under the same domain can plant one.
+#: Browsers accept a cookie with this prefix only from the same host, so other hosts of the domain cannot plant one.
 PREFIX = "__Host-"
 
 
 class ConsoleOnItsOriginOnly:
-    """Answers 404 on S3's address where its URLs have nothing, so that the console's static files are not there either."""
+    """Returns 404 on S3's address for paths without a view, so that it does not serve the console's static files."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -31,10 +31,10 @@ class ConsoleOnItsOriginOnly:
 
 
 class CookiesOfThisHost:
-    """Gives the console's cookies, under TLS, names that no other host can set.
+    """Under TLS, gives the console's cookies names that no other host can set.
 
-    Views and other middleware see the names in the settings. A cookie that comes twice with different values is dropped: one of
-    them was planted, and nothing says which.
+    Views and other middleware see the names in the settings. If a cookie is sent twice with different values, both are
+    dropped: one of them was planted, and there is no way to know which.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -62,7 +62,7 @@ def _cookies(header: str) -> list[tuple[str, str]]:
 
 
 def _rename(response: HttpResponseBase, name: str, prefix: str) -> None:
-    """Spell a cookie of an answer as the browser is to keep it; without TLS, it would refuse a Secure one."""
+    """Rename a cookie of the response for the browser. Without TLS, also remove Secure, which browsers would reject."""
     morsel = response.cookies.pop(name)
     attributes = {**morsel, "secure": bool(prefix)}
     response.cookies[prefix + name] = morsel.value
@@ -70,10 +70,10 @@ def _rename(response: HttpResponseBase, name: str, prefix: str) -> None:
 
 
 class CsrfSecretInTheSession:
-    """Keeps the secret behind the forms of a logged-in user in the session, where nobody can plant another one.
+    """Keeps the CSRF secret of a logged-in user in the session, where nobody can plant another one.
 
-    Not CSRF_USE_SESSIONS, which would write a row for every stranger who looks at the login form: the secret of that form is in a
-    cookie, as it is by default. CsrfViewMiddleware, further in, sees a cookie in both cases.
+    CSRF_USE_SESSIONS is not used, because it would store a session for every visitor of the login form. The secret of
+    the login form is in a cookie, as in Django's default. CsrfViewMiddleware, further in, sees a cookie in both cases.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

@@ -1,4 +1,4 @@
-"""What a request to the console is answered whose host is not allowed: the setting's name, and no more."""
+"""The response to a console request with a disallowed host. It gives the name of the setting and nothing more."""
 
 import logging
 from typing import Any
@@ -12,14 +12,14 @@ SENTENCE = "The host name of this request is not allowed. Add it to POST3_ALLOWE
 
 
 def refuse(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400; the site's `handler400`."""
+    """Return a 400 response. This is the site's `handler400`."""
     if isinstance(exception, DisallowedHost):
         return HttpResponse(f"{SENTENCE}\n", status=400, content_type="text/plain; charset=utf-8")
     return bad_request(request, exception)
 
 
 class OneLine(logging.Filter):
-    """Makes Django's record of a host that is not allowed one line without a traceback: anyone can cause one."""
+    """Reduces Django's log record of a disallowed host to a line without a traceback, because anyone can cause one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         request: Any = getattr(record, "request", None)

@@ -1,4 +1,4 @@
-"""How the site's pages show text that others wrote."""
+"""Middleware that escapes untrusted text in the site's pages."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from post3.visible import visible_page
 
 
 class VisibleTextMiddleware:
-    """Escapes unprintable characters in every page: a title, a breadcrumb and a message quote keys as well as cells do."""
+    """Escapes unprintable characters in every page. Titles, breadcrumbs and messages quote keys, as table cells do."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

@@ -1,4 +1,4 @@
-"""The site's store on disk: the data directory, and the secret that is kept there beside the embedded catalogue."""
+"""The site's store on disk: the data directory, which also holds the secret if the catalogue is in SQLite."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from .environment import kept_secret
 
 
 def make_store() -> None:
-    """Make the data directory and the secret where they belong to this site and are missing. Raises OSError.
+    """Create the data directory and the secret file if this site uses them and they are missing. Raises OSError.
 
-    Until then the process has a secret of its own, under which nothing was encrypted. Another process may have kept one first.
+    Until then, the process has a temporary secret, which has not encrypted anything. If another process has already
+    stored a secret, that one is used.
     """
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         Path(settings.POST3_DATA_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Users and groups in the site's console.
 
-Users who own something are not deleted but made inactive. Django's own page would collect all that they own, and refuse then.
+Users who own anything are deactivated instead of deleted. Django's delete page would first collect everything they own.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ from django.utils.text import get_text_list
 from post3.admin.pages import Authorised, ByPrimaryKey
 from post3.models import ApiKey, Bucket, MultipartUpload, Object
 
-#: Owners that a refusal names.
+#: Maximum number of owners named in a refusal.
 NAMED = 10
 
 
 def owners(users: Any) -> QuerySet[User]:
-    """Return those of these users, a list or a query, who own anything of post3's. It collects nothing of what they own."""
+    """Return the users, from a list or a queryset, who own any of post3's rows. The rows themselves are not loaded."""
     owns = Exists(ApiKey.objects.filter(user=OuterRef("pk")))
     for model in (Bucket, MultipartUpload, Object):
         owns = owns | Exists(model.objects.filter(owner=OuterRef("pk")))
@@ -29,7 +29,7 @@ def owners(users: Any) -> QuerySet[User]:
 
 
 class FiltersOnly:
-    """Lets no other look-ups through than those that the list's own filters make: `?username__regex=` reads all, and may fail."""
+    """Allows only the lookups of the list's own filters. `?username__regex=` would read all rows, and may fail."""
 
     filters: frozenset[str] = frozenset()
 
@@ -50,13 +50,13 @@ class ConsoleUserAdmin(Authorised, FiltersOnly, ByPrimaryKey, UserAdmin):
     )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
-        """Say in a sentence why these users cannot be deleted, where they own something."""
+        """Return one sentence that explains why these users cannot be deleted, if any of them owns something."""
         names = [user.get_username() for user in owners(objs)[:NAMED]]
         if not names:
             return super().get_deleted_objects(objs, request)
         whose = get_text_list(names, "and")
         sentence = (
-            f"API keys, buckets, uploads or objects of {whose}. Make such users inactive instead: their keys are refused then."
+            f"API keys, buckets, uploads or objects of {whose}. Deactivate these users instead: their keys are then refused."
         )
         return [], {}, set(), [sentence]
 
@@ -66,7 +66,7 @@ class ConsoleGroupAdmin(Authorised, FiltersOnly, ByPrimaryKey, GroupAdmin):
 
 
 def register(site: admin.AdminSite) -> None:
-    """Register both in place of Django's own."""
+    """Replace Django's user and group admins with the ones in this module."""
     for model, model_admin in ((User, ConsoleUserAdmin), (Group, ConsoleGroupAdmin)):
         if site.is_registered(model):
             site.unregister(model)

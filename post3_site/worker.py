@@ -2,10 +2,10 @@
 
     gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application
 
-An event loop that is told of new connections accepts until none is left. Clients of an object store open their
-connections together and keep them, so the process that woke first had all of them, its neighbours none, and one core
-worked: of eight connections to two processes, one held seven or eight in most runs. Here a process accepts one
-connection a turn of its loop, and lets those with fewer go first (docs/performance.md has the figures).
+An event loop normally accepts new connections until none is left. Clients of an object store open their connections
+together and keep them, so the process that woke first got all of them and only one core worked: of eight connections to
+two processes, one process held seven or eight in most runs. This worker accepts one connection per iteration of its
+event loop, and lets processes with fewer connections go first (see docs/performance.md for measurements).
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from post3.server.fast_path import Protocol
 
 logger = logging.getLogger("uvicorn.error")
 
-#: Seconds that a process with more connections than another waits before it takes a new one.
+#: Seconds that a process with more connections than another waits before it accepts a new one.
 COURTESY = 0.002
-#: Seconds, of those that gunicorn gives running requests at the end, in which the cut ones clean up.
+#: Seconds of gunicorn's graceful timeout that are reserved for interrupted requests to clean up.
 CUTTING = 3
-#: Seconds without accepting, after the system refused a connection for want of memory or file descriptors.
+#: Seconds to stop accepting after the system ran out of memory or file descriptors.
 PAUSE = 1.0
 
-#: Connections of each worker process, by slot; anonymous memory made in gunicorn's master and shared by all it forks.
+#: Number of connections of each worker process, by slot, in memory that gunicorn's master shares with its children.
 _counts = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("I")
 NOBODY = 2**32 - 1
 for _slot in range(len(_counts)):
@@ -40,7 +40,7 @@ for _slot in range(len(_counts)):
 
 
 class Listener:
-    """Accepts connections from a listening socket, one a turn of the event loop; closes like an `asyncio.Server`."""
+    """Accepts one connection per iteration of the event loop from a listening socket. Closes like `asyncio.Server`."""
 
     def __init__(self, server: "FairServer", listening: socket.socket) -> None:
         self._server, self._listening = server, listening
@@ -55,7 +55,7 @@ class Listener:
         self._loop.remove_reader(self._listening)
 
     async def wait_closed(self) -> None:
-        """Return at once: the server itself waits for its connections."""
+        """Return immediately, because the server itself waits for its connections."""
 
     def _listen(self) -> None:
         if not self._closed:
@@ -69,7 +69,7 @@ class Listener:
             self._accept()
 
     def _take(self) -> None:
-        """Accept what the others left."""
+        """Accept a connection if the other processes left one."""
         if not self._closed:
             self._listen()
             self._accept()
@@ -78,7 +78,7 @@ class Listener:
         try:
             accepted, _ = self._listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another process was faster, or the client has gone
+            return  # another process was faster, or the client disconnected
         except OSError as error:
             logger.error("No connection can be accepted now: %s", error)
             self._loop.remove_reader(self._listening)
@@ -88,7 +88,7 @@ class Listener:
         self._server.publish_count(1)
         connecting = self._loop.connect_accepted_socket(self._server.protocol, accepted, ssl=self._server.config.ssl)
         task = self._loop.create_task(connecting)
-        self._connecting.add(task)  # the loop itself holds tasks weakly
+        self._connecting.add(task)  # the loop only keeps weak references to tasks
         task.add_done_callback(self._connected)
 
     def _connected(self, task: asyncio.Task[Any]) -> None:
@@ -98,7 +98,7 @@ class Listener:
 
 
 class FairServer(Server):
-    """uvicorn's server on `Listener`s."""
+    """uvicorn's server, accepting connections with `Listener`."""
 
     def __init__(self, config: Any, slot: int) -> None:
         super().__init__(config)
@@ -114,16 +114,16 @@ class FairServer(Server):
         return await super().on_tick(counter)
 
     def protocol(self) -> asyncio.Protocol:
-        """Make the protocol of one connection."""
+        """Create the protocol for one connection."""
         config = self.config
         return config.http_protocol_class(config=config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def publish_count(self, coming: int = 0) -> None:
-        """Tell the other processes how many connections this one has."""
+        """Publish the number of this process's connections to the other processes."""
         _counts[self._slot] = len(self.server_state.connections) + coming
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        _counts[self._slot] = NOBODY  # or the others would stand back for a process that takes no more connections
+        _counts[self._slot] = NOBODY  # otherwise the others would wait for a process that accepts no more connections
         ending = asyncio.get_running_loop().create_task(self._keep_ending())
         try:
             await super().shutdown(sockets)
@@ -131,29 +131,30 @@ class FairServer(Server):
             ending.cancel()
 
     async def _keep_ending(self) -> None:
-        """Tell connections again to end after their request: some were accepted in the last moment, and nobody told them."""
+        """Shut connections down repeatedly, to include those that were accepted at the last moment."""
         while True:
             await asyncio.sleep(0.2)
             for connection in list(self.server_state.connections):
                 connection.shutdown()
 
     def has_more_than_others(self) -> bool:
-        """Whether another process has fewer connections."""
+        """Return whether another process has fewer connections."""
         return min(_counts) < len(self.server_state.connections)
 
 
 class Worker(UvicornWorker):
-    """uvicorn's worker on a `FairServer`, with post3's own limits of the wire."""
+    """uvicorn's worker with a `FairServer` and post3's limits on connections and requests."""
 
-    # By name: falling back to the slow ones shall be an error, not a surprise.
+    # Named explicitly, so that a missing package is an error instead of a silent fallback to slower implementations.
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "uvloop", "http": Protocol, "ws": "none"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # This still runs in the master, which drops the object when the process has ended.
+        # This still runs in the master, which drops the object when the worker process has exited.
         self._slot = list(_counts).index(NOBODY)
         _counts[self._slot] = 0
-        # What runs longer is cut by ourselves, before gunicorn kills the process: a cut upload removes what it has written.
+        # Requests that run longer are cancelled before gunicorn kills the process, so that uploads can remove their
+        # data.
         self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - CUTTING)
         weakref.finalize(self, _release, self._slot, os.getpid()).atexit = False
 

@@ -1,6 +1,7 @@
-"""Not a way of serving: a WSGI server reads each request on a thread, and the limits of the wire cannot hold there (D60).
+"""Refuse to start under WSGI. A WSGI server reads each request on a thread and cannot enforce post3's limits (D60).
 
-A Django project that mounts post3 may have a `wsgi.py` of its own (`docs/django.md` says what is then not bounded).
+A Django project that installs post3 may still have a `wsgi.py` (`docs/django.md` lists the limits that then do not
+apply).
 """
 
 from post3.declaring import Problem
@@ -10,7 +11,7 @@ stop(
     [
         Problem(
             "post3.E070",
-            "post3 is not served by WSGI: a few silent or slow clients would stop it.",
+            "post3 does not run under WSGI: a few silent or slow clients would stop it.",
             "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`.",
         )
     ]

@@ -1,7 +1,7 @@
-"""The console: a Django admin of its own, for looking at the catalogue and for API keys.
+"""The console: a separate Django admin site for viewing the catalogue and managing API keys.
 
-Everything but API keys is read-only. No page counts rows or sorts what no index sorts, so that each takes the same
-milliseconds with ten objects and with ten million: see `server/pages.py`.
+Everything except API keys is read-only. No page counts rows or sorts without an index, so that every page takes the
+same few milliseconds with ten objects or ten million: see `admin/pages.py`.
 """
 
 from . import accounts, api_keys, blobs, buckets, multipart, objects

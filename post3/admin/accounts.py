@@ -1,4 +1,4 @@
-"""Accounts: the ids that clients name buckets' owners by."""
+"""Accounts: the ids by which clients refer to bucket owners."""
 
 from django.contrib import admin
 

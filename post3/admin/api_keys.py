@@ -1,4 +1,4 @@
-"""API keys: made (the secret is shown once), listed, revoked; never changed or deleted."""
+"""API keys: create (the secret is shown once), list and revoke. API keys are never changed or deleted."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ["user", "name"]
-        help_texts = {"name": "What the key is for."}
+        help_texts = {"name": "Purpose of the key."}
 
     def clean_user(self) -> Any:
         user = self.cleaned_data["user"]
         if not user.is_active:
-            raise forms.ValidationError("This user is not active, so the key would not be accepted.")
+            raise forms.ValidationError("This user is not active, so the key would be refused.")
         return user
 
 
@@ -39,7 +39,7 @@ class ApiKeyAdmin(CatalogueAdmin):
     list_select_related = ["user"]
     ordering = ["-created_at", "-pk"]
     prefix_field = "access_key"
-    search_help_text = "Beginning of the access key"
+    search_help_text = "Access key prefix"
     actions = ["revoke_selected"]
     form = ApiKeyForm
 
@@ -56,7 +56,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         return request.user.has_perm("post3.change_apikey") and self._is_allowed(request, "Revoke")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Leave out the icons that add, change and view a user: this form makes keys."""
+        """Hide the icons for adding, changing and viewing a user, because this form only creates keys."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "user":
             field.widget.can_add_related = field.widget.can_change_related = field.widget.can_view_related = False
@@ -67,10 +67,10 @@ class ApiKeyAdmin(CatalogueAdmin):
         for field in ApiKey._meta.concrete_fields:
             setattr(obj, field.attname, getattr(key, field.attname))
         obj.secret = secret
-        messages.success(request, "The API key is made. Copy it now: its secret is never shown again.")
+        messages.success(request, "API key created. Copy it now: its secret is never shown again.")
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        """Show the secret in the answer itself: redirected, it would wait in a cookie or in the session's row."""
+        """Show the secret in the response itself. A redirect would store it in a cookie or in the session table."""
         request.current_app = self.admin_site.name
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New API key", "key": obj}
         return TemplateResponse(request, "admin/post3/apikey/created.html", context)
@@ -85,7 +85,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         return [path("<int:pk>/revoke/", view, name="post3_apikey_revoke"), *super().get_urls()]
 
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Answer the button "Revoke" of a key's page."""
+        """Handle the "Revoke" button on a key's page."""
         if request.method != "POST" or not self.has_revoke_permission(request):
             raise PermissionDenied
         self._revoke(request, get_object_or_404(ApiKey, pk=pk))
@@ -93,16 +93,16 @@ class ApiKeyAdmin(CatalogueAdmin):
 
     def _revoke(self, request: HttpRequest, key: ApiKey) -> None:
         if not key.is_active:
-            messages.info(request, f"{key} was revoked already.")
+            messages.info(request, f"{key} is already revoked.")
             return
         keys.revoke_api_key(key.access_key)
         self.log_change(request, key, "Revoked.")
-        messages.success(request, f"{key} is revoked.")
+        messages.success(request, f"{key} has been revoked.")
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: ApiKey | None = None, **kwargs: Any
     ) -> HttpResponse:
-        # One way to save, as all of them end at the page with the secret.
+        # A single save button, because every way to save leads to the page with the secret.
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         context["can_revoke"] = obj is not None and obj.is_active and self.has_revoke_permission(request)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
@@ -113,7 +113,7 @@ class ApiKeyAdmin(CatalogueAdmin):
 
     @admin.display(description="User")
     def shown_user(self, key: ApiKey) -> str:
-        """Without a link, as `CatalogueAdmin.shown_owner`."""
+        """Return the user name without a link, like `CatalogueAdmin.shown_owner`."""
         return visible(str(key.user))
 
     @admin.display(description="Created")

@@ -1,4 +1,4 @@
-"""Damaged blobs, and whose they are. The others are not listed: there is nothing to see of them but their objects."""
+"""Damaged blobs, and the objects they belong to. Intact blobs are not listed; they show nothing that objects do not."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ from .site import console
 
 @admin.register(Blob, site=console)
 class DamagedBlobAdmin(CatalogueAdmin):
-    """The newest first, by an index that holds damaged blobs only. A page has every blob, because objects link to theirs."""
+    """Damaged blobs, newest first, from an index of damaged blobs. Every blob has a page, which objects link to."""
 
     list_display = ["id", "shown_size", "storage_class", "belongs_to", "created"]
-    list_per_page = 25  # each looks up whose it is
+    list_per_page = 25  # each row needs a query for its owners
     fields = ["id", "state", "storage_class", "name", "shown_size", "crc64nvme", "md5", "created", "belongs_to"]
     readonly_fields = ["shown_size", "created", "belongs_to"]
 
@@ -44,6 +44,6 @@ class DamagedBlobAdmin(CatalogueAdmin):
     def created(self, blob: Blob) -> str:
         return moment(blob.created_at)
 
-    @admin.display(description=f"Belongs to (the first {OWNERS_AT_MOST})")
+    @admin.display(description=f"Belongs to (first {OWNERS_AT_MOST})")
     def belongs_to(self, blob: Blob) -> str:
         return format_html_join(", ", "{}/{}", ((bucket, printable(key)) for bucket, key in owners(blob.pk)))

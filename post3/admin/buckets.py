@@ -1,4 +1,4 @@
-"""Buckets: where looking for an object begins."""
+"""Buckets: the starting point for finding objects."""
 
 from django.contrib import admin
 
@@ -14,14 +14,14 @@ class BucketAdmin(CatalogueAdmin):
     list_select_related = ["owner"]
     ordering = ["name"]
     prefix_field = "name"
-    search_help_text = "Beginning of the name"
+    search_help_text = "Name prefix"
     fields = readonly_fields = ["name", "shown_owner", "region", "created", "objects", "uploads"]
 
     @admin.display(description="Objects")
     def objects(self, bucket: Bucket) -> str:
         return objects_link("Objects", bucket.pk)
 
-    @admin.display(description="Uploads under way")
+    @admin.display(description="Uploads in progress")
     def uploads(self, bucket: Bucket) -> str:
         return list_link("Uploads", MultipartUpload, bucket__id__exact=bucket.pk)
 

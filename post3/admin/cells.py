@@ -1,4 +1,4 @@
-"""What cells of the console's tables show."""
+"""Formatting of cells in the console's tables."""
 
 from datetime import datetime
 from typing import Any
@@ -15,32 +15,32 @@ from ..visible import visible as printable
 
 
 def list_url(model: type[Model], **lookups: Any) -> str:
-    """Return the address of a model's list, filtered."""
+    """Return the URL of a model's list, filtered by the lookups."""
     return reverse(f"post3_console:post3_{model._meta.model_name}_changelist") + "?" + urlencode(lookups)
 
 
 def list_link(text: str, model: type[Model], **lookups: Any) -> str:
-    """Return a link to a model's list, filtered."""
+    """Return a link to a model's list, filtered by the lookups."""
     return format_html('<a href="{}">{}</a>', list_url(model, **lookups), text)
 
 
 def objects_link(text: str, bucket_id: int) -> str:
-    """Return a link to the list of a bucket's objects, in their latest versions."""
+    """Return a link to the list of the latest versions of a bucket's objects."""
     return list_link(text, Object, bucket__id__exact=bucket_id, is_latest__exact=1)
 
 
 def moment(when: datetime) -> str:
-    """Return a time to the second, in the site's time zone."""
+    """Return a time in the site's time zone, to the second."""
     return format_html('<span style="white-space: nowrap">{}</span>', f"{localtime(when):%Y-%m-%d %H:%M:%S}")
 
 
 def human_size(size: int) -> str:
-    """Return a size as people read it, the exact one when pointed at."""
+    """Return a human-readable size, with the exact size as a tooltip."""
     return format_html('<span style="white-space: nowrap" title="{} bytes">{}</span>', size, filesizeformat(size))
 
 
 def visible(text: str) -> str:
-    """Return text with its spaces kept and its unprintable characters shown, as keys may hold any."""
+    """Return text with spaces preserved and unprintable characters escaped, because keys may contain any character."""
     style = "display: inline-block; min-width: 15em; white-space: pre-wrap; overflow-wrap: anywhere"
     return format_html('<span style="{}">{}</span>', style, printable(text))
 

@@ -1,4 +1,4 @@
-"""Multipart uploads under way, and their parts."""
+"""Multipart uploads in progress, and their parts."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -12,7 +12,7 @@ from .site import console
 
 
 class UploadPartCells:
-    """What a part shows, in its own list and in its upload's."""
+    """Columns of a part, for the list of parts and for the page of its upload."""
 
     @admin.display(description="Size")
     def human_size(self, part: UploadPart) -> str:
@@ -44,19 +44,19 @@ class MultipartUploadMetadataInline(TableInline):
 
 @admin.register(MultipartUpload, site=console)
 class MultipartUploadAdmin(CatalogueAdmin):
-    """All uploads, the newest first; those of one bucket by key, where a prefix can be searched for."""
+    """All uploads, newest first. The uploads of one bucket are ordered by key and can be searched by prefix."""
 
     list_display = ["shown_key", "bucket_link", "initiated", "all_parts", "content_type", "storage_class", "owner"]
     list_display_links = ["shown_key"]
     list_select_related = ["bucket", "owner"]
     lookups = ("bucket__id__exact",)
     prefix_field = "key"
-    search_help_text = "Beginning of the key, upper and lower case as they are"
+    search_help_text = "Key prefix (case-sensitive)"
     inlines = [MultipartUploadMetadataInline, UploadPartInline]
     fieldsets = [
         (None, {"fields": ["bucket_link", "shown_key", "upload_id", "initiated", "shown_owner", "all_parts"]}),
         (
-            "The object to be",
+            "Object to be created",
             {
                 "fields": [
                     "storage_class",
@@ -70,11 +70,11 @@ class MultipartUploadAdmin(CatalogueAdmin):
     readonly_fields = ["bucket_link", "shown_key", "initiated", "shown_owner", "all_parts"]
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
-        """Order as one of the table's two indexes does, that of keys after the bucket."""
+        """Return the order of one of the table's two indexes. The index of keys starts with the bucket."""
         return ["key", "upload_id"] if self._in_bucket(request) else ["-initiated_at", "-pk"]
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Offer the search in a bucket only, as the index of keys begins with the bucket."""
+        """Return the search field only within a bucket, because the index of keys starts with the bucket."""
         return super().get_search_fields(request) if self._in_bucket(request) else ()
 
     def get_search_results(

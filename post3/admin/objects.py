@@ -1,4 +1,4 @@
-"""Objects of a bucket, by key, with metadata, tags and parts."""
+"""Objects of a bucket, ordered by key, with metadata, tags and parts."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ class ObjectAdmin(CatalogueAdmin):
     list_select_related = ["owner"]
     lookups = ("bucket__id__exact", "is_latest__exact")
     prefix_field = "key"
-    search_help_text = "Beginning of the key, upper and lower case as they are"
+    search_help_text = "Key prefix (case-sensitive)"
     inlines = [ObjectMetadataInline, ObjectTagInline, ObjectPartInline]
     fieldsets = [
         (None, {"fields": ["bucket_link", "shown_key", "version", "human_size", "shown_etag", "modified", "shown_owner"]}),
@@ -62,7 +62,7 @@ class ObjectAdmin(CatalogueAdmin):
             {"fields": ["storage_class", "blob", "blob_name", "shown_parts", "checksum_algorithm", "checksum_type", "checksum"]},
         ),
     ]
-    # Those that are no fields of the model; without permission to change, all others are read-only anyway.
+    # Fields that the model does not have. All others are read-only anyway, because nobody may change objects.
     readonly_fields = [
         "bucket_link",
         "shown_key",
@@ -81,18 +81,18 @@ class ObjectAdmin(CatalogueAdmin):
         return ["shown_key", *versions, *columns]
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
-        """Order as the indexes do after the bucket, which is one and the same: see `changelist_view`."""
+        """Return the order of the indexes, without the bucket, which is always fixed: see `changelist_view`."""
         return ["key"] if self._latest_only(request) else ["key", "sequence"]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        # Only the latest versions have an index of their own.
+        # Only the latest versions have a separate index.
         return value == "1" if lookup == "is_latest__exact" else super().lookup_allowed(lookup, value, request)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """List the objects of the bucket in the address; without one, send to the buckets to choose from."""
+        """List the objects of the bucket in the URL. Without a bucket, redirect to the list of buckets."""
         bucket = find_by_number(Bucket, request.GET.get("bucket__id__exact", ""))
         if bucket is None:
-            messages.info(request, "Objects are listed by bucket: choose one.")
+            messages.info(request, "Objects are listed by bucket. Choose a bucket.")
             return redirect("post3_console:post3_bucket_changelist")
         latest_only = self._latest_only(request)
         other = {} if latest_only else {"is_latest__exact": 1}

@@ -1,4 +1,4 @@
-"""All that the console's own origin serves (POST3_CONSOLE_HOST): the console, health and metrics, but no S3."""
+"""URLs served on the console's origin (POST3_CONSOLE_HOST): the console, health and metrics, but not S3."""
 
 from django.urls import include, path
 from django.views.generic import RedirectView

@@ -1,8 +1,8 @@
-"""Lists that cost what they show: keyset pages and prefix search.
+"""Lists whose cost depends only on the page size: keyset pagination and prefix search.
 
-Django's lists count all rows, page by OFFSET, sort by any column, filter by any field and search by `LIKE '%…%'`. Each
-of these reads the whole table. Here a page starts where the last one ended (`?p=` holds the values of its last row),
-the order is always that of an index, and only filters that this index serves are let through.
+Django's lists count all rows, paginate with OFFSET, sort by any column, filter by any field and search with
+`LIKE '%…%'`. Each of these reads the whole table. Here, a page starts where the previous one ended (`?p=` holds the
+values of its last row), the order is always that of an index, and only filters that this index supports are allowed.
 """
 
 import base64
@@ -27,20 +27,20 @@ from .cells import human_size, visible
 
 
 def encode_position(backwards: bool, values: list[Any]) -> str:
-    """Pack a place in a list (a row's values of the fields it is ordered by), and the direction to read from it."""
+    """Encode a position in a list (a row's values of the ordering fields) and the direction in which to read."""
     text = json.dumps([backwards, *(value if isinstance(value, int | str) else value.isoformat() for value in values)])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode_position(token: str) -> tuple[bool, list[Any]]:
-    """Undo `encode_position`. Raises ValueError."""
+    """Return the direction and the values of an encoded position. Raises ValueError."""
     try:
         backwards, *values = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
     except RecursionError:
         raise ValueError("a place in a list has no depth") from None
     for value in values:
         if isinstance(value, str):
-            if "\0" in value.encode().decode():  # encode: lone surrogates are no characters
+            if "\0" in value.encode().decode():  # encode() rejects lone surrogates
                 raise ValueError("no key holds a NUL")
         elif type(value) is not int or not -(1 << 63) <= value < 1 << 63:
             raise ValueError("no value of a column")
@@ -48,9 +48,9 @@ def decode_position(token: str) -> tuple[bool, list[Any]]:
 
 
 def beyond(ordering: list[str], values: list[Any], backwards: bool) -> Q:
-    """Return the condition for rows beyond these values in that order.
+    """Return the condition for the rows after these values in this order, or before them if `backwards`.
 
-    The first field's bound stands alone too, so that the database can start the index there.
+    The bound on the first field is also a separate term, so that the database can start reading the index there.
     """
     condition = Q()
     for name, value in reversed(list(zip(ordering, values, strict=True))):
@@ -62,17 +62,17 @@ def beyond(ordering: list[str], values: list[Any], backwards: bool) -> Q:
 
 
 def prefix_filter(field: str, prefix: str) -> Q:
-    """Return the condition "begins with" as a range of the field's index, where LIKE could read the whole table."""
+    """Return a "starts with" condition as a range of the field's index. LIKE could read the whole table."""
     end = successor(prefix)
     condition = Q(**{f"{field}__gte": prefix})
     return condition if end is None else condition & Q(**{f"{field}__lt": end})
 
 
 class KeysetChangeList(ChangeList):
-    """A list in the order the admin class gives, in pages that begin at a row instead of at a number.
+    """A list in the order given by the admin class, with pages that start at a row instead of an offset.
 
-    A field that a filter fixes (the bucket) must not stand in the order: with `= 3 AND >= 3`, SQLite picks the range,
-    and then reads the whole bucket to sort it.
+    A field that is fixed by a filter (the bucket) must not be part of the order: given `= 3 AND >= 3`, SQLite picks the
+    range, and then reads and sorts the whole bucket.
     """
 
     first_url = previous_url = next_url = ""
@@ -82,11 +82,11 @@ class KeysetChangeList(ChangeList):
         self.title = capfirst(self.opts.verbose_name_plural)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[str]:
-        """Keep to the admin's order, which an index serves, whatever `?o=` says. It must be a total one."""
+        """Return the admin class's order, which must be a total order of an index. `?o=` is ignored."""
         return list(self.model_admin.get_ordering(request))
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read one page, and one row more to know whether another follows."""
+        """Read one page, plus one row to determine whether another page follows."""
         ordering = self.get_ordering(request, self.queryset)
         queryset, backwards, token = self.queryset, False, request.GET.get(PAGE_VAR, "")
         try:
@@ -94,19 +94,20 @@ class KeysetChangeList(ChangeList):
                 backwards, values = decode_position(token)
                 queryset = queryset.filter(beyond(ordering, values, backwards))
             rows = list((queryset.reverse() if backwards else queryset)[: self.list_per_page + 1])
-        except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:  # of what the address says
+        except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:  # invalid values in the URL
             raise IncorrectLookupParameters(error) from error
         more = len(rows) > self.list_per_page
         rows = rows[: self.list_per_page]
         if backwards:
             rows.reverse()
-        # A page read backwards came from the one after it, and a later page has one before it; else the row more tells.
+        # A page read backwards has a next page, and a page with a token has a previous one. Otherwise the extra row
+        # decides.
         if rows and (more if backwards else token):
             self.previous_url = self._page_url(ordering, rows[0], backwards=True)
         if rows and (backwards or more):
             self.next_url = self._page_url(ordering, rows[-1], backwards=False)
         self.first_url = self.get_query_string() if token else ""
-        # The two counts agree, so that Django's templates say nothing of a total that nobody counted.
+        # Equal counts keep Django's templates from showing a total, which is unknown.
         self.result_list = rows
         self.result_count = self.full_result_count = len(rows)
         self.show_full_result_count = False
@@ -140,7 +141,7 @@ class Authorised:
 
 
 class ReadOnly:
-    """Permissions of what can be looked at only."""
+    """Permissions of a model that can only be viewed."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -153,28 +154,28 @@ class ReadOnly:
 
 
 class ByPrimaryKey:
-    """Finds a row by its primary key alone: `_to_field` may name any field, and an empty name makes Django's own page fail."""
+    """Finds a row by its primary key only. `_to_field` may name any field, and an empty one breaks Django's page."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, object_id)
 
 
 class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, admin.ModelAdmin):
-    """A read-only list over one index."""
+    """A read-only list, ordered by an index."""
 
     actions = None
     list_per_page = 100
-    show_facets = admin.ShowFacets.NEVER  # they count
-    #: A header to sort by would promise orders that no index has.
+    show_facets = admin.ShowFacets.NEVER  # facets count rows
+    #: Sortable column headers would offer orders that no index supports.
     sortable_by = ()
-    #: Filters in the address that an index serves; others are refused.
+    #: Filters in the URL that an index supports. Others are rejected.
     lookups: tuple[str, ...] = ()
-    #: The field that the search box takes a prefix of.
+    #: The field that the search box searches by prefix.
     prefix_field = ""
 
     @admin.display(description="Owner")
     def shown_owner(self, row: Any) -> str:
-        """Without a link: not everybody who may look at the catalogue may look at users."""
+        """Return the owner without a link, because permission to view the catalogue does not include users."""
         return visible(str(row.owner))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -193,7 +194,7 @@ class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, admin.ModelAdmin):
 
 
 class LimitedFormSet(BaseInlineFormSet):
-    """Shows the first rows only, as 10,000 forms would take seconds to render."""
+    """A formset of the first rows only, because 10,000 forms would take seconds to render."""
 
     limit = 100
 
@@ -204,7 +205,7 @@ class LimitedFormSet(BaseInlineFormSet):
 
 
 class TableInline(Authorised, ReadOnly, admin.TabularInline):
-    """A read-only table of rows that belong to the one shown."""
+    """A read-only table of rows that belong to the displayed row."""
 
     template = "admin/post3/inline_table.html"
     formset = LimitedFormSet
@@ -215,14 +216,14 @@ class TableInline(Authorised, ReadOnly, admin.TabularInline):
 
 
 class PartsAdmin(CatalogueAdmin):
-    """All parts of one object or upload, whose own page shows the first of them."""
+    """All parts of one object or upload. The page of the object or upload shows only the first parts."""
 
     list_display_links = None
-    #: The foreign key to what the parts belong to.
+    #: The foreign key to the object or upload.
     whole = ""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return False  # reached from what they belong to
+        return False  # parts are reached from their object or upload
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup == f"{self.whole}__id__exact"
@@ -231,7 +232,7 @@ class PartsAdmin(CatalogueAdmin):
         return ["part_number"]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """List the parts of the object or upload in the address; without one, send to where these are chosen."""
+        """List the parts of the object or upload in the URL. Without one, redirect to the objects or uploads."""
         model = self.model._meta.get_field(self.whole).related_model
         whole = find_by_number(model, request.GET.get(f"{self.whole}__id__exact", ""))
         if whole is None:
@@ -244,7 +245,7 @@ class PartsAdmin(CatalogueAdmin):
 
 
 def find_by_number(model: type[Model], number: str) -> Any:
-    """Return the row with that primary key, as it stands in an address; None where there is none."""
+    """Return the row with this primary key, given as text from a URL, or None."""
     if not (number.isascii() and number.isdecimal() and len(number) < 20):
         return None
     return model._default_manager.filter(pk=int(number)).first()

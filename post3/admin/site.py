@@ -1,4 +1,4 @@
-"""The console's site, apart from the `admin.site` of the project that post3 is installed in."""
+"""The console's admin site, which is separate from the `admin.site` of the project that installs post3."""
 
 from django.contrib import admin
 
@@ -6,7 +6,7 @@ from django.contrib import admin
 class ConsoleSite(admin.AdminSite):
     site_header = site_title = "post3"
     index_title = "Console"
-    site_url = None  # the console's origin has no other pages
+    site_url = None  # the console's origin serves no other pages
 
 
 console = ConsoleSite(name="post3_console")

@@ -1,4 +1,4 @@
-"""What the commands share that work on a store which must be there already."""
+"""The base class of commands that need an existing store."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ def authorise_command(command: BaseCommand) -> None:
 
 
 class StoreCommand(BaseCommand):
-    """A command that ends with one sentence where there is no catalogue of this release, and never makes one."""
+    """A command that requires a catalogue of this release. Without one, it fails with a one-line message."""
 
-    #: Whether the command goes on where the database cannot be reached now: a service may start before its database.
+    #: Whether the command continues if the database is unreachable: a service may start before its database.
     starts_without_database = False
 
     def execute(self, *args: Any, **options: Any) -> Any:

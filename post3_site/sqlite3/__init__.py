@@ -1,1 +1,1 @@
-"""The site's backend of an embedded catalogue: Django's for SQLite, with the catalogue's file kept from other users."""
+"""The site's database backend for SQLite: Django's, with a catalogue file that other users cannot access."""

@@ -1,7 +1,7 @@
-"""Django's SQLite backend; the file it opens, which holds password hashes, is readable by its owner alone.
+"""Django's SQLite backend, with a database file that only its owner can read, because it contains password hashes.
 
-SQLite makes a database with mode 0644 less the umask, and the files beside it (`-wal`, `-shm`) with the database's own mode.
-So the catalogue is made here, before SQLite opens it.
+SQLite creates a database with mode 0644 minus the umask, and its companion files (`-wal`, `-shm`) with the mode of the
+database. Therefore this module creates the catalogue file before SQLite opens it.
 """
 
 import logging
@@ -15,7 +15,7 @@ from django.db.backends.sqlite3 import base
 logger = logging.getLogger("post3")
 
 PRIVATE = 0o600
-#: What users outside the file's group may do with it.
+#: Permission bits of users outside the file's group.
 OTHERS = 0o007
 
 
@@ -28,10 +28,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def keep_private(catalogue: Path) -> None:
-    """Make the catalogue with mode 0600 where it is missing; take it from other users where it was open to all.
+    """Create the catalogue with mode 0600 if it is missing. If other users can access it, change its mode to 0600.
 
-    Access of its group alone is left as it is: that is an operator's doing, never the umask's. Where the file cannot be made or
-    changed, SQLite reports why, or the warning does.
+    Access for the group alone is left unchanged, because an operator must have granted it. If the file cannot be
+    created or changed, SQLite or the warning reports the reason.
     """
     with suppress(OSError):
         os.close(os.open(catalogue, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))

@@ -106,19 +106,20 @@ def test_console_asks_a_stranger_to_log_in(server: Server) -> None:
 
 
 def test_key_made_in_the_console_signs_until_it_is_revoked(browser: Browser, server: Server) -> None:
-    access_key, secret = make_key(browser, "from the console")
+    access_key, secret = make_key(browser, "created in the console")
+    assert "Belongs to user console; created in the console" in browser.page
     s3 = client(server, access_key, secret)
     s3.list_buckets()
     # Shown once: not in any later page, and in no cookie.
     browser.get("/_/admin/post3/apikey/")
-    assert access_key in browser.page and "from the console" in browser.page and secret not in browser.page
+    assert access_key in browser.page and "created in the console" in browser.page and secret not in browser.page
     assert not [cookie for cookie in browser.cookies if secret in (cookie.value or "")]
     pk = re.search(rf"/_/admin/post3/apikey/(\d+)/change/[^>]*>(?:<code[^>]*>)?{access_key}", browser.page)
     assert pk, browser.page
     browser.get(f"/_/admin/post3/apikey/{pk[1]}/change/")
     assert secret not in browser.page
     page = browser.post(f"/_/admin/post3/apikey/{pk[1]}/revoke/")
-    assert f"{access_key} (from the console) is revoked" in page
+    assert f"{access_key} (created in the console) has been revoked" in page
     server.manage("revoke_api_key", access_key)  # again changes nothing
     with pytest.raises(ClientError) as refused:
         s3.list_buckets()
@@ -131,7 +132,7 @@ def test_keys_are_revoked_by_the_action_on_the_list(browser: Browser) -> None:
     pk = re.search(rf"/_/admin/post3/apikey/(\d+)/change/[^>]*>(?:<code[^>]*>)?{access_key}", browser.page)
     assert pk, browser.page
     page = browser.post("/_/admin/post3/apikey/", action="revoke_selected", _selected_action=pk[1])
-    assert f"{access_key} (by action) is revoked" in page
+    assert f"{access_key} (by action) has been revoked" in page
 
 
 def test_revoking_takes_a_form(browser: Browser) -> None:

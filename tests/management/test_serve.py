@@ -108,7 +108,7 @@ def test_serve_ends_when_a_child_dies(serve: Serve, name: str) -> None:
     os.kill(serve.children()[name], signal.SIGKILL)
     assert serve.process.wait(30) == 1
     assert not serve.is_listening()
-    assert serve.log().splitlines()[-1] == f"CommandError: The {name} has ended by itself (status -9), so everything stops."
+    assert serve.log().splitlines()[-1] == f"CommandError: The {name} exited unexpectedly (status -9), so everything stops."
 
 
 def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_use(tmp_path: Path) -> None:

@@ -150,12 +150,12 @@ def test_a_lost_secret_beside_a_catalogue_is_told(tmp_path: Path) -> None:
 def test_a_wrong_secret_is_told(tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     create = COMMANDS["create_api_key"]
-    assert "does not open" not in run(create, tmp_path).stderr
+    assert "does not decrypt" not in run(create, tmp_path).stderr
     wrong = run(create, tmp_path, POST3_SECRET_KEY=SECRET)
-    assert wrong.returncode == 0 and "does not open API key P3" in wrong.stderr
+    assert wrong.returncode == 0 and "does not decrypt API key P3" in wrong.stderr
     kept = (tmp_path / "var" / "secret_key").read_text().strip()
     rotated = run(create, tmp_path, POST3_SECRET_KEY=SECRET, POST3_SECRET_KEY_FALLBACKS=kept)
-    assert "does not open" not in rotated.stderr
+    assert "does not decrypt" not in rotated.stderr
 
 
 def test_readiness_names_migrate_where_tables_are_missing(make_server: Callable[..., Server]) -> None:

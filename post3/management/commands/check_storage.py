@@ -1,4 +1,4 @@
-"""`manage.py check_storage`: does the catalogue fit the bytes? For cron, by its exit status."""
+"""`manage.py check_storage`: check that the catalogue and the stored bytes match. Its exit status suits cron jobs."""
 
 import json
 import sys
@@ -15,9 +15,9 @@ from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand
 
-#: Seconds between two lines of progress.
+#: Seconds between two progress lines.
 EVERY = 5.0
-#: Younger bytes may belong to a PUT whose commit is to come; a repair never takes them for orphans.
+#: Younger bytes may belong to a PUT that has not committed yet. A repair never treats them as orphans.
 LEAST_AGE_OF_A_REPAIR = 300.0
 
 REMAINS, REPAIRED = 2, 3
@@ -25,8 +25,8 @@ REMAINS, REPAIRED = 2, 3
 
 class Command(StoreCommand):
     help = (
-        "Check the catalogue against the stored bytes, both ways, while the server runs. Exit status: 0 nothing is wrong, "
-        "1 it could not run, 2 something is wrong and remains, 3 something was wrong and all of it is repaired."
+        "Compare the catalogue with the stored bytes, in both directions, while the server runs. Exit status: 0 no problems, "
+        "1 the check failed, 2 problems remain, 3 problems were found and all were repaired."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,14 +34,14 @@ class Command(StoreCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="remove bytes that nothing knows of, write missing descriptions, mark damaged blobs and set their bytes aside",
+            help="remove bytes that nothing refers to, write missing descriptions, mark damaged blobs and set their bytes aside",
         )
-        parser.add_argument("--json", action="store_true", help="a line of JSON for each finding, and one of sums at the end")
+        parser.add_argument("--json", action="store_true", help="print each finding as a line of JSON, and a summary at the end")
         parser.add_argument(
             "--min-age",
             type=float,
             metavar="SECONDS",
-            help="bytes nothing knows of are work in progress while younger (POST3_PENDING_UPLOAD_SECONDS)",
+            help="treat younger bytes as uploads in progress (default: POST3_PENDING_UPLOAD_SECONDS)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -61,7 +61,7 @@ class Command(StoreCommand):
                 remaining += not finding.repaired
                 self.stdout.write(json.dumps(asdict(finding)) if options["json"] else _line(finding))
         except (DatabaseError, StorageError, OSError) as error:
-            raise CommandError(visible(f"The check broke off: {type(error).__name__}: {error}")) from error
+            raise CommandError(visible(f"The check was interrupted: {type(error).__name__}: {error}")) from error
         found = sum(kinds.values())
         sums = asdict(check.counts)
         if options["json"]:
@@ -69,12 +69,12 @@ class Command(StoreCommand):
             self.stdout.write(json.dumps(summary))
         else:
             self.stdout.write(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in sums.items()))
-            self.stdout.write(f"{found} found, {found - remaining} repaired, {remaining} remain" if found else "nothing is wrong")
+            self.stdout.write(f"{found} found, {found - remaining} repaired, {remaining} remain" if found else "no problems")
         if found:
             sys.exit(REMAINS if remaining else REPAIRED)
 
     def _tell(self, doing: str, done: int, total: int) -> None:
-        """Write a line of progress every few seconds: to a terminal, or where `-v 2` asks for it."""
+        """Write a progress line every few seconds, if standard error is a terminal or with `-v 2`."""
         if not self.shows_progress:
             return
         before, started, first, last = self.progress
@@ -87,7 +87,7 @@ class Command(StoreCommand):
 
 
 def progress_line(doing: str, done: int, total: int, rate: float) -> str:
-    """Return a line like "Checked 300 of 4,000 blobs (120 blobs a second, 31 s left)"; bytes are told in MiB."""
+    """Return a line like "Checked 300 of 4,000 blobs (120 blobs a second, 31 s left)". Bytes are given in MiB."""
     left = f", {max(total - done, 0) / rate:.0f} s left" if total and rate else ""
     if doing == "bytes":
         amount = f"{done / MIB:,.0f}{f' of {total / MIB:,.0f}' if total else ''} MiB"

@@ -1,4 +1,4 @@
-"""`manage.py collect_garbage`: one pass of what `run_worker` does all the time."""
+"""`manage.py collect_garbage`: run one garbage collection pass, as `run_worker` does continuously."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from ..base import StoreCommand
 
 
 class Command(StoreCommand):
-    help = "Collect released bytes and abandoned uploads once, and print how many things were done."
+    help = "Remove released bytes and abandoned uploads once, and print the number of removed items."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(str(garbage.collect_garbage()))

@@ -1,4 +1,4 @@
-"""`manage.py create_console_user`: somebody who can log in at the console."""
+"""`manage.py create_console_user`: create a user who can log in to the console."""
 
 import getpass
 import json
@@ -18,17 +18,17 @@ from ..base import StoreCommand
 
 class Command(StoreCommand):
     help = (
-        "Make a user who can log in at the console and may do everything there. A user who exists and cannot log in, as after "
-        "rebuild_catalog or create_api_key --create-user, gets a password and these rights. Without an option, the password is "
-        "generated and printed once."
+        "Create a user who can log in to the console and has all permissions. An existing user who cannot log in, for example "
+        "after rebuild_catalog or create_api_key --create-user, gets a password and all permissions. By default, the password "
+        "is generated and printed once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME")
         password = parser.add_mutually_exclusive_group()
-        password.add_argument("--ask", action="store_true", help="ask for the password")
+        password.add_argument("--ask", action="store_true", help="prompt for the password")
         password.add_argument("--password-file", metavar="FILE", help="read the password from a file; -: from standard input")
-        parser.add_argument("--reset", action="store_true", help="give a new password to a user who can log in already, too")
+        parser.add_argument("--reset", action="store_true", help="set a new password even if the user can already log in")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +40,7 @@ class Command(StoreCommand):
                 validate_password(password, user)
             keys.let_log_in(user, password)
         except keys.UserExists as error:
-            raise CommandError(f"{error} Add --reset to give them a new password.") from None
+            raise CommandError(f"{error} Add --reset to set a new password.") from None
         except ValidationError as error:
             raise CommandError(visible(" ".join(error.messages))) from None
         values = {"user": user.get_username(), "created": is_new, **({"password": password} if generated else {})}
@@ -64,12 +64,12 @@ class Command(StoreCommand):
     def _asked_password(self) -> str:
         if not sys.stdin.isatty():
             raise CommandError(
-                "There is no terminal to ask at. Use --password-file FILE, or none of the options to generate one."
+                "There is no terminal to prompt on. Use --password-file FILE, or neither option to generate a password."
             )
         try:
             password = getpass.getpass("Password: ")
             if getpass.getpass("Password (again): ") != password:
-                raise CommandError("The two passwords differ.")
+                raise CommandError("The passwords do not match.")
         except (KeyboardInterrupt, EOFError):
             raise CommandError("Nothing was changed.") from None
         return password

@@ -1,4 +1,4 @@
-"""`manage.py list_api_keys`: all API keys, without their secrets."""
+"""`manage.py list_api_keys`: list all API keys, without their secrets."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ COLUMNS = ("access_key", "user", "account", "name", "created_at", "revoked_at")
 
 
 class Command(StoreCommand):
-    help = "List the API keys, the newest first."
+    help = "List the API keys, newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print a JSON list of objects")

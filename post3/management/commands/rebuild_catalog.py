@@ -1,4 +1,4 @@
-"""`manage.py rebuild_catalog`: a lost catalogue made again from the files beside the bytes."""
+"""`manage.py rebuild_catalog`: rebuild a lost catalogue from the description files stored next to the bytes."""
 
 import json
 import time
@@ -14,27 +14,25 @@ from ...storage.base import MIB, StorageError
 from ...visible import visible
 from ..base import StoreCommand
 
-#: Exit status where something did not come back; 1 is: the rebuild could not be done.
+#: Exit status if something could not be restored. Status 1 means that the rebuild failed.
 LOST = 2
-#: Seconds between two lines of progress.
+#: Seconds between two progress lines.
 INTERVAL = 5.0
-#: Faults that the JSON object names; it counts them all.
+#: Maximum number of faults listed in the JSON object. All faults are counted.
 NAMED = 1000
 
 
 class Command(StoreCommand):
     help = (
-        "Rebuild the catalogue from a file storage's tree: buckets, objects, their metadata and owners. Begin with an empty, "
-        "migrated catalogue, and no server running. Run again after an interruption, it goes on. Exit status: 0 all came back; "
-        "1 it could not be done; 2 what did not come back is told."
+        "Rebuild the catalogue from the directory of a file storage: buckets, objects, their metadata and owners. Start with an "
+        "empty, migrated catalogue and no running server. Run the command again after an interruption to resume it. Exit "
+        "status: 0 everything was restored; 1 the rebuild failed; 2 something was not restored and is listed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--verify", action="store_true", help="read all bytes and compare their checksums")
-        parser.add_argument(
-            "--merge", action="store_true", help="add to a catalogue that is not empty what it lacks, and what is newer"
-        )
-        parser.add_argument("--json", action="store_true", help="print one JSON object when done, instead of lines")
+        parser.add_argument("--merge", action="store_true", help="add what is missing or newer to a catalogue that is not empty")
+        parser.add_argument("--json", action="store_true", help="print one JSON object at the end instead of lines")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._began = time.monotonic()
@@ -77,13 +75,13 @@ class Command(StoreCommand):
     def _summarise(self, rebuild: Rebuild) -> None:
         counts, seconds = rebuild.counts, time.monotonic() - self._began
         made = ", ".join(f"{counts.as_dict()[name]:,} {name}" for name in ("buckets", "objects", "blobs"))
-        self.stdout.write(f"{made} and {len(rebuild.users):,} users came back in {seconds:,.1f} s")
+        self.stdout.write(f"Restored {made} and {len(rebuild.users):,} users in {seconds:,.1f} s")
         if counts.verified:
-            self.stdout.write(f"{counts.verified / MIB:,.1f} MiB were read and compared")
+            self.stdout.write(f"{counts.verified / MIB:,.1f} MiB were read and verified")
         if counts.known or counts.superseded:
-            self.stdout.write(f"{counts.known:,} objects were there already; {counts.superseded:,} descriptions have newer ones")
+            self.stdout.write(f"{counts.known:,} objects existed already; {counts.superseded:,} descriptions were superseded")
         if rebuild.users:
             names = ", ".join(sorted(rebuild.users.values()))
-            self.stdout.write(visible(f"Users made again, without passwords, rights and API keys: {names}"))
-            self.stdout.write("Make them new API keys: manage.py create_api_key --user NAME")
-        self.stdout.write(f"{counts.lost:,} things did not come back as they were" if counts.lost else "Nothing was left out")
+            self.stdout.write(visible(f"Users created without passwords, permissions or API keys: {names}"))
+            self.stdout.write("Create new API keys for them: manage.py create_api_key --user NAME")
+        self.stdout.write(f"{counts.lost:,} items were not fully restored" if counts.lost else "Everything was restored")

@@ -1,4 +1,4 @@
-"""`manage.py revoke_api_key ACCESS_KEY`: refuse a key from now on."""
+"""`manage.py revoke_api_key ACCESS_KEY`: revoke an API key permanently."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..base import StoreCommand
 
 
 class Command(StoreCommand):
-    help = "Revoke an API key for good. Revoking it again changes nothing."
+    help = "Revoke an API key permanently. Revoking it again has no effect."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("access_key", metavar="ACCESS_KEY")
@@ -21,4 +21,4 @@ class Command(StoreCommand):
             key = keys.revoke_api_key(options["access_key"])
         except ApiKey.DoesNotExist as error:
             raise CommandError(visible(str(error))) from None
-        self.stdout.write(f"{key.access_key} is revoked since {key.revoked_at.isoformat(timespec='seconds')}")
+        self.stdout.write(f"{key.access_key} was revoked at {key.revoked_at.isoformat(timespec='seconds')}")

@@ -1,6 +1,6 @@
-"""`manage.py run_worker`: the background worker, which collects garbage for as long as it runs.
+"""`manage.py run_worker`: the background worker, which collects garbage until it is stopped.
 
-Any number of them may run at once; the passes share the work by `SKIP LOCKED`.
+Any number of workers may run at the same time. They share the work with `SKIP LOCKED`.
 """
 
 import logging
@@ -21,20 +21,22 @@ from ..base import StoreCommand
 
 logger = logging.getLogger(__name__)
 
-#: Seconds to wait after the first failed pass; doubled after each further one, to the maximum.
+#: Seconds to wait after the first failed pass. The pause doubles after each further failure, up to the maximum.
 BACK_OFF, MAX_BACK_OFF = 1.0, 15.0
 
 
 class Command(StoreCommand):
     help = (
-        "Collect released bytes and abandoned uploads, and look for damage, until stopped by SIGTERM or Ctrl-C. "
-        "Each pass that did something is logged."
+        "Remove released bytes and abandoned uploads, and check for damage, until stopped by SIGTERM or Ctrl-C. "
+        "Each pass that removes something is logged."
     )
     starts_without_database = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (10)")
-        parser.add_argument("--once", action="store_true", help="do one pass and end")
+        parser.add_argument(
+            "--interval", type=float, default=10.0, metavar="SECONDS", help="pause after an idle pass (default: 10)"
+        )
+        parser.add_argument("--once", action="store_true", help="run one pass and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["interval"] > 0:
@@ -44,19 +46,19 @@ class Command(StoreCommand):
             buckets.describe_buckets()
             count = garbage.collect_garbage()
             catalogue_figures.measure_storage()
-            self.stdout.write(f"One pass is done: {count} things were removed.")
+            self.stdout.write(f"Pass finished: {count} items were removed.")
             return
         stopped = threading.Event()
 
         def stop(signum: int, frame: FrameType | None) -> None:
-            # The pass ends after the step it is at; a second signal ends that too. What is left half-done is done again later.
+            # The pass ends after its current step. A second signal also interrupts the step, which is repeated later.
             signal.signal(signum, signal.SIG_DFL)
             stopped.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        self._say(f"The worker runs, with a pass every {options['interval']:g} s where there is little to do. Ctrl-C stops it.")
-        self._say(f"The worker has ended: {work(stopped, options['interval'])} things were removed.")
+        self._say(f"The worker is running, with a pass every {options['interval']:g} s while idle. Press Ctrl-C to stop it.")
+        self._say(f"The worker has stopped: {work(stopped, options['interval'])} items were removed.")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -64,9 +66,9 @@ class Command(StoreCommand):
 
 
 def work(stopped: threading.Event, interval: float) -> int:
-    """Do passes until told to stop; pause where there was nothing to do, and longer where a pass failed.
+    """Run passes until `stopped` is set. Pause after an idle pass, and for longer after a failed pass.
 
-    What each pass did is logged. Returns how many blobs, uploads and leftovers all of them removed.
+    Each pass logs its results. Returns the number of blobs, uploads and leftovers that all passes removed.
     """
     back_off, described, removed = BACK_OFF, False, 0
     while not stopped.is_set():
@@ -79,7 +81,7 @@ def work(stopped: threading.Event, interval: float) -> int:
             scrubbing.scrub()
         except (DatabaseError, InterfaceError, StorageError, OSError) as error:
             logger.error("Garbage collection failed, next try in %g s: %s: %s", back_off, type(error).__name__, error)
-            close_old_connections()  # drops a connection that broke
+            close_old_connections()  # drops a broken connection
             stopped.wait(back_off)
             back_off = min(back_off * 2, MAX_BACK_OFF)
             continue

@@ -1,7 +1,8 @@
-"""`manage.py serve`: everything a machine needs to be an object store, in one command and without configuration.
+"""`manage.py serve`: run a complete object store on one machine with one command and no configuration.
 
-It migrates, makes the first user and API key where there are none, and runs two children: the server and the worker.
-They live and die together. For several servers on one database, run the parts yourself: docs/operations.md.
+The command migrates the database, creates a first user and API key if there are none, and runs two child processes:
+the server and the worker. If one of them exits, the other is stopped. To run several servers on one database, run the
+server and the worker separately: docs/operations.md.
 """
 
 import contextlib
@@ -30,18 +31,18 @@ from ...server.process import BACKLOG
 from ...web.origins import console_host, console_url, s3_address
 from ..base import authorise_command
 
-#: Seconds that running requests are given at the end, and seconds after which a child is killed.
+#: Seconds that running requests have to finish at shutdown, and seconds after which a child is killed.
 GRACE, KILL_AFTER = 10, 15
 
 
 class Command(BaseCommand):
-    help = "Migrate, make a first API key, and serve S3 with the background worker beside it, until SIGTERM or Ctrl-C."
+    help = "Migrate, create a first API key, and run the S3 server and the background worker until SIGTERM or Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--no-worker", action="store_true", help="run the server only")
-        parser.add_argument("--host", help="address to listen on for S3, instead of that in POST3_HOST")
-        parser.add_argument("--port", help="port to listen on for S3, instead of that in POST3_HOST")
-        parser.add_argument("--console-host", metavar="HOST[:PORT]", help="instead of POST3_CONSOLE_HOST")
+        parser.add_argument("--no-worker", action="store_true", help="run only the server")
+        parser.add_argument("--host", help="address to listen on for S3, instead of the one in POST3_HOST")
+        parser.add_argument("--port", help="port to listen on for S3, instead of the one in POST3_HOST")
+        parser.add_argument("--console-host", metavar="HOST[:PORT]", help="console address, instead of POST3_CONSOLE_HOST")
 
     def handle(self, *args: Any, **options: Any) -> None:
         authorise_command(self)
@@ -56,7 +57,7 @@ class Command(BaseCommand):
             try:
                 prepare_database()
                 if stopped.is_set():
-                    return  # before a key is made that nobody would see
+                    return  # before creating a key whose secret nobody would see
                 self.announce(host, port)
             finally:
                 connections.close_all()
@@ -66,7 +67,7 @@ class Command(BaseCommand):
             run_together(commands, stopped, lambda: self.tell_when_serving(host, port), places)
 
     def announce(self, host: str, port: int) -> None:
-        """Print where the console is and, once, how to get in."""
+        """Print the URL of the console and, on the first start, the credentials."""
         endpoint = f"http://{shown_host(host)}:{port}"
         lines = make_first_key()
         if lines:
@@ -77,7 +78,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def tell_when_serving(self, host: str, port: int) -> bool:
-        """Print that the store is there, once it answers; return whether it does."""
+        """Print that the store is ready if it responds, and return whether it does."""
         connection = http.client.HTTPConnection(shown_host(host).strip("[]"), port, timeout=1)
         try:
             connection.request("HEAD", "/")
@@ -86,15 +87,15 @@ class Command(BaseCommand):
             return False
         finally:
             connection.close()
-        self.stdout.write(f"Serving S3 on http://{shown_host(host)}:{port} (Ctrl-C stops it)")
+        self.stdout.write(f"Serving S3 on http://{shown_host(host)}:{port} (press Ctrl-C to stop)")
         self.stdout.flush()
         return True
 
 
 def chosen_addresses(options: dict[str, Any]) -> tuple[str, int, ConsoleHost | None]:
-    """Return host and port of S3, and the console's place. What the command line says goes to the children as their environment.
+    """Return the host and port of S3, and the location of the console.
 
-    Raises CommandError.
+    Options from the command line are passed to the children in their environment. Raises CommandError.
     """
     host, port = s3_address()
     host = (options["host"] or host).strip("[]")
@@ -106,27 +107,27 @@ def chosen_addresses(options: dict[str, Any]) -> tuple[str, int, ConsoleHost | N
     settings.POST3_ADDRESS = (host, port)
     if options["console_host"]:
         if not is_console_host(options["console_host"]):
-            hint = "Write host:port, like 127.0.0.1:9001, or a host name of its own, like console.example.com."
+            hint = "Write host:port, like 127.0.0.1:9001, or a separate host name, like console.example.com."
             raise CommandError(f"--console-host is {options['console_host']!r}. {hint}")
         set_console_host(options["console_host"])
-    console_host.cache_clear()  # it depends on the host of S3
+    console_host.cache_clear()  # depends on the host of S3
     console = console_host()
     if console is not None and console.port == port:
-        raise CommandError(f"S3 and the console cannot both have the port {port}. Set POST3_CONSOLE_HOST to another address.")
+        raise CommandError(f"S3 and the console cannot both use port {port}. Set POST3_CONSOLE_HOST to another address.")
     return host, port, console
 
 
 def set_console_host(text: str) -> None:
-    """Have this process and its children take this for POST3_CONSOLE_HOST."""
+    """Set POST3_CONSOLE_HOST for this process and its children."""
     os.environ.update(POST3_CONSOLE_HOST=text)
     settings.POST3_CONSOLE_HOST, settings.POST3_CONSOLE_HOST_CHOSEN = text, True
     console_host.cache_clear()
 
 
 def listen_for_console(host: str, port: int) -> socket.socket:
-    """Listen for the console. Where nobody chose its address and the default one is in use, any free port will do: it is printed.
+    """Listen for the console. If its address is the default one and in use, listen on any free port, which is printed.
 
-    So several stores run side by side on one machine. Raises CommandError.
+    This lets several stores run on one machine. Raises CommandError.
     """
     try:
         return listen(host, port, "POST3_CONSOLE_HOST")
@@ -139,7 +140,10 @@ def listen_for_console(host: str, port: int) -> socket.socket:
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
-    """Listen on the address; clients wait in the socket until the server takes them. Raises CommandError where it is in use."""
+    """Listen on the address. Clients wait in the socket's queue until the server accepts them.
+
+    Raises CommandError if the address is in use.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         place = socket.socket(family, kind, protocol)
@@ -160,12 +164,12 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
 def _cannot_listen(host: str, port: int, setting: str, error: OSError) -> CommandError:
     return CommandError(
         f"Cannot listen on {in_url(host)}:{port}: {error.strerror or error}. "
-        f"Stop what listens there, or set {setting} to another address."
+        f"Stop the program that listens there, or set {setting} to another address."
     )
 
 
 def prepare_database() -> None:
-    """Make the catalogue's tables, or bring them up to date. Raises CommandError where there is no database, or an unfit one."""
+    """Create or migrate the catalogue's tables. Raises CommandError if the database is unreachable or unsuitable."""
     try:
         if faults := find_faults(connection):
             raise CommandError(" ".join(map(str, faults)))
@@ -178,9 +182,9 @@ def prepare_database() -> None:
 
 
 def make_first_key() -> list[str]:
-    """Make an admin user and an API key where there is none; return the lines that tell them: key, secret, user, password.
+    """Create an API key, and an admin user if there is none; return lines with the key, secret, user and password.
 
-    Where any key exists, even a revoked one, nothing is made: then somebody looks after keys already.
+    If any key exists, even a revoked one, create nothing: somebody is already managing keys.
     """
     if keys.find_api_keys().exists():
         return []
@@ -200,7 +204,7 @@ def _taken(name: str) -> bool:
 
 
 def shown_host(host: str) -> str:
-    """Return the host to write into a URL for a client on this machine."""
+    """Return the host to use in URLs for clients on this machine."""
     return in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
 
 
@@ -211,7 +215,7 @@ def server_command(places: Sequence[socket.socket]) -> list[str]:
 
 
 def _this_program() -> list[str]:
-    """Return how this program was started: a script by its path, a package (`python -m post3_site`) by its name."""
+    """Return the arguments that start this program: the path of a script, or `-m` and the name of a package."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return [sys.argv[0]] if spec is None else ["-m", spec.parent]
 
@@ -219,15 +223,16 @@ def _this_program() -> list[str]:
 def run_together(
     commands: dict[str, list[str]], stopped: threading.Event, tell: Callable[[], bool], places: Sequence[socket.socket]
 ) -> None:
-    """Run the commands until told to stop; `tell` is called until it returns True. The server takes over the sockets.
+    """Run the commands until `stopped` is set. Call `tell` until it returns True. The server takes over the sockets.
 
-    Raises CommandError where one of them ends by itself; the others are stopped.
+    If one of the commands exits, stops the others and raises CommandError.
     """
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
             numbers = [place.fileno() for place in places] if name == "server" else []
-            # Ctrl-C reaches the whole group; a child that still imports would show a traceback, so it waits to be terminated.
+            # Ctrl-C reaches the whole process group. A child that is still importing would print a traceback, so
+            # children ignore the signal and are terminated instead.
             children[name] = subprocess.Popen(command, preexec_fn=_ignore_interrupts, pass_fds=numbers)
         for place in places:
             place.close()
@@ -235,9 +240,9 @@ def run_together(
         while not stopped.wait(0.2):
             told = told or tell()
             for name, child in children.items():
-                # A signal to the whole group may end a child before this process has seen it.
+                # A signal to the whole group may end a child before this process handles the signal.
                 if child.poll() is not None and not stopped.wait(0.2):
-                    raise CommandError(f"The {name} has ended by itself (status {child.returncode}), so everything stops.")
+                    raise CommandError(f"The {name} exited unexpectedly (status {child.returncode}), so everything stops.")
     finally:
         stop_all(list(children.values()))
 
@@ -247,7 +252,7 @@ def _ignore_interrupts() -> None:
 
 
 def stop_all(children: list[subprocess.Popen[bytes]]) -> None:
-    """Ask all children to end, and kill those that do not in time."""
+    """Terminate all children, and kill those that do not exit in time."""
     for child in children:
         if child.poll() is None:
             child.terminate()

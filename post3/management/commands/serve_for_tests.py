@@ -1,6 +1,7 @@
-"""`manage.py serve_for_tests`: a server of one process that lives as long as its standard input; the pytest plugin starts it.
+"""`manage.py serve_for_tests`: a single-process server that runs until its standard input is closed.
 
-It is made to start and to end quickly: one process without a worker, a user without a password, a port that the system chooses.
+The pytest plugin starts it. To start and stop quickly, it uses one process without a worker, a user without a password,
+and a port chosen by the system.
 """
 
 import json
@@ -21,11 +22,11 @@ from ..base import authorise_command
 
 
 class Command(BaseCommand):
-    #: Not listed by `post3 help`: the pytest plugin's alone.
+    #: Used only by the pytest plugin, so `post3 help` does not list it.
     is_internal = True
     help = (
         "For tests: migrate, print the endpoint and a new API key as one line of JSON, and serve S3 on a free port of 127.0.0.1 "
-        "until standard input ends. Use a database that is made for it and thrown away."
+        "until standard input is closed. Use a temporary database."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         }
         server = make_server(get_asgi_application(), grace=1)
         threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
-        # Clients may connect from now on: they wait in the socket's queue until the server takes them.
+        # Clients may connect now. They wait in the socket's queue until the server accepts them.
         self.stdout.write(json.dumps(values))
         self.stdout.flush()
         server.run(sockets=[place])

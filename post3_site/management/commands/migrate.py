@@ -1,4 +1,4 @@
-"""`manage.py migrate`: Django's own, which also makes the data directory and the kept secret where there are none."""
+"""`manage.py migrate`: Django's command, which also creates the data directory and the secret file if missing."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from ...store import make_store
 
 
 class Command(migrate.Command):
-    help = "Make the store and its tables, or bring the tables up to date with this release."
+    help = "Create the store and its tables, or update the tables for this release."
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
             make_store()
         except OSError as error:
-            raise CommandError(f"The store cannot be made: {error.strerror}: {error.filename}. Set POST3_DATA_DIR.") from None
+            raise CommandError(f"The store cannot be created: {error.strerror}: {error.filename}. Set POST3_DATA_DIR.") from None
         return super().execute(*args, **options)
