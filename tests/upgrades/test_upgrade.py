@@ -43,9 +43,9 @@ class Upgraded:
     server: Server
     commands: Commands
     expected: dict[str, Any]
-    #: Of a command before `migrate`, and of `migrate`.
+    #: What a command said before `migrate`, and whether there was something to migrate.
     before: Result
-    migrated: Result
+    was_due: bool
     columns: dict[str, dict[str, Any]]
     buckets: dict[str, Any] = field(default_factory=dict)
     metrics: list[list[Any]] = field(default_factory=list)
@@ -64,14 +64,21 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         server = restore(release, kind, tmp_path_factory.mktemp("upgraded"), url)
         server.environment |= AT_ONCE
         commands = stack.enter_context(Commands(server))
-        before, migrated = commands("list_api_keys"), commands("migrate", "--no-input")
+        applied, before = applied_to(server), commands("list_api_keys")
+        migrated = commands("migrate", "--no-input")
         assert migrated.status == 0, migrated.stderr
-        store = Upgraded(server, commands, expected_of(release)[kind], before, migrated, count_columns(server))
+        was_due = applied_to(server) != applied
+        store = Upgraded(server, commands, expected_of(release)[kind], before, was_due, count_columns(server))
         stack.callback(server.stop)
         server.run()
         store.metrics = reading.read_metrics(server)
         store.buckets = reading.read_buckets(store.users[:2])
         yield store
+
+
+def applied_to(server: Server) -> set[str]:
+    """Return the migrations of post3 that are recorded in a catalogue."""
+    return {name for (name,) in query(server, "SELECT name FROM django_migrations WHERE app = 'post3'")}
 
 
 @contextlib.contextmanager
@@ -85,8 +92,8 @@ def fresh_database() -> Iterator[str]:
         drop_database(POSTGRESQL_URL, url)
 
 
-def test_migrate_is_asked_for_where_it_is_due_and_works(store: Upgraded) -> None:
-    if "Applying post3." in store.migrated.stdout:
+def test_migrate_is_asked_for_where_it_was_due_and_works(store: Upgraded) -> None:
+    if store.was_due:
         assert (store.before.status, store.before.stdout) == (1, "")
         assert store.before.stderr.count("\n") == 1 and "Run `migrate`." in store.before.stderr
     else:
@@ -103,7 +110,7 @@ def test_no_column_loses_values(store: Upgraded) -> None:
                 found = query(store.server, MOVED[name])[0]
             else:
                 found = store.columns.get(table, {}).get("columns", {}).get(column, (0, 0))
-            if found[0] < filled or found[1] < different:
+            if filled and (found[0] < filled or found[1] < different):
                 lost[name] = f"{found} of {(filled, different)} values, and different ones"
     assert not lost
 
