@@ -254,6 +254,9 @@ def test_complete_multipart_upload_with_empty_last_part(s3: Any, bucket: str) ->
     got = s3.get_object(Bucket=bucket, Key="k")
     assert (got["Body"].read() == FIRST, got["ETag"]) == (True, etag_of(FIRST, b""))
     assert s3.get_object(Bucket=bucket, Key="k", Range="bytes=-3")["Body"].read() == FIRST[-3:]
+    for call in (s3.get_object, s3.head_object):
+        empty = call(Bucket=bucket, Key="k", PartNumber=2)
+        assert (empty["ContentLength"], empty["PartsCount"]) == (0, 2) and "ContentRange" not in empty
 
 
 def test_complete_multipart_upload_while_a_reader_reads_the_old_object(s3: Any, bucket: str) -> None:

@@ -34,7 +34,7 @@ def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, 
         "Accept-Ranges": "bytes",
         "Content-Length": str(span.length),
     }
-    if span.partial and row.size:
+    if span.partial and span.length:  # a part may be empty, and then has no range
         found["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{row.size}"
     if row.storage_class != "STANDARD":
         found["x-amz-storage-class"] = row.storage_class

@@ -112,7 +112,8 @@ class FilePieces(Pieces):
             raise BlobMissing(f"{self._path} ended after {position + len(data)} of {self._end} bytes")
         return data
 
-    def _close_if_done(self) -> None:
+    def _close_if_done(self, close: Callable[[int], None] = os.close) -> None:
+        """Close the file if nothing is left to read. `close` is bound here: at the interpreter's end, `os` may be None."""
         if self._file >= 0 and self._reading <= 0 and self._position >= self._end:
             file, self._file = self._file, -1
-            os.close(file)
+            close(file)
