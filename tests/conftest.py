@@ -73,18 +73,31 @@ def postgresql(catalogue: Any) -> Any:
     return catalogue
 
 
+#: Bytes of a table beyond which it is truncated. Below, deleting rows is many times as fast as TRUNCATE, which makes the files of
+#: the table and its indexes anew.
+LARGE = 1 << 20
+
+
 def empty(connection: Any) -> None:
     from django.contrib.auth import get_user_model
+    from django.db import transaction
 
     tables = [name for name in connection.introspection.table_names() if name.startswith("post3_")]
     tables += ["django_admin_log", get_user_model()._meta.db_table]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
+            cursor.execute("SELECT relname FROM pg_class WHERE relname = ANY(%s) AND pg_table_size(oid) > %s", [tables, LARGE])
+            if large := [name for (name,) in cursor.fetchall()]:
+                cursor.execute(f"TRUNCATE {', '.join(large)} CASCADE")
+            with transaction.atomic():
+                cursor.execute("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
+                deletions = ", ".join(f"d{number} AS (DELETE FROM {name})" for number, name in enumerate(tables))
+                cursor.execute(f"WITH {deletions} SELECT 1")
             return
         cursor.execute("PRAGMA foreign_keys = OFF")
-        for table in tables:
-            cursor.execute(f'DELETE FROM "{table}"')
+        with transaction.atomic():
+            for table in tables:
+                cursor.execute(f'DELETE FROM "{table}"')
         cursor.execute("PRAGMA foreign_keys = ON")
 
 

@@ -91,19 +91,19 @@ class Socket(io.RawIOBase):
 
 
 def test_content_of_any_kind_is_stored_whole(storage: Post3Storage) -> None:
-    temporary = TemporaryUploadedFile("t.bin", "application/x-own", len(BIG), None)
-    temporary.write(BIG)  # left at its end, as after an upload
     read = ContentFile(b"read before")
     read.read()
-    for name, content, expected in (
-        ("temporary", temporary, BIG),
-        ("read", read, b"read before"),
-        ("text", ContentFile("ü"), "ü".encode()),
-        ("socket", File(io.BufferedReader(Socket(BIG))), BIG),
-        ("plain", io.BytesIO(b"no File"), b"no File"),
-    ):
-        with storage.open(storage.save(name, content)) as file:
-            assert file.read() == expected, name
+    with TemporaryUploadedFile("t.bin", "application/x-own", len(BIG), None) as temporary:
+        temporary.write(BIG)  # left at its end, as after an upload
+        for name, content, expected in (
+            ("temporary", temporary, BIG),
+            ("read", read, b"read before"),
+            ("text", ContentFile("ü"), "ü".encode()),
+            ("socket", File(io.BufferedReader(Socket(BIG))), BIG),
+            ("plain", io.BytesIO(b"no File"), b"no File"),
+        ):
+            with storage.open(storage.save(name, content)) as file:
+                assert file.read() == expected, name
 
 
 @pytest.mark.parametrize(
