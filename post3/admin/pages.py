@@ -10,13 +10,14 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.db import DataError
 from django.db.models import Model, Q, QuerySet
 from django.forms import BaseInlineFormSet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.text import capfirst
 
@@ -159,6 +160,12 @@ class ByPrimaryKey:
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, object_id)
 
+    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase | None:
+        """Run an action on the selected rows. Raises BadRequest for a key that is not a number, which Django looks up."""
+        if not all(is_number(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("A selected row is not named by a number.")
+        return super().response_action(request, queryset)
+
 
 class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, admin.ModelAdmin):
     """A read-only list, ordered by an index."""
@@ -244,8 +251,13 @@ class PartsAdmin(CatalogueAdmin):
         return human_size(part.size)
 
 
+def is_number(text: str) -> bool:
+    """Whether a text can be the primary key of a row."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
 def find_by_number(model: type[Model], number: str) -> Any:
     """Return the row with this primary key, given as text from a URL, or None."""
-    if not (number.isascii() and number.isdecimal() and len(number) < 20):
+    if not is_number(number):
         return None
     return model._default_manager.filter(pk=int(number)).first()

@@ -189,6 +189,28 @@ def test_no_field_that_a_form_names_makes_a_page_fail(console: Client, pages: li
             assert console.post(page, {"_to_field": field}).status_code in (200, 302, 400, 403, 404), page
 
 
+#: Fields of forms, and of actions on lists, that name rows by their primary keys.
+KEYS = {
+    "auth/group/add/": ["permissions"],
+    "auth/user/USER/change/": ["groups", "user_permissions"],
+    "post3/apikey/add/": ["user"],
+    "post3/apikey/": ["_selected_action"],
+    "auth/user/": ["_selected_action"],
+    "auth/group/": ["_selected_action"],
+}
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 25, "-" + "9" * 25, "9" * 4000, "9" * 5000, "1.5", "x", "\u0663"])
+@pytest.mark.parametrize("page", KEYS)
+def test_no_primary_key_in_a_form_makes_a_page_fail(console: Client, page: str, number: str) -> None:  # noqa: F811
+    user = User.objects.get(is_superuser=True)
+    names = {"name": "n", "username": user.username, "action": "revoke_selected" if "apikey" in page else "delete_selected"}
+    for field in KEYS[page]:
+        url = f"/_/admin/{page.replace('USER', str(user.pk))}"
+        for form in ({**names, field: number}, {**names, field: ["1", number]}, {**names, field: number, "post": "yes"}):
+            assert console.post(url, form).status_code in (200, 302, 400), (url, field)
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
@@ -242,7 +264,7 @@ def test_deleting_a_user_who_owns_objects_collects_none_of_them(console: Client,
             response = getattr(console, method)(url, form)
         page = response.content.decode()
         assert response.status_code == 200
-        assert "API keys, buckets, uploads or objects of rich." in page and "inactive" in page
+        assert "API keys, buckets, uploads or objects of rich." in page and "Deactivate these users" in page
         assert "000001" not in page and len(page) < 50_000
         assert len([query for query in queries if "post3_object" in query["sql"]]) == 1
     assert User.objects.filter(pk__in=[rich.pk, poor.pk]).count() == 2
