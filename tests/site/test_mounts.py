@@ -14,7 +14,7 @@ from ..servers import ROOT, Server
 SETTINGS = "from post3_site.settings import *\nROOT_URLCONF = 'mounted_urls'\n"
 URLS = """
 from django.urls import include, path, re_path
-from post3.api.views import health
+from post3.telemetry import health
 
 S3 = include("post3.urls")
 urlpatterns = [

@@ -34,8 +34,15 @@ _TOO_NEW = re.compile(r"^(\\(un)?restrict |SET transaction_timeout = )")
 
 
 def expected_of(release: Path) -> dict[str, dict[str, Any]]:
-    """Return what is expected of the stores of a release, by kind."""
-    return json.loads((release / "expected.json").read_text())
+    """Return what is expected of the stores of a release, by kind, with what later releases corrected."""
+    return json.loads((release / "expected.json").read_text(), object_hook=_corrected)
+
+
+def _corrected(values: dict[str, Any]) -> dict[str, Any]:
+    """Release 0010 sent a Content-Range of no bytes for an empty part, which cannot be one (RFC 9110, 14.4)."""
+    if values.get("content-length") == "0":
+        values.pop("content-range", None)
+    return values
 
 
 def freeze(server: Server, kind: str, release: Path) -> None:
