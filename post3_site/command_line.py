@@ -1,6 +1,7 @@
 """The site's command line: `post3` if the package is installed, `manage.py` in a checkout."""
 
 import os
+import signal
 import sys
 
 #: Commands that create a store if there is none.
@@ -17,6 +18,9 @@ CUT_OFF = 141
 def main() -> None:
     """Run the command given in `sys.argv`. Exit with a one-line message if it cannot start or the database fails."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Imports can lose a KeyboardInterrupt: one raised in a callback of the import system is printed and ignored.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     try:
         _run()
         sys.stdout.flush()
@@ -47,6 +51,9 @@ def _run() -> None:
     try:
         if not _asks_for_help():
             _stop_early(sys.argv[1])
+            _import_command(sys.argv[1])
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         execute_from_command_line(sys.argv)
     except DatabaseError as error:
         if "--traceback" in sys.argv:
@@ -59,6 +66,15 @@ def _run() -> None:
 
 def _asks_for_help() -> bool:
     return sys.argv[1] == "help" or bool({"-h", "--help"} & set(sys.argv))
+
+
+def _import_command(command: str) -> None:
+    """Import a command's module, and so nearly everything that the command needs."""
+    from django.core.management import get_commands, load_command_class
+
+    app = get_commands().get(command)
+    if isinstance(app, str):
+        load_command_class(app, command)
 
 
 def _stop_early(command: str) -> None:

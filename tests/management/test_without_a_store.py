@@ -38,7 +38,8 @@ POSTGRESQL_URL = os.environ.get("POST3_TEST_POSTGRESQL_URL", "")
 def environment_of(directory: Path, **values: str) -> dict[str, str]:
     """Return an environment whose store is in a directory."""
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), "POST3_DATA_DIR": str(directory / "var"), **values}
+    own = {"PYTHONPATH": str(ROOT), "POST3_DATA_DIR": str(directory / "var"), "POST3_CONSOLE_HOST": f"127.0.0.1:{free_port()}"}
+    return {**inherited, **own, **values}
 
 
 def run(arguments: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
