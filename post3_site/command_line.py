@@ -20,7 +20,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "post3_site.settings")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Imports can lose a KeyboardInterrupt: one raised in a callback of the import system is printed and ignored.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        signal.signal(signal.SIGINT, _exit_immediately)
     try:
         _run()
         sys.stdout.flush()
@@ -52,7 +52,7 @@ def _run() -> None:
         if not _asks_for_help():
             _stop_early(sys.argv[1])
             _import_command(sys.argv[1])
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        if signal.getsignal(signal.SIGINT) is _exit_immediately:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         execute_from_command_line(sys.argv)
     except DatabaseError as error:
@@ -62,6 +62,11 @@ def _run() -> None:
             sys.exit(str(error))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         sys.exit(f"Database error: {visible(reason)}. Is it the correct database, running and migrated (`serve` or `migrate`)?")
+
+
+def _exit_immediately(*_: object) -> None:
+    """Handle Ctrl-C while commands are imported, when nothing needs to be cleaned up."""
+    os._exit(INTERRUPTED)
 
 
 def _asks_for_help() -> bool:

@@ -13,6 +13,7 @@ Instead:
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,22 @@ READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
 SMALL_PIECE = 256 * 1024
 #: Seconds that threads have, after the server's own limit, to remove partially written data.
 CLEAN_UP = 2.0
+
+
+@contextmanager
+def _recorded(observation: Observation) -> Iterator[None]:
+    """Record the end of a request, and log a response that was interrupted."""
+    try:
+        yield
+    except (StorageError, asyncio.CancelledError) as error:
+        # The database or disk failed during the response, or the server's grace period for stopping is over. The server
+        # closes the connection of an unfinished response.
+        requests.log_broken_off(observation, error)
+    except Exception as error:
+        requests.log_broken_off(observation, error)
+        raise
+    finally:
+        requests.finish(observation)
 
 
 class Post3ASGIHandler(AroundMiddleware, BaseHandler):
@@ -116,17 +133,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             await self._handle_page(scope, receive, send)
             return
         observation = requests.begin(scope)
-        try:
+        with _recorded(observation):
             await self._exchange(scope, receive, send, observation, self._threads)
-        except (StorageError, asyncio.CancelledError) as error:
-            # The database or disk failed during the response, or the server's grace period for stopping is over. The
-            # server closes the connection of an unfinished response.
-            requests.log_broken_off(observation, error)
-        except Exception as error:
-            requests.log_broken_off(observation, error)
-            raise
-        finally:
-            requests.finish(observation)
 
     async def _handle_page(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Handle a request that may not be for S3, on threads that S3 does not need (`server/pages.py`)."""
@@ -163,15 +171,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     async def send(
         self, coming: asyncio.Future[Answer], observation: Observation, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
-        try:
+        with _recorded(observation):
             await self._send(coming.result(), observation, receive, send, self._threads)
-        except (StorageError, asyncio.CancelledError) as error:  # as in `_handle`
-            requests.log_broken_off(observation, error)
-        except Exception as error:
-            requests.log_broken_off(observation, error)
-            raise
-        finally:
-            self.finish(observation)
 
     def date(self, answer: Answer) -> None:
         """Add the Date header to a response that is about to be sent, unless the server adds it."""

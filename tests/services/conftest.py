@@ -1,4 +1,4 @@
-"""What tests of rebuilding stand on."""
+"""Stores on files, in this process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +23,13 @@ def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
         owner = get_user_model().objects.create_user("owner")
         buckets.create_bucket("bucket", project_caller(owner.pk), None)
         yield Store(owner.pk, tmp_path)
+
+
+@pytest.fixture
+def store(tree: Store) -> Store:
+    """That bucket with an object `k` of one byte. Modules for all storages have a `store` of their own."""
+    tree.put("k", 1)
+    return tree
 
 
 @pytest.fixture

@@ -6,16 +6,13 @@ for. The union is compared with the row: query parameters, and `x-amz-*` headers
 
 import contextlib
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.test import override_settings
 
 from post3.access import permissions
-from post3.access.callers import Caller, project_caller
+from post3.access.callers import Caller
 from post3.access.owners import canonical_id
 from post3.api import operations
 from post3.errors import S3Error
@@ -115,19 +112,6 @@ def calls_of(shape: str, level: str, upload_id: str) -> list[Call]:
     if "GET" in shape:
         calls += [Call({**query, "continuation-token": "MWE=", "key-marker": "a", "upload-id-marker": upload_id})]
     return calls
-
-
-@pytest.fixture
-def store(catalogue: Any, tmp_path: Any) -> Iterator[Store]:
-    storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
-    with override_settings(POST3_STORAGES={"STANDARD": storage}):
-        from post3.services import buckets
-
-        owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", project_caller(owner.pk), None)
-        store = Store(owner.pk, tmp_path)
-        store.put("k", 1)
-        yield store
 
 
 ROWS = [(level, shape) for level, table in operations.TABLES.items() for shape, row in table.items() if row.view is not None]

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,34 +12,21 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command, get_commands
-from django.test import RequestFactory, override_settings
+from django.test import RequestFactory
 
 from post3.access import keys, permissions
-from post3.access.callers import project_caller
 from post3.access.permissions import AccessRequest
 from post3.admin.site import console
 from post3.api import dispatch, operations
 from post3.contrib.storage import Post3Storage
 from post3.s3.request import request_of_scope
 from post3.server.bodies import MemoryBody
-from post3.services import buckets
 from post3.telemetry import requests
 
 from ..raw import RawClient
 from .store import Store
 
 Rule = Callable[[AccessRequest], bool]
-
-
-@pytest.fixture
-def store(catalogue: Any, tmp_path: Any) -> Iterator[Store]:
-    storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
-    with override_settings(POST3_STORAGES={"STANDARD": storage}):
-        owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", project_caller(owner.pk), None)
-        store = Store(owner.pk, tmp_path)
-        store.put("k", 1)
-        yield store
 
 
 @pytest.fixture
