@@ -199,6 +199,13 @@ class NoSuchVersion(S3Error, status=404, message="The specified version does not
 class NotModified(S3Error, status=304, message="Not Modified"): ...
 
 
+class OperationAborted(
+    S3Error,
+    status=409,
+    message="A conflicting conditional operation is currently in progress against this resource. Please try again.",
+): ...
+
+
 class PreconditionFailed(S3Error, status=412, message="At least one of the pre-conditions you specified did not hold"): ...
 
 

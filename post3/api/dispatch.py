@@ -18,7 +18,7 @@ from ..db import outages
 from ..errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from ..s3 import responses, sigv4
 from ..s3.body import Body, WsgiBody, body_of
-from ..s3.headers import adopt_parameters
+from ..s3.headers import adopt_parameters, copy_source_of
 from ..s3.hosts import refuse_other_hosts
 from ..s3.request import S3Request, request_of_django
 from ..s3.responses import S3Response
@@ -29,6 +29,7 @@ from ..telemetry.counters import counts
 from ..telemetry.requests import Observation, ObservedPieces
 from ..web import origins, proxies
 from . import operations
+from .operations import Operation
 
 logger = logging.getLogger("post3")
 
@@ -37,7 +38,8 @@ logger = logging.getLogger("post3")
 DRAIN_SIZE, DRAIN_SECONDS = 1 << 20, 2.0
 
 #: What operations take that need room on the disk.
-GROWS = frozenset(("s3:PutObject", "s3:CreateBucket"))
+CREATE = "s3:CreateBucket"
+GROWS = frozenset(("s3:PutObject", CREATE))
 
 counts.declare(
     (row.name for table in (operations.SERVICE, operations.BUCKET, operations.OBJECT) for row in table.values() if row.view),
@@ -134,19 +136,42 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
         request.caller = _authenticate(request, observation)
     else:
         # Before anything is said of the operation: a stranger must not find out what exists (D71).
-        wanted = AccessRequest(ANONYMOUS, found.action if found else "", request.bucket, request.key)
-        permissions.authorise_stranger(wanted, making=found is not None and found.name == "CreateBucket")
         request.caller = ANONYMOUS
+        _authorise_stranger(request, found)
     operation = operations.implemented(request, shape, found)
-    for access_request in operation.access_requests(request):
-        permissions.authorise(access_request)
-    if "x-amz-expected-bucket-owner" in request.headers and "x-amz-expected-bucket-owner" in operation.headers:
-        permissions.check_expected_owner(request.bucket, request.headers["x-amz-expected-bucket-owner"])
+    _authorise(request, operation)
     if operation.action in GROWS:
         disk_reserve.refuse_growth()
     if request.method in ("GET", "HEAD"):
         return outages.retry_read(lambda: operation.view(request))
     return operation.view(request)
+
+
+def _authorise_stranger(request: S3Request, operation: Operation | None) -> None:
+    """Authorise a request without credentials. Raises AccessDenied, or NoSuchBucket for a bucket that does not exist (B134)."""
+    action = operation.action if operation else ""
+    if request.bucket and action != CREATE:
+        permissions.grant_one(ANONYMOUS, action, request.bucket, request.key)
+    else:
+        permissions.authorise(AccessRequest(ANONYMOUS, action, request.bucket))
+
+
+def _authorise(request: S3Request, operation: Operation) -> None:
+    """Authorise everything that the operation does, on the bucket and on the source of a copy.
+
+    Raises AccessDenied, NoSuchBucket, InvalidArgument for a malformed source.
+    """
+    caller, headers = request.caller, request.headers
+    if not request.bucket or operation.action == CREATE:
+        permissions.authorise(AccessRequest(caller, operation.action, request.bucket))
+        return
+    request.grant = permissions.grant(caller, request.bucket, partial(operation.questions, request), fresh=operation.fresh)
+    if "x-amz-expected-bucket-owner" in headers and "x-amz-expected-bucket-owner" in operation.headers:
+        permissions.check_expected_owner(headers["x-amz-expected-bucket-owner"])
+    if operation.source_action:
+        request.source = permissions.grant_one(caller, operation.source_action, *copy_source_of(request))
+        if "x-amz-source-expected-bucket-owner" in headers:
+            permissions.check_expected_owner(headers["x-amz-source-expected-bucket-owner"])
 
 
 def _authenticate(request: S3Request, observation: Observation) -> Caller:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..access.permissions import AccessRequest
+from ..catalogue.buckets import BucketState
 from ..errors import InvalidArgument, InvalidURI, MethodNotAllowed, S3NotImplemented
 from ..s3 import unsupported
-from ..s3.headers import copy_source_of, is_adopted
+from ..s3.headers import is_adopted
 from ..s3.request import S3Request
 from ..s3.responses import S3Response
 from .views import buckets, copies, listings, multipart, objects, service
@@ -44,14 +45,18 @@ class Operation:
     #: Whether it takes `action` on each key in the body, and not on the bucket.
     on_each_key: bool = False
 
-    def access_requests(self, request: S3Request) -> Iterator[AccessRequest]:
-        """Yield everything that must be allowed before the view is called. Raises InvalidArgument for a malformed source."""
+    #: Whether the bucket's state must be loaded for it. Otherwise its service compares `config_version`, and a state in memory
+    #: will do.
+    fresh: bool = False
+
+    def questions(self, request: S3Request, state: BucketState) -> Iterator[AccessRequest]:
+        """Yield everything that must be allowed on the bucket before the view is called."""
         if not self.on_each_key:
-            version_id = request.query.get("versionId") if self.version_action else None
-            action, context = (self.version_action, {"s3:VersionId": version_id}) if version_id else (self.action, {})
-            yield AccessRequest(request.caller, action, request.bucket, request.key, context)
-        if self.source_action:
-            yield AccessRequest(request.caller, self.source_action, *copy_source_of(request))
+            version_id = request.query.get("versionId") if self.version_action and request.query else None
+            asked = AccessRequest(request.caller, self.action, request.bucket, request.key, state=state)
+            if version_id:
+                asked = asked._replace(action=self.version_action, context={"s3:VersionId": version_id})
+            yield asked
 
 
 def _implemented(view: View, action: str, reads: str = "", lacks: Iterable[str] = (), **others: Any) -> Operation:
@@ -113,17 +118,21 @@ BUCKET = {
         "s3:ListBucket",
         f"{_PAGE} ?continuation-token ?fetch-owner ?list-type ?marker ?max-keys ?start-after {_OWNER}",
     ),
-    "GET ?location": _implemented(buckets.get_bucket_location, "s3:GetBucketLocation", f"?location {_OWNER}"),
+    "GET ?location": _implemented(buckets.get_bucket_location, "s3:GetBucketLocation", f"?location {_OWNER}", fresh=True),
     "GET ?uploads": _implemented(
         multipart.list_multipart_uploads,
         "s3:ListBucketMultipartUploads",
         f"{_PAGE} ?key-marker ?max-uploads ?upload-id-marker ?uploads {_OWNER}",
     ),
-    "HEAD": _implemented(buckets.head_bucket, "s3:ListBucket", _OWNER),
+    "HEAD": _implemented(buckets.head_bucket, "s3:ListBucket", _OWNER, fresh=True),
     "PUT": _implemented(buckets.create_bucket, "s3:CreateBucket", _BODY, unsupported.NEW_BUCKET),
     "DELETE": _implemented(buckets.delete_bucket, "s3:DeleteBucket", _OWNER),
     "POST ?delete": _implemented(
-        objects.delete_objects, "s3:DeleteObject", f"?delete {_BODY} x-amz-bypass-governance-retention {_OWNER}", on_each_key=True
+        objects.delete_objects,
+        "s3:DeleteObject",
+        f"?delete {_BODY} x-amz-bypass-governance-retention {_OWNER}",
+        on_each_key=True,
+        fresh=True,
     ),
     "GET ?versions": Operation("ListObjectVersions", "s3:ListBucketVersions"),
     "GET ?policyStatus": Operation("GetBucketPolicyStatus", "s3:GetBucketPolicyStatus"),
@@ -155,10 +164,18 @@ BUCKET = {
 
 OBJECT = {
     "GET": _implemented(
-        objects.get_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY, version_action="s3:GetObjectVersion"
+        objects.get_object,
+        "s3:GetObject",
+        f"{_READ} {_OWNER}",
+        unsupported.CUSTOMER_KEY,
+        version_action="s3:GetObjectVersion",
     ),
     "HEAD": _implemented(
-        objects.head_object, "s3:GetObject", f"{_READ} {_OWNER}", unsupported.CUSTOMER_KEY, version_action="s3:GetObjectVersion"
+        objects.head_object,
+        "s3:GetObject",
+        f"{_READ} {_OWNER}",
+        unsupported.CUSTOMER_KEY,
+        version_action="s3:GetObjectVersion",
     ),
     "PUT": _implemented(
         objects.put_object,
@@ -187,7 +204,10 @@ OBJECT = {
         unsupported.NEW_OBJECT,
     ),
     "PUT ?partNumber&uploadId": _implemented(
-        multipart.upload_part, "s3:PutObject", f"?partNumber ?uploadId {_BODY} {_OWNER}", unsupported.CUSTOMER_KEY
+        multipart.upload_part,
+        "s3:PutObject",
+        f"?partNumber ?uploadId {_BODY} {_OWNER}",
+        unsupported.CUSTOMER_KEY,
     ),
     "PUT ?partNumber&uploadId +x-amz-copy-source": _implemented(
         copies.upload_part_copy,

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 
 from ..db.sql import fetch
+from .buckets import BucketState, check_current
 from .rows import CommonPrefix, ListedObject, as_datetime
 
 _MAX = 0x10FFFF
@@ -34,33 +35,37 @@ def successor(text: str) -> str | None:
     return None
 
 
-def list_objects(bucket_id: int, prefix: str, delimiter: str, start: str, limit: int) -> list[ListedObject | CommonPrefix]:
-    """Return up to `limit` entries in key order from the first key >= `start` (and within `prefix`)."""
+def list_objects(bucket: BucketState, prefix: str, delimiter: str, start: str, limit: int) -> list[ListedObject | CommonPrefix]:
+    """Return up to `limit` entries in key order from the first key >= `start` (and within `prefix`). Raises BucketChanged."""
     low = max(start, prefix)
     high = successor(prefix) or _BEYOND
-    if low >= high:
-        return []
+    raised = successor(delimiter) or _BEYOND if delimiter else ""
+    rows = _read(bucket.id, low, high, limit, len(prefix), delimiter, raised)
+    # Keys are not empty: such a row is the bucket's.
+    check_current(bucket, rows[0][1] if rows and not rows[0][0] else None)
+    del rows[0]
     if not delimiter:
-        return [_listed(row) for row in fetch(_FLAT[connection.vendor], [bucket_id, low, high, limit])]
-    raised = successor(delimiter) or _BEYOND
+        return [_listed(row) for row in rows]
     if connection.vendor == "sqlite":
-        return _list_rolled_up_on_sqlite(bucket_id, len(prefix), delimiter, raised, low, high, limit)
-    rows = fetch(_ROLLED_UP_ON_POSTGRESQL, [bucket_id, low, high, limit, len(prefix), delimiter, raised])
+        return _entries_of_sqlite(rows, len(delimiter))
     return [CommonPrefix(row[0]) if row[1] is None else _listed(row) for row in rows]
 
 
-def _list_rolled_up_on_sqlite(
-    bucket_id: int, skip: int, delimiter: str, raised: str, low: str, high: str, limit: int
-) -> list[ListedObject | CommonPrefix]:
-    parameters = [
-        *(bucket_id, low, high, skip),
-        *(bucket_id, delimiter, delimiter, raised, high, limit),
-        *(delimiter, bucket_id),
-    ]
+def _read(bucket_id: int, low: str, high: str, limit: int, skip: int, delimiter: str, raised: str) -> list[Any]:
+    vendor = connection.vendor
+    if not delimiter:
+        return fetch(_FLAT[vendor], [bucket_id, bucket_id, low, high, limit])
+    if vendor == "postgresql":
+        return fetch(_ROLLED_UP_ON_POSTGRESQL, [bucket_id, bucket_id, low, high, limit, skip, delimiter, raised])
+    walk = [bucket_id, low, high, skip, bucket_id, delimiter, delimiter, raised, high, limit, delimiter]
+    return fetch(_ROLLED_UP_ON_SQLITE, [*walk, bucket_id, bucket_id])
+
+
+def _entries_of_sqlite(rows: list[Any], delimiter_length: int) -> list[ListedObject | CommonPrefix]:
     entries: list[ListedObject | CommonPrefix] = []
-    for key, end, rolled_up, *row in fetch(_ROLLED_UP_ON_SQLITE, parameters):
+    for key, end, rolled_up, *row in rows:
         if rolled_up:
-            entries.append(CommonPrefix(key[: end - 1 + len(delimiter)]))
+            entries.append(CommonPrefix(key[: end - 1 + delimiter_length]))
         elif row[0] is not None:  # None: deleted between the walk and the join
             entries.append(_listed(row))
     return entries
@@ -73,12 +78,16 @@ def _listed(row: Sequence[Any]) -> ListedObject:
 
 _COLUMNS = "o.key, o.size, o.etag, o.last_modified, o.storage_class, o.owner_id, o.checksum_algorithm, o.checksum_type"
 _RANGE = "o.bucket_id = %s AND o.is_latest AND NOT o.is_delete_marker AND o.key >= {low} AND o.key < %s ORDER BY o.key"
+
+#: The first row is the bucket's: an empty key, `config_version`, and NULL in all other columns.
+_BUCKET = "SELECT '', config_version{} FROM post3_bucket WHERE id = %s UNION ALL SELECT * FROM "
+_BEFORE_OBJECTS = _BUCKET.format(", NULL" * (_COLUMNS.count(",") - 1))
 _FLAT = {
-    "postgresql": "SELECT * FROM post3_list_flat(%s::bigint, %s::text, %s::text, %s::integer)",
-    "sqlite": f"SELECT {_COLUMNS} FROM post3_object o WHERE {_RANGE.format(low='%s')} LIMIT %s",
+    "postgresql": f"{_BEFORE_OBJECTS} post3_list_flat(%s::bigint, %s::text, %s::text, %s::integer)",
+    "sqlite": f"{_BEFORE_OBJECTS} (SELECT {_COLUMNS} FROM post3_object o WHERE {_RANGE.format(low='%s')} LIMIT %s)",
 }
 _ROLLED_UP_ON_POSTGRESQL = (
-    "SELECT * FROM post3_list_rolled_up(%s::bigint, %s::text, %s::text, %s::integer, %s::integer, %s::text, %s::text)"
+    f"{_BEFORE_OBJECTS} post3_list_rolled_up(%s::bigint, %s::text, %s::text, %s::integer, %s::integer, %s::text, %s::text)"
 )
 
 
@@ -92,8 +101,9 @@ def _rolled_up_on_sqlite() -> str:
         f"UNION ALL SELECT ({seek.format(low=following)}), walk.n + 1, walk.skip FROM walk "
         "WHERE walk.key IS NOT NULL AND walk.n < %s), "
         f"entry AS (SELECT walk.key, walk.n, walk.skip, {place} AS place FROM walk WHERE walk.key IS NOT NULL) "
-        f"SELECT entry.key, entry.skip + entry.place, entry.place > 0, {_COLUMNS} FROM entry "
-        "LEFT JOIN post3_object o ON entry.place = 0 AND o.bucket_id = %s AND o.key = entry.key AND o.is_latest ORDER BY entry.n"
+        f"{_BUCKET.format(', NULL' * (_COLUMNS.count(',') + 2))} "
+        f"(SELECT entry.key, entry.skip + entry.place, entry.place > 0, {_COLUMNS} FROM entry "
+        "LEFT JOIN post3_object o ON entry.place = 0 AND o.bucket_id = %s AND o.key = entry.key AND o.is_latest ORDER BY entry.n)"
     )
 
 

@@ -5,17 +5,31 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from .attributes import Attributes
+from .buckets import BucketState
+
+#: The id of a version that was written while its bucket did not keep versions (S3's own word).
+NULL = "null"
 
 
 @dataclass(frozen=True, slots=True)
-class BucketRow:
-    id: int
-    name: str
-    owner_id: int
-    region: str
+class ObjectRef:
+    """A version of a key: one to be written, or one that is there."""
+
+    bucket: BucketState
+    key: str
+    version_id: str = NULL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a write did, for the response and for everything that follows from it."""
+
+    ref: ObjectRef
+    #: As S3 names it in notifications, such as `s3:ObjectCreated:Put`.
+    event: str
+
+
+@dataclass(slots=True, kw_only=True)
 class ObjectRow(Attributes):
     """The latest version of a key, as one statement reads it for GET and HEAD."""
 
@@ -36,7 +50,7 @@ class ObjectRow(Attributes):
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewObject(Attributes):
     """An object that is about to be written, without its bytes."""
 

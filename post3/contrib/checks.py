@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import FileField
 from django.utils.module_loading import import_string
 
-from ..catalogue.buckets import find_bucket
+from ..catalogue.buckets import load_bucket
 from ..conf import conf
 from ..declaring import is_origin
 from ..errors import NoSuchBucket
@@ -42,7 +42,7 @@ def check_buckets(databases: Sequence[str] | None = None, **kwargs: Any) -> list
 
 def _exists(storage: Post3Storage) -> bool:
     try:
-        find_bucket(storage.bucket)
+        load_bucket(storage.bucket)
     except NoSuchBucket:
         return False
     return True

@@ -10,6 +10,7 @@ from typing import IO, Any, Self
 
 from django.core.files import File
 
+from ..access.permissions import Grant
 from ..checksums import new_hasher
 from ..errors import PreconditionFailed
 from ..services.objects import open_object
@@ -120,12 +121,12 @@ class ObjectReader(io.RawIOBase):
     again raises OSError. Use it through `io.BufferedReader`.
     """
 
-    def __init__(self, bucket: str, key: str) -> None:
+    def __init__(self, grant: Grant, key: str) -> None:
         """Open the object. Raises NoSuchBucket, NoSuchKey, StorageError."""
         super().__init__()
-        self._bucket, self._key = bucket, key
+        self._grant, self._key = grant, key
         self._position, self._rest = 0, memoryview(b"")
-        opened = open_object(bucket, key, Conditions())
+        opened = open_object(grant, key, Conditions())
         self.size, self._etag = opened.row.size, opened.row.etag
         self._pieces: Iterator[bytes] | None = self._as_pieces(opened.body)
 
@@ -173,7 +174,7 @@ class ObjectReader(io.RawIOBase):
         if self._pieces is None:
             try:
                 byte_range = ByteRange(self._position, None, f"bytes={self._position}-")
-                opened = open_object(self._bucket, self._key, Conditions(if_match=self._etag), byte_range)
+                opened = open_object(self._grant, self._key, Conditions(if_match=self._etag), byte_range)
             except PreconditionFailed:
                 raise OSError(f"{self._key} was overwritten while it was being read.") from None
             self._pieces = self._as_pieces(opened.body)

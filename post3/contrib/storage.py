@@ -17,6 +17,7 @@ call commits immediately.
 import contextlib
 import posixpath
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,13 +30,20 @@ from django.utils.deconstruct import deconstructible
 
 from ..access import keys
 from ..access.callers import OPERATOR, project_caller
-from ..access.permissions import AccessRequest, is_allowed
-from ..catalogue.buckets import find_bucket
+from ..access.permissions import AccessRequest, Grant, grant_one, is_allowed
 from ..catalogue.rows import CommonPrefix, ObjectRow
 from ..conf import conf
-from ..errors import BucketAlreadyOwnedByYou, EntityTooLarge, InvalidAccessKeyId, NoSuchBucket, NoSuchKey, PreconditionFailed
+from ..errors import (
+    AccessDenied,
+    BucketAlreadyOwnedByYou,
+    EntityTooLarge,
+    InvalidAccessKeyId,
+    NoSuchBucket,
+    NoSuchKey,
+    PreconditionFailed,
+)
 from ..s3.presigning import presign_get
-from ..services import buckets, listings, objects
+from ..services import buckets, deletions, listings, objects
 from ..values import Conditions, Description
 from .files import FilePayload, ObjectReader, StoredFile, content_type_of
 
@@ -87,10 +95,20 @@ class Post3Storage(Storage):
             raise SuspiciousFileOperation(f"{name!r} is no name of a file.")
         return self._prefix() + name
 
-    def _authorise(self, action: str, key: str = "") -> None:
-        """Apply the rule for S3 requests to the project itself. Raises PermissionDenied."""
-        if not is_allowed(AccessRequest(OPERATOR, action, self.bucket, key)):
-            raise PermissionDenied(f"Post3Storage may not {action} on {self.bucket}/{key}.")
+    def _grant(self, action: str, key: str = "") -> Grant:
+        """Apply the rule for S3 requests to the project itself. Raises PermissionDenied, NoSuchBucket.
+
+        The caller that services see is the owner of the bucket. The bucket's state is loaded each time, so that a service does
+        not find it out of date, and then raise S3's errors in place of these.
+        """
+        try:
+            granted = grant_one(OPERATOR, action, self.bucket, key, fresh=True)
+        except AccessDenied:
+            raise self._denied(action, key) from None
+        return replace(granted, caller=project_caller(granted.bucket.owner_id))
+
+    def _denied(self, action: str, key: str = "") -> PermissionDenied:
+        return PermissionDenied(f"Post3Storage may not {action} on {self.bucket}/{key}.")
 
     def _prefix(self) -> str:
         return f"{self.location.strip('/')}/" if self.location.strip("/") else ""
@@ -102,9 +120,8 @@ class Post3Storage(Storage):
         return StoredFile(lambda: self._reader(name), name, mode)
 
     def _reader(self, name: str) -> ObjectReader:
-        self._authorise("s3:GetObject", self.key_of(name))
         try:
-            return ObjectReader(self.bucket, self.key_of(name))
+            return ObjectReader(self._grant("s3:GetObject", self.key_of(name)), self.key_of(name))
         except (NoSuchKey, NoSuchBucket):
             raise self._not_found(name) from None
 
@@ -113,8 +130,7 @@ class Post3Storage(Storage):
 
         Raises ImproperlyConfigured if the bucket is missing and may not be created.
         """
-        self._authorise("s3:PutObject", self.key_of(name))
-        caller = project_caller(self._find_or_make_bucket())
+        grant = self._grant_or_make_bucket("s3:PutObject", self.key_of(name))
         conditions = Conditions() if self.allow_overwrite else Conditions(if_none_match="*")
         given = {"content_type": content_type_of(name, content), "metadata": {}}
         while True:
@@ -124,7 +140,7 @@ class Post3Storage(Storage):
             description = Description(self.storage_class, given)
             try:
                 # No read-ahead: the content may be a file in this storage that only this thread's transaction sees.
-                objects.put_object(self.bucket, self.key_of(name), caller, description, payload, conditions, ahead=False)
+                objects.put_object(grant, self.key_of(name), description, payload, conditions, ahead=False)
                 return name
             except PreconditionFailed:
                 name = self._another_name(name)
@@ -135,27 +151,26 @@ class Post3Storage(Storage):
         root, extension = posixpath.splitext(file_name)
         return self.get_available_name(posixpath.join(directory, self.get_alternative_name(root, extension)))
 
-    def _find_or_make_bucket(self) -> int:
-        """Return the id of the bucket's owner; create the bucket if it is missing and `create_bucket` is set."""
+    def _grant_or_make_bucket(self, action: str, key: str) -> Grant:
+        """Return a grant; create the bucket if it is missing and `create_bucket` is set."""
         try:
-            return find_bucket(self.bucket).owner_id
+            return self._grant(action, key)
         except NoSuchBucket:
             if not self.create_bucket:
                 raise ImproperlyConfigured(
                     f"Post3Storage: there is no bucket {self.bucket!r}. Make it with any S3 client, or set create_bucket."
                 ) from None
-        self._authorise("s3:CreateBucket")
+        if not is_allowed(AccessRequest(OPERATOR, "s3:CreateBucket", self.bucket)):
+            raise self._denied("s3:CreateBucket")
         try:
             owner = keys.find_user(self.owner or None, create=bool(self.owner))
             if not self.access_key and not keys.has_active_key(owner):
                 keys.create_api_key(owner, f"signs URLs of the bucket {self.bucket}")
         except (keys.NoSuchUser, keys.InactiveUser) as error:
             raise ImproperlyConfigured(f"Post3Storage cannot make its bucket {self.bucket!r}: {error}") from None
-        try:
-            region = None if conf.REGION == "us-east-1" else conf.REGION
-            return buckets.create_bucket(self.bucket, project_caller(owner.pk), region).owner_id
-        except BucketAlreadyOwnedByYou:  # created by another process since the lookup
-            return find_bucket(self.bucket).owner_id
+        with contextlib.suppress(BucketAlreadyOwnedByYou):  # created by another process since the lookup
+            buckets.create_bucket(self.bucket, project_caller(owner.pk), None if conf.REGION == "us-east-1" else conf.REGION)
+        return self._grant(action, key)
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
         if self.allow_overwrite:
@@ -166,9 +181,8 @@ class Post3Storage(Storage):
         """Delete a file if it exists. Raises ValueError without a name."""
         if not name:
             raise ValueError("The name must be given to delete().")
-        self._authorise("s3:DeleteObject", self.key_of(name))
         with contextlib.suppress(NoSuchBucket):
-            objects.delete_object(self.bucket, self.key_of(name), Conditions())
+            deletions.delete_object(self._grant("s3:DeleteObject", self.key_of(name)), self.key_of(name), Conditions())
 
     def exists(self, name: str) -> bool:
         """Return whether a file with that name exists. A directory does not count."""
@@ -191,11 +205,10 @@ class Post3Storage(Storage):
         return directories, files
 
     def _entries(self, prefix: str) -> Iterator[Any]:
-        self._authorise("s3:ListBucket")
         after, more = "", True
         while more:
             try:
-                page = listings.list_objects(self.bucket, prefix, "/", after, PAGE, skip_marker_prefix=True)
+                page = listings.list_objects(self._grant("s3:ListBucket"), prefix, "/", after, PAGE, skip_marker_prefix=True)
             except NoSuchBucket:
                 return
             yield from page.entries
@@ -236,9 +249,8 @@ class Post3Storage(Storage):
         return presign_get(origin, self.bucket, self.key_of(name), signer, conf.REGION, seconds, datetime.now(UTC), parameters)
 
     def _head(self, name: str) -> ObjectRow:
-        self._authorise("s3:GetObject", self.key_of(name))
         try:
-            return objects.head_object(self.bucket, self.key_of(name), Conditions())
+            return objects.head_object(self._grant("s3:GetObject", self.key_of(name)), self.key_of(name), Conditions())
         except (NoSuchKey, NoSuchBucket):
             raise self._not_found(name) from None
 

@@ -39,7 +39,7 @@ def describe_bucket(name: str, owner_id: int, region: str, created_at: datetime)
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def describe(bucket: str, new: NewObject, blob_name: str, crc64nvme: str, parts: Sequence[PartBlob]) -> bytes:
+def describe(bucket: str, version_id: str, new: NewObject, blob_name: str, crc64nvme: str, parts: Sequence[PartBlob]) -> bytes:
     """Return a JSON document of everything the catalogue knows of an object; blobs by the storage's names.
 
     `crc64nvme`: of the blob of that name, whose MD5 is the ETag.
@@ -48,7 +48,7 @@ def describe(bucket: str, new: NewObject, blob_name: str, crc64nvme: str, parts:
         "format": FORMAT,
         "bucket": bucket,
         "key": new.key,
-        "version_id": "null",
+        "version_id": version_id,
         "owner": user_name(new.owner_id),
         **{name: getattr(new, name) for name in DESCRIBED},
         "last_modified": new.last_modified.isoformat(),
@@ -83,7 +83,7 @@ def write_anew(storage: Storage, object_id: int, name: str) -> bool:
     ]
     new = NewObject.of_row(row, dict(row.metadata.values_list("name", "value")), key=row.key)
     blob_name, _, crc64nvme = _told_of(row.blob)
-    storage.write_sidecar(name, describe(row.bucket.name, new, blob_name, crc64nvme, parts))
+    storage.write_sidecar(name, describe(row.bucket.name, row.version_id, new, blob_name, crc64nvme, parts))
     if Object.objects.filter(pk=object_id, sidecar=name).exists():
         return True
     storage.delete_sidecar(name)  # overwritten or deleted meanwhile, by somebody who found no description to delete

@@ -1,5 +1,7 @@
 """Buckets."""
 
+import time
+
 from django.conf import settings
 from django.db import models
 
@@ -7,13 +9,30 @@ from .deleting import protect
 from .fields import ByteOrderedField
 
 
+def new_config_version() -> int:
+    """Return microseconds since 1970: a bucket that takes an id again, as after a restored backup, has another version."""
+    return time.time_ns() // 1000
+
+
 class Bucket(models.Model):
-    """A bucket. Its name is unique in the installation, as in an AWS partition."""
+    """A bucket and its settings. Its name is unique in the installation, as in an AWS partition.
+
+    The settings that requests depend on are declared in `catalogue.buckets.BucketState` too.
+    """
+
+    class Versioning(models.TextChoices):
+        NEVER = "", "never enabled"
+        ENABLED = "Enabled", "enabled"
+        SUSPENDED = "Suspended", "suspended"
 
     name = ByteOrderedField(unique=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="post3_buckets")
     region = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
+    versioning = models.CharField(max_length=9, choices=Versioning, default=Versioning.NEVER, db_default="", blank=True)
+    #: Grows with every change of the row, by a trigger (migration 0011). The statements of requests carry it, so that no
+    #: process acts by settings that have changed.
+    config_version = models.BigIntegerField(default=new_config_version, db_default=1, editable=False)
 
     class Meta:
         ordering = ["name"]

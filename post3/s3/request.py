@@ -44,6 +44,9 @@ class S3Request:
     #: Set by dispatch: the caller (`access.callers.Caller`), and what verifying a signed body needs (`sigv4.SigningContext`).
     caller: Any = None
     signing: Any = None
+    #: Set by dispatch: what the caller was granted on the bucket and on the source of a copy (`access.permissions.Grant`).
+    grant: Any = None
+    source: Any = None
 
     def header(self, name: str, default: str = "") -> str:
         """Return the value of a header by its lower-case name."""

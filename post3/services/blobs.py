@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from .. import checksums
-from ..catalogue.writing import BlobStep, new_blob, no_blob, pending_blob
+from ..catalogue.blob_steps import BlobStep, new_blob, no_blob, pending_blob
 from ..errors import InvalidStorageClass, S3NotImplemented
 from ..models import Blob
 from ..storage.base import MIB, BlobRef, Storage, Stream

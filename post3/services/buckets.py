@@ -7,6 +7,8 @@ from django.db import IntegrityError, connection, transaction
 
 from ..access.callers import Caller
 from ..access.owners import user_name
+from ..access.permissions import Grant
+from ..catalogue.buckets import check_current
 from ..catalogue.listing import successor
 from ..catalogue.removing import remove_bucket
 from ..conf import conf
@@ -26,6 +28,7 @@ from ..s3.names import is_valid_name
 from ..storage.base import BlobMissing
 from .disk_reserve import may_use_reserve
 from .publishing import retried
+from .renewing import renewing
 
 _REGION = re.compile(r"EU|[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
 #: How often a bucket is made again that was deleted between the attempt and the look at whose it is.
@@ -108,19 +111,22 @@ def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, lim
     return list(found.order_by("name")[:limit])
 
 
+@renewing
 @may_use_reserve
 @retried
-def delete_bucket(name: str) -> None:
+def delete_bucket(grant: Grant) -> None:
     """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty, StorageError.
 
     The row is locked first: a PUT in flight holds a share of it through its foreign key, so the bucket is either seen
     to be not empty, or the PUT finds it gone. Whoever completes an upload may hold that upload and wait for the bucket, while
     this waits for the upload; the database breaks the circle, and this is tried again.
     """
+    name = grant.bucket.name
     with transaction.atomic():
         bucket = _lock(name)
         if bucket is None:
             raise NoSuchBucket(BucketName=name)
+        check_current(grant.bucket, bucket.config_version)
         if Object.objects.filter(bucket=bucket).exists():
             raise BucketNotEmpty(BucketName=name)
         remove_bucket(bucket.pk)

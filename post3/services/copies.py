@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .. import checksums
-from ..access.callers import Caller
+from ..access.permissions import Grant
 from ..catalogue.attributes import Kind
-from ..catalogue.buckets import find_bucket
+from ..catalogue.blob_steps import no_blob, shared_blob
 from ..catalogue.parts import find_parts
-from ..catalogue.rows import NewObject, ObjectRow
-from ..catalogue.writing import no_blob, shared_blob
+from ..catalogue.rows import NewObject, ObjectRow, Published
 from ..conf import conf
 from ..errors import InvalidRequest
 from ..storage.base import Storage
@@ -19,7 +18,7 @@ from . import blobs
 from .conditions import check_copy_source
 from .objects import check_key, head_object, open_object, open_span
 from .part_copies import CopiedPayload
-from .publishing import SURELY_NOT_WRITTEN, discard_quietly, publish, retried
+from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, retried
 from .verifying import refuse_damaged
 
 _NOTHING = Conditions()
@@ -32,14 +31,16 @@ class CopyResult:
     checksum_algorithm: str
     checksum_type: str
     checksum: str
+    published: Published
 
 
 @retried
 def copy_object(
-    source: tuple[str, str],
+    source: Grant,
+    source_key: str,
     source_conditions: Conditions,
-    target: tuple[str, str],
-    caller: Caller,
+    target: Grant,
+    key: str,
     description: Description | None,
     storage_class: str | None,
     conditions: Conditions,
@@ -52,33 +53,31 @@ def copy_object(
     By reference, the ETag and checksum of an object of several parts stay as they are; S3 makes new ones (D21).
     Raises NoSuchBucket, NoSuchKey, PreconditionFailed, InvalidStorageClass, InvalidRequest (onto itself unchanged; over 5 GiB).
     """
-    check_key(target[1])
-    if source == target and description is None and storage_class is None:
+    check_key(key)
+    if (source.bucket.name, source_key) == (target.bucket.name, key) and description is None and storage_class is None:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
             "metadata, storage class, website redirect location or encryption attributes."
         )
     storage = blobs.storage_for(storage_class or "STANDARD")
-    if storage.describes and not storage.has_place(target[0]):
-        find_bucket(target[0])  # a storage makes no names for buckets that cannot be
     while True:
-        row = head_object(*source, _NOTHING)
+        row = head_object(source, source_key, _NOTHING)
         check_copy_source(source_conditions, row.etag, row.last_modified)
         if row.size > conf.MAX_BODY_SIZE:
             raise InvalidRequest(
                 f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
             )
         new = NewObject(
-            key=target[1],
-            owner_id=caller.user_id,
+            key=key,
+            owner_id=target.caller.user_id,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
-            sidecar=storage.new_name(*target) if storage.describes else "",
+            sidecar=storage.new_name(target.bucket.name, key) if storage.describes else "",
             **row.of_kind(Kind.CONTENT),
             **(description.given if description else clean_given(row.of_kind(Kind.GIVEN))),
         )
         if row.size and row.storage_class != storage.storage_class:
-            return _copy_bytes(source, row, target[0], new, storage, conditions, algorithm)
+            return _copy_bytes(source, source_key, row, target, new, storage, conditions, algorithm)
         chosen = find_parts(row) if row.parts_count else []
         if row.parts_count and not chosen:
             continue  # overwritten since its row was read
@@ -90,25 +89,25 @@ def copy_object(
             checksum = CopiedPayload(pieces, row.size, algorithm).drain()
             new = replace(new, checksum_algorithm=algorithm, checksum_type=checksums.FULL_OBJECT, checksum=checksum)
         step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
-        publish(target[0], new, step, storage, conditions, blob_name=row.blob_name, crc64nvme=row.crc64nvme, parts=chosen)
-        return _result(new)
+        content = Content(step, row.blob_name, row.crc64nvme, chosen)
+        return _result(new, publish(target, new, content, storage, conditions, "Copy"))
 
 
 def _copy_bytes(
-    source: tuple[str, str],
+    source: Grant,
+    source_key: str,
     row: ObjectRow,
-    bucket: str,
+    target: Grant,
     like: NewObject,
     storage: Storage,
     conditions: Conditions,
     algorithm: str,
 ) -> CopyResult:
     """Copy to another storage: one blob, whatever parts the source has."""
-    find_bucket(bucket)
-    opened = open_object(*source, Conditions(if_match=f'"{row.etag}"'))
+    opened = open_object(source, source_key, Conditions(if_match=f'"{row.etag}"'))
     algorithm = algorithm or row.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     payload = CopiedPayload(opened.body, opened.span.length, algorithm)
-    saved = blobs.save(storage, bucket, like.key, payload, described=True, ahead=False)
+    saved = blobs.save(storage, target.bucket.name, like.key, payload, described=True, ahead=False)
     new = replace(
         like,
         etag=payload.md5,
@@ -119,12 +118,12 @@ def _copy_bytes(
         sidecar=saved.name,
     )
     try:
-        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name, crc64nvme=saved.crc64nvme)
+        content = Content(saved.step, saved.name, saved.crc64nvme)
+        return _result(new, publish(target, new, content, storage, conditions, "Copy"))
     except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise
-    return _result(new)
 
 
-def _result(new: NewObject) -> CopyResult:
-    return CopyResult(new.etag, new.last_modified, new.checksum_algorithm, new.checksum_type, new.checksum)
+def _result(new: NewObject, published: Published) -> CopyResult:
+    return CopyResult(new.etag, new.last_modified, new.checksum_algorithm, new.checksum_type, new.checksum, published)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from ..catalogue.buckets import find_bucket
+from ..access.permissions import Grant
 from ..catalogue.listing import list_objects as list_rows
 from ..catalogue.listing import successor
 from ..catalogue.rows import CommonPrefix, ListedObject
 from .buckets import region_of
+from .renewing import refresh, renewing
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,20 @@ class Listing:
     last: str
 
 
-def list_objects(bucket: str, prefix: str, delimiter: str, after: str, limit: int, skip_marker_prefix: bool) -> Listing:
+@renewing
+def list_objects(grant: Grant, prefix: str, delimiter: str, after: str, limit: int, skip_marker_prefix: bool) -> Listing:
     """Return up to `limit` keys and common prefixes that come after `after`. Raises NoSuchBucket.
 
     `skip_marker_prefix`: a marker inside a common prefix skips all that the prefix stands for (B039).
     """
-    found = find_bucket(bucket)
+    region = region_of(grant.bucket.region)
     start = _start(prefix, delimiter, after, skip_marker_prefix)
     if limit == 0 or start is None:
-        return Listing(region_of(found.region), [], False, "")
-    entries = list_rows(found.id, prefix, delimiter, start, limit + 1)
+        refresh(grant)
+        return Listing(region, [], False, "")
+    entries = list_rows(grant.bucket, prefix, delimiter, start, limit + 1)
     page = entries[:limit]
-    return Listing(region_of(found.region), page, len(entries) > limit, name_of(page[-1]) if page else "")
+    return Listing(region, page, len(entries) > limit, name_of(page[-1]) if page else "")
 
 
 def name_of(entry: ListedObject | CommonPrefix) -> str:

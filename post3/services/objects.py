@@ -1,43 +1,29 @@
-"""Objects: put, open for reading, delete."""
+"""Objects: put, open for reading."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection
 
-from ..access.callers import Caller
-from ..access.permissions import AccessRequest, is_allowed
+from ..access.permissions import Grant
 from ..catalogue.attributes import HEADERS
-from ..catalogue.buckets import find_bucket
 from ..catalogue.parts import find_part
 from ..catalogue.reading import find_object
-from ..catalogue.rows import NewObject, ObjectRow
-from ..catalogue.writing import delete_object as delete_row
-from ..catalogue.writing import delete_objects as delete_rows
+from ..catalogue.rows import NewObject, ObjectRow, Published
 from ..checksums import COMPOSITE
 from ..db.rollback import on_rollback
-from ..errors import (
-    AccessDenied,
-    InvalidPartNumber,
-    InvalidRange,
-    KeyTooLongError,
-    NoSuchBucket,
-    NoSuchKey,
-    NotModified,
-    PreconditionFailed,
-    S3Error,
-)
+from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchKey, NotModified
 from ..models import Blob
 from ..s3.names import MAX_KEY_SIZE
-from ..storage.base import BlobRef, Storage, is_full
+from ..storage.base import BlobRef, Storage
 from ..storage.handler import storages
-from ..values import ByteRange, Conditions, Deletion, Description, Payload
+from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
-from .conditions import check_read, check_write, is_for_version
-from .disk_reserve import may_use_reserve
-from .publishing import SURELY_NOT_WRITTEN, discard_quietly, forget_sidecars, lock_latest, publish, retried, savepoint
+from .conditions import check_read, is_for_version
+from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, savepoint
+from .renewing import renewing
 from .verifying import open_blob, verify
 
 #: Attributes that a cache takes from a response without a body (RFC 9110, 15.4.5).
@@ -50,6 +36,7 @@ class PutResult:
     checksum_algorithm: str
     checksum: str
     size: int
+    published: Published
 
 
 class Span(NamedTuple):
@@ -81,9 +68,8 @@ def check_key(key: str) -> None:
 
 
 def put_object(
-    bucket: str,
+    grant: Grant,
     key: str,
-    caller: Caller,
     description: Description,
     payload: Payload,
     conditions: Conditions,
@@ -98,14 +84,12 @@ def put_object(
     """
     check_key(key)
     storage = blobs.storage_for(description.storage_class)
-    if blobs.needs_bucket_first(storage, bucket, payload.length):
-        find_bucket(bucket)
-    with savepoint():  # of bytes in the database that cannot be written, a caller's transaction shall not break
-        saved = blobs.save(storage, bucket, key, payload, described=True, ahead=ahead)
+    with savepoint():  # bytes in the database that cannot be written must not break a caller's transaction
+        saved = blobs.save(storage, grant.bucket.name, key, payload, described=True, ahead=ahead)
     on_rollback(lambda: _remove(storage, saved))
     new = NewObject(
         key=key,
-        owner_id=caller.user_id,
+        owner_id=grant.caller.user_id,
         size=saved.size,
         etag=payload.md5,
         storage_class=description.storage_class,
@@ -117,12 +101,12 @@ def put_object(
         **description.given,
     )
     try:
-        name = saved.name if saved.size else ""
-        publish(bucket, new, saved.step, storage, conditions, blob_name=name, crc64nvme=saved.crc64nvme)
+        content = Content(saved.step, saved.name if saved.size else "", saved.crc64nvme)
+        published = publish(grant, new, content, storage, conditions, "Put")
     except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise
-    return PutResult(new.etag, new.checksum_algorithm, new.checksum, new.size)
+    return PutResult(new.etag, new.checksum_algorithm, new.checksum, new.size, published)
 
 
 def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
@@ -132,13 +116,15 @@ def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
         storage.delete_sidecar(saved.name)
 
 
-def head_object(bucket: str, key: str, conditions: Conditions) -> ObjectRow:
+@renewing
+def head_object(grant: Grant, key: str, conditions: Conditions) -> ObjectRow:
     """Return the latest version of a key. Raises NoSuchBucket, NoSuchKey, NotModified, PreconditionFailed."""
-    return _found(bucket, key, conditions, "", 0)
+    return _found(grant, key, conditions, "", 0)
 
 
+@renewing
 def open_object(
-    bucket: str, key: str, conditions: Conditions, byte_range: ByteRange | None = None, part_number: int | None = None
+    grant: Grant, key: str, conditions: Conditions, byte_range: ByteRange | None = None, part_number: int | None = None
 ) -> OpenObject:
     """Find the latest version of a key and open its bytes: all, a range, or the part of that number.
 
@@ -147,7 +133,7 @@ def open_object(
     """
     inline, inline_size = _inline()
     while True:
-        row = _found(bucket, key, conditions, inline, inline_size)
+        row = _found(grant, key, conditions, inline, inline_size)
         span = span_of(row, byte_range, part_number)
         body = open_span(row, span.start, span.length)
         if body is not None:
@@ -155,10 +141,8 @@ def open_object(
         # The key was overwritten between the row and its parts: look again.
 
 
-def _found(bucket: str, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
-    found, row = find_object(connection.vendor, bucket, key, inline, inline_size)
-    if not found:
-        raise NoSuchBucket(BucketName=bucket)
+def _found(grant: Grant, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
+    row = find_object(connection.vendor, grant.bucket, key, inline, inline_size)
     if row is None:
         check_key(key)
         raise NoSuchKey(Key=key)
@@ -231,62 +215,3 @@ def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes
     pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
     pieces.ensure_readable()
     return pieces
-
-
-@may_use_reserve
-@retried
-def delete_object(bucket: str, key: str, conditions: Conditions) -> None:
-    """Delete the latest version of a key; a key that is not there is deleted too. Raises NoSuchBucket, PreconditionFailed."""
-    if conditions.if_match is not None:
-        with transaction.atomic():
-            latest = lock_latest(bucket, key)
-            check_write(conditions, key, latest.etag if latest else None)
-            found, sidecars = delete_row(bucket, key)
-    else:
-        found, sidecars = delete_row(bucket, key)
-    if not found:
-        raise NoSuchBucket(BucketName=bucket)
-    forget_sidecars(sidecars)
-
-
-def delete_objects(bucket: str, keys: Sequence[str]) -> None:
-    """Delete the latest versions of up to 1,000 keys: in one statement, or fewer at once on a full disk. Raises NoSuchBucket."""
-    bucket_id = find_bucket(bucket).id
-    if keys:
-        _delete_rows(bucket_id, keys)
-
-
-def _delete_rows(bucket_id: int, keys: Sequence[str]) -> None:
-    try:
-        _delete_at_once(bucket_id, keys)
-    except DatabaseError as error:
-        if len(keys) == 1 or not is_full(error) or connection.in_atomic_block:
-            raise
-        for half in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
-            _delete_rows(bucket_id, half)
-
-
-@may_use_reserve
-@retried
-def _delete_at_once(bucket_id: int, keys: Sequence[str]) -> None:
-    forget_sidecars(sidecar for _, sidecar in delete_rows(bucket_id, keys))
-
-
-def delete_each(bucket: str, caller: Caller, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:
-    """Delete up to 1,000 keys, some perhaps under a condition, as far as the caller may.
-
-    Return each key with the error that kept it. Raises NoSuchBucket.
-    """
-    answers: dict[Deletion, S3Error | None] = dict.fromkeys(deletions)
-    for deletion in answers:
-        if not is_allowed(AccessRequest(caller, "s3:DeleteObject", bucket, deletion.key)):
-            answers[deletion] = AccessDenied()
-    permitted = [deletion for deletion, error in answers.items() if error is None]
-    delete_objects(bucket, list(dict.fromkeys(deletion.key for deletion in permitted if deletion.etag is None)))
-    for deletion in permitted:
-        if deletion.etag is not None:
-            try:
-                delete_object(bucket, deletion.key, Conditions(if_match=deletion.etag))
-            except (NoSuchKey, PreconditionFailed) as error:
-                answers[deletion] = error
-    return [(deletion.key, error) for deletion, error in answers.items()]

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from hashlib import md5
 
 from .. import checksums
+from ..access.permissions import Grant
+from ..catalogue.blob_steps import shared_blob
 from ..catalogue.rows import ObjectRow
-from ..catalogue.writing import shared_blob
 from ..conf import conf
 from ..errors import InvalidArgument, InvalidRequest
 from ..models import Blob, MultipartUpload, UploadPart
@@ -17,10 +18,11 @@ from .objects import head_object, open_object
 
 
 def upload_part_copy(
+    grant: Grant,
     upload: MultipartUpload,
-    bucket: str,
     part_number: int,
-    source: tuple[str, str],
+    source: Grant,
+    source_key: str,
     conditions: Conditions,
     byte_range: ByteRange | None,
 ) -> UploadPart:
@@ -29,7 +31,7 @@ def upload_part_copy(
     Raises NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (range beyond the source),
     InvalidRequest (range outside the source; over 5 GiB).
     """
-    row = head_object(*source, Conditions())
+    row = head_object(source, source_key, Conditions())
     check_copy_source(conditions, row.etag, row.last_modified)
     if byte_range is not None and (byte_range.first or 0) >= row.size:
         raise InvalidRequest("The specified copy range is invalid for the source object size")  # B081
@@ -39,21 +41,21 @@ def upload_part_copy(
             ArgumentName="x-amz-copy-source-range",
             ArgumentValue=byte_range.text,
         )
-    shared = _by_reference(upload, bucket, part_number, row, byte_range)
+    shared = _by_reference(grant, upload, part_number, row, byte_range)
     if shared is not None:
         return shared
-    opened = open_object(*source, Conditions(if_match=f'"{row.etag}"'), byte_range)
+    opened = open_object(source, source_key, Conditions(if_match=f'"{row.etag}"'), byte_range)
     if opened.span.length > conf.MAX_BODY_SIZE:
         raise InvalidRequest(
             f"The specified copy source is larger than the maximum allowable size for a copy source: {conf.MAX_BODY_SIZE}"
         )
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     payload = CopiedPayload(opened.body, opened.span.length, algorithm)
-    return multipart.upload_part(upload, bucket, part_number, payload)
+    return multipart.upload_part(grant, upload, part_number, payload)
 
 
 def _by_reference(
-    upload: MultipartUpload, bucket: str, part_number: int, row: ObjectRow, byte_range: ByteRange | None
+    grant: Grant, upload: MultipartUpload, part_number: int, row: ObjectRow, byte_range: ByteRange | None
 ) -> UploadPart | None:
     """Share the source's blob, where it is one, wholly wanted, in the upload's storage, and its checksum is of the right kind."""
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
@@ -73,7 +75,7 @@ def _by_reference(
     )
     if not Blob.objects.filter(pk=row.blob_id, state=Blob.State.STORED).exists():
         return None
-    return multipart.publish_part(part, bucket, shared_blob(row.blob_id))
+    return multipart.publish_part(grant, part, shared_blob(row.blob_id))
 
 
 class CopiedPayload:

@@ -7,26 +7,32 @@ A crash in between leaves bytes or a description that nothing refers to, never a
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
+from ..access.permissions import Grant
+from ..catalogue.blob_steps import BlobStep, lock_blobs
+from ..catalogue.buckets import BucketChanged, BucketState
 from ..catalogue.parts import PartBlob
-from ..catalogue.rows import NewObject
-from ..catalogue.writing import BlobStep, Written, lock_blobs, write_object
+from ..catalogue.rows import NewObject, ObjectRef, Published
+from ..catalogue.writing import Written, write_version
 from ..descriptions.sidecars import describe, describing_storages
-from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
-from ..models import Bucket, Object, ObjectPart
+from ..errors import InsufficientStorage, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
+from ..models import Object, ObjectPart
 from ..storage.base import Storage, StorageError, is_full
 from ..values import Conditions
 from .conditions import check_undisturbed, check_write, is_write_condition
+from .renewing import renewing
+from .version_ids import version_for
 
 logger = logging.getLogger(__name__)
 
 #: Errors after which it is certain that nothing was committed. After others, such as a connection lost at the commit, it is
 #: not, and removing the bytes could take them from an object that exists; they stay (D12).
-SURELY_NOT_WRITTEN = (S3Error, IntegrityError, StorageError)
+SURELY_NOT_WRITTEN = (S3Error, BucketChanged, IntegrityError, StorageError)
 
 _ATTEMPTS = 5
 T = TypeVar("T")
@@ -74,73 +80,79 @@ def _is_lost_race(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in ("23505", "23503", "40001", "40P01")
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the bytes of an object to be are: nothing, one blob, or the blobs of its parts."""
+
+    #: How the row gets its blob.
+    step: BlobStep
+    #: The storage's name of that blob, and its CRC-64/NVME, for the description.
+    blob_name: str = ""
+    crc64nvme: str = ""
+    parts: Sequence[PartBlob] = ()
+
+
+@renewing
 @retried
 def publish(
-    bucket: str,
+    grant: Grant,
     new: NewObject,
-    step: BlobStep,
+    content: Content,
     storage: Storage,
     conditions: Conditions,
-    blob_name: str = "",
-    crc64nvme: str = "",
-    parts: Sequence[PartBlob] = (),
+    event: str,
     within: Callable[[], int | None] | None = None,
-) -> None:
+) -> Published:
     """Make `new` the latest version of its key.
 
-    `blob_name`, `crc64nvme`: the storage's name of its bytes and their checksum, for the description.
-    `parts`: the blobs of an object that has several.
-    `within`: run in the same transaction, first, so that of several who complete one upload all but one wait there,
-    before they hold any blob. It returns the sequence that the key's latest version must still have where there are
-    conditions (`check_undisturbed`), None for any.
+    `event`: what happens to the key, as S3 names it after `s3:ObjectCreated:`.
+    `within`: run first in the same transaction. Of several callers who complete one upload, all but one wait there, before they
+    hold any blob. It returns the sequence that the key's latest version must still have if there are conditions
+    (`check_undisturbed`), or None for any.
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing), ConditionalRequestConflict.
     """
+    ref = version_for(grant.bucket, new.key)
     conditional = is_write_condition(conditions)
-    if new.sidecar:  # what cannot be described is not published, and StorageError says so surely
-        storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, crc64nvme, parts))
+    if new.sidecar:  # an object that cannot be described is not published; StorageError makes that certain
+        described = describe(ref.bucket.name, ref.version_id, new, content.blob_name, content.crc64nvme, content.parts)
+        storage.write_sidecar(new.sidecar, described)
     try:
         with translate_disk_full():
-            if conditional or parts or within:
+            if conditional or content.parts or within:
                 with transaction.atomic():
                     begun = within() if within else None
-                    written = _publish_with_care(bucket, new, step, conditions if conditional else None, begun, parts)
+                    written = _publish_with_care(ref, new, content, conditions if conditional else None, begun)
             else:
-                written = _checked(write_object(bucket, new, step), bucket, step)
+                written = _checked(write_version(ref, new, content.step), content.step)
     except SURELY_NOT_WRITTEN:
         delete_sidecars([new.sidecar])
         raise
     if written.old_sidecar and written.old_sidecar != new.sidecar:
         forget_sidecars([written.old_sidecar], durable=False)  # the new one of the same key is
+    return Published(ref, f"s3:ObjectCreated:{event}")
 
 
 def _publish_with_care(
-    bucket: str,
-    new: NewObject,
-    step: BlobStep,
-    conditions: Conditions | None,
-    begun: int | None,
-    parts: Sequence[PartBlob],
+    ref: ObjectRef, new: NewObject, content: Content, conditions: Conditions | None, begun: int | None
 ) -> Written:
     only_new = False
     if conditions is not None:
-        latest = lock_latest(bucket, new.key)
-        check_write(conditions, new.key, latest.etag if latest else None)
+        latest = lock_latest(ref.bucket, ref.key)
+        check_write(conditions, ref.key, latest.etag if latest else None)
         if begun is not None:
-            check_undisturbed(conditions, new.key, begun, latest.sequence if latest else 0)
+            check_undisturbed(conditions, ref.key, begun, latest.sequence if latest else 0)
         only_new = conditions.if_none_match is not None
-    if not lock_blobs([part.blob_id for part in parts if part.blob_id is not None]):
+    if not lock_blobs([part.blob_id for part in content.parts if part.blob_id is not None]):
         raise NoSuchKey("The source was deleted while it was copied.")
-    written = _checked(write_object(bucket, new, step, only_new), bucket, step)
-    ObjectPart.objects.bulk_create([part.as_row(written.object_id) for part in parts], batch_size=1000)
+    written = _checked(write_version(ref, new, content.step, only_new), content.step)
+    ObjectPart.objects.bulk_create([part.as_row(written.object_id) for part in content.parts], batch_size=1000)
     return written
 
 
-def _checked(written: Written, bucket: str, step: BlobStep) -> Written:
-    if written.bucket_id is None:
-        raise NoSuchBucket(BucketName=bucket)
+def _checked(written: Written, step: BlobStep) -> Written:
     if written.blob_id is None and step.required:
         raise lost_bytes()
-    if written.object_id is None:  # only_new, and somebody else was first, after the look
+    if written.object_id is None:  # only_new, and another writer was first, after the look
         raise PreconditionFailed(Condition="If-None-Match")
     return written
 
@@ -156,15 +168,13 @@ class Latest(NamedTuple):
     sequence: int
 
 
-def lock_latest(bucket: str, key: str) -> Latest | None:
-    """Lock the latest version of a key until the transaction ends. Raises NoSuchBucket."""
-    found = Object.objects.filter(bucket__name=bucket, key=key, is_latest=True)
+def lock_latest(bucket: BucketState, key: str) -> Latest | None:
+    """Lock the latest version of a key until the transaction ends."""
+    found = Object.objects.filter(bucket_id=bucket.id, key=key, is_latest=True)
     if connection.features.has_select_for_update:
         found = found.select_for_update(of=("self",))
     row = found.values_list("etag", "sequence", "is_delete_marker").first()
     if row is None:
-        if not Bucket.objects.filter(name=bucket).exists():
-            raise NoSuchBucket(BucketName=bucket)
         return None
     etag, sequence, is_delete_marker = row
     return Latest(None if is_delete_marker else etag, sequence)

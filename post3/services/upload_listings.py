@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from ..catalogue.buckets import find_bucket
+from ..access.permissions import Grant
 from ..catalogue.listing import successor
 from ..errors import InvalidArgument
 from ..models import MultipartUpload
 from . import upload_ids
+from .renewing import refresh, renewing
 
 _BATCH = 1000
 
@@ -22,9 +23,11 @@ class UploadListing:
     next_upload_id: str
 
 
-def list_uploads(bucket: str, prefix: str, delimiter: str, key_marker: str, id_marker: str, limit: int) -> UploadListing:
+@renewing
+def list_uploads(grant: Grant, prefix: str, delimiter: str, key_marker: str, id_marker: str, limit: int) -> UploadListing:
     """Return up to `limit` uploads and common prefixes after those markers. Raises NoSuchBucket, InvalidArgument (B091)."""
-    bucket_id = find_bucket(bucket).id
+    refresh(grant)
+    bucket_id = grant.bucket.id
     if id_marker and not _names_upload(id_marker, bucket_id, key_marker):
         raise InvalidArgument("Invalid uploadId marker", ArgumentName="upload-id-marker", ArgumentValue=id_marker)
     uploads: list[MultipartUpload] = []

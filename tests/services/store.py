@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from post3.access.callers import project_caller
+from post3.access.permissions import Grant, grant_one
 from post3.models import Block
-from post3.services import copies, multipart, objects
+from post3.services import copies, deletions, multipart, objects
 from post3.values import CompletedPart, Completion, Conditions, Description
 
 ALWAYS = Conditions()
@@ -28,6 +29,11 @@ class Body:
         return self._stream.read(size)
 
 
+def granted(bucket: str, user_id: int) -> Grant:
+    """Return a grant on a bucket for a user."""
+    return grant_one(project_caller(user_id), "s3:*", bucket)
+
+
 @dataclass
 class Store:
     """The services on one bucket, and a look at what is left below them."""
@@ -35,31 +41,35 @@ class Store:
     owner: int
     directory: Path
 
+    @property
+    def grant(self) -> Grant:
+        """On the bucket, for its owner."""
+        return granted("bucket", self.owner)
+
     def put(self, key: str, size: int, fill: bytes = b"x") -> bytes:
         data = fill * size
-        objects.put_object("bucket", key, project_caller(self.owner), PLAIN, Body(data), ALWAYS)
+        objects.put_object(self.grant, key, PLAIN, Body(data), ALWAYS)
         return data
 
     def read(self, key: str) -> bytes:
-        body = objects.open_object("bucket", key, ALWAYS).body
+        body = objects.open_object(self.grant, key, ALWAYS).body
         return body if isinstance(body, bytes) else b"".join(body)
 
     def delete(self, key: str) -> None:
-        objects.delete_object("bucket", key, ALWAYS)
+        deletions.delete_object(self.grant, key, ALWAYS)
 
     def copy(self, source: str, target: str, storage_class: str | None = None) -> None:
-        caller = project_caller(self.owner)
-        copies.copy_object(("bucket", source), ALWAYS, ("bucket", target), caller, None, storage_class, ALWAYS)
+        copies.copy_object(self.grant, source, ALWAYS, self.grant, target, None, storage_class, ALWAYS)
 
     def begin(self, key: str) -> Any:
-        return multipart.create_multipart_upload("bucket", key, project_caller(self.owner), PLAIN, "", "")
+        return multipart.create_multipart_upload(self.grant, key, PLAIN, "", "")
 
     def part(self, upload: Any, number: int, data: bytes) -> CompletedPart:
-        part = multipart.upload_part(upload, "bucket", number, Body(data))
+        part = multipart.upload_part(self.grant, upload, number, Body(data))
         return CompletedPart(number, part.etag, {})
 
     def complete(self, upload: Any, *parts: CompletedPart) -> None:
-        multipart.complete_multipart_upload("bucket", upload.key, upload.upload_id, Completion(parts, {}, None), ALWAYS)
+        multipart.complete_multipart_upload(self.grant, upload.key, upload.upload_id, Completion(parts, {}, None), ALWAYS)
 
     def bytes_left(self) -> int:
         """How many bytes of blobs the storage holds."""

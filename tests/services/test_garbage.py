@@ -11,7 +11,6 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from post3.access.callers import project_caller
 from post3.errors import NoSuchUpload
 from post3.maintenance import garbage
 from post3.maintenance.garbage import collect_garbage
@@ -21,7 +20,7 @@ from post3.storage import BlobRef, StorageError
 from post3.storage.database import blocks
 from post3.storage.handler import storages
 
-from .store import ALWAYS, PLAIN, Body, Store
+from .store import ALWAYS, PLAIN, Body, Store, granted
 
 #: More than is kept in one statement, and more than is held in memory.
 SMALL, LARGE = 1000, 2_500_000
@@ -71,7 +70,7 @@ def test_overwritten_bytes_go_and_the_new_ones_stay(store: Store, size: int) -> 
 
 def test_released_bytes_stay_for_the_grace(store: Store) -> None:
     store.put("k", LARGE)
-    body = objects.open_object("bucket", "k", ALWAYS).body
+    body = objects.open_object(store.grant, "k", ALWAYS).body
     beginning = next(body)
     store.delete("k")
     with override_settings(POST3_GARBAGE_GRACE_SECONDS=60):
@@ -103,7 +102,7 @@ def test_parts_of_an_aborted_upload_go(store: Store) -> None:
         store.part(upload, number, b"x" * LARGE)
     store.part(upload, 3, b"y" * SMALL)
     assert collect_garbage() == 1 and store.bytes_left() == 2 * LARGE + SMALL  # the part that was replaced
-    multipart.abort_multipart_upload("bucket", "k", upload.upload_id)
+    multipart.abort_multipart_upload(store.grant, "k", upload.upload_id)
     assert collect_garbage() == 3
     assert (Blob.objects.count(), UploadPart.objects.count(), store.bytes_left()) == (0, 0, 0)
 
@@ -139,7 +138,7 @@ def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
 
     for size in (SMALL, LARGE):
         with pytest.raises(ConnectionError):
-            objects.put_object("bucket", "k", project_caller(store.owner), PLAIN, Cut(b"x" * size), ALWAYS)
+            objects.put_object(granted("bucket", store.owner), "k", PLAIN, Cut(b"x" * size), ALWAYS)
     assert (Blob.objects.count(), Object.objects.count(), store.bytes_left()) == (0, 0, 0)
 
 
@@ -285,7 +284,7 @@ def test_upload_that_is_being_completed_does_not_expire(store: Store) -> None:
     MultipartUpload.objects.update(initiated_at=long_ago)
     UploadPart.objects.update(last_modified=long_ago)
     with transaction.atomic():
-        multipart.find_upload("bucket", "k", upload.upload_id, lock=True)  # as a Complete does
+        multipart.find_upload(store.grant, "k", upload.upload_id, lock=True)  # as a Complete does
         assert in_threads(collect_garbage) == [0]
     store.complete(upload, part)
     assert collect_garbage() == 0 and store.read("k") == b"x" * SMALL

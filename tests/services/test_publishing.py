@@ -8,14 +8,13 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 
-from post3.access.callers import project_caller
 from post3.errors import PreconditionFailed, ServiceUnavailable
 from post3.models import Blob, Block, Bucket, Object, UploadPart
 from post3.services import multipart, objects, publishing
 from post3.storage import BlobRef, Stream, storages
 from post3.values import CompletedPart, Conditions
 
-from .store import ALWAYS, PLAIN, Body, Store
+from .store import ALWAYS, PLAIN, Body, Store, granted
 
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])
@@ -32,7 +31,7 @@ def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothin
         first = store.put("k", 10)
         monkeypatch.setattr(publishing, "lock_latest", lambda bucket, key: None)  # as if the look came before the first write
         with pytest.raises(PreconditionFailed):
-            objects.put_object("bucket", "k", project_caller(owner.pk), PLAIN, Body(b"y" * size), Conditions(if_none_match="*"))
+            objects.put_object(granted("bucket", owner.pk), "k", PLAIN, Body(b"y" * size), Conditions(if_none_match="*"))
         assert store.read("k") == first
         assert (Blob.objects.count(), store.bytes_left()) == (1, len(first))
 
@@ -55,9 +54,9 @@ def test_bytes_that_lost_a_block_on_their_way_are_not_published(
         with monkeypatch.context() as patch:
             patch.setattr(storage, "save", lose)
             with pytest.raises(ServiceUnavailable):
-                objects.put_object("bucket", "k", project_caller(owner.pk), PLAIN, Body(b"y" * 3_000_000), ALWAYS)
+                objects.put_object(granted("bucket", owner.pk), "k", PLAIN, Body(b"y" * 3_000_000), ALWAYS)
             with pytest.raises(ServiceUnavailable):
-                multipart.upload_part(store.begin("k"), "bucket", 1, Body(b"y" * 3_000_000))
+                multipart.upload_part(store.grant, store.begin("k"), 1, Body(b"y" * 3_000_000))
         assert (Object.objects.count(), UploadPart.objects.count(), Blob.objects.count(), store.bytes_left()) == (0, 0, 0, 0)
         assert store.put("k", 3_000_000) == store.read("k")
 
@@ -75,5 +74,5 @@ def test_upload_of_10000_parts_is_completed(catalogue: Any, tmp_path: Any) -> No
         numbered = enumerate(made, 1)
         UploadPart.objects.bulk_create((UploadPart(part_number=n, blob=blob, **fields) for n, blob in numbered), batch_size=2000)
         store.complete(upload, *(CompletedPart(number, fields["etag"], {}) for number in range(1, 10_001)))
-        row = objects.head_object("bucket", "k", ALWAYS)
+        row = objects.head_object(granted("bucket", owner.pk), "k", ALWAYS)
         assert (row.size, row.parts_count, UploadPart.objects.count()) == (10_000, 10_000, 0)

@@ -23,7 +23,7 @@ from post3.storage.base import StorageError
 from post3.storage.handler import storages
 
 from .rebuilt import Report, rewrite, sidecar_of
-from .store import ALWAYS, PLAIN, Body, Store
+from .store import ALWAYS, PLAIN, Body, Store, granted
 
 SMALL, LARGE = 1000, 2_500_000
 
@@ -60,7 +60,7 @@ def test_owners_come_back_under_their_ids(tree: Store, lose: Callable[[], None])
     users = get_user_model().objects
     tree.put("k", SMALL)
     other = users.create_user("other")
-    objects.put_object("bucket", "by the other", project_caller(other.pk), PLAIN, Body(b"x"), ALWAYS)
+    objects.put_object(granted("bucket", other.pk), "by the other", PLAIN, Body(b"x"), ALWAYS)
     lose()
     report = Report()
     assert report.users == {tree.owner: "owner", other.pk: "other"}
@@ -221,7 +221,7 @@ def test_bucket_that_is_refused_leaves_the_description_alone(tree: Store) -> Non
         buckets.create_bucket("bucket", project_caller(other.pk), "eu-west-1")
     tree.put("k", SMALL)
     with pytest.raises(BucketNotEmpty):
-        buckets.delete_bucket("bucket")
+        buckets.delete_bucket(tree.grant)
     assert path.read_bytes() == document and json.loads(document)["owner"] == "owner"
 
 
@@ -241,7 +241,7 @@ def test_buckets_of_older_releases_are_described(tree: Store) -> None:
     path.unlink()
     assert buckets.describe_buckets() == 1 and path.read_bytes() == document
     assert buckets.describe_buckets() == 0
-    buckets.delete_bucket("bucket")
+    buckets.delete_bucket(tree.grant)
     assert not path.exists()
 
 

@@ -1,6 +1,5 @@
 """Operations on buckets."""
 
-from ...catalogue.buckets import find_bucket
 from ...errors import MalformedXML, S3NotImplemented
 from ...s3 import responses
 from ...s3.payload import open_document
@@ -38,7 +37,7 @@ def _location_of(configuration: Element) -> str | None:
 
 def head_bucket(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html (B018)"""
-    bucket = find_bucket(request.bucket)
+    bucket = request.grant.bucket
     headers = {
         "x-amz-bucket-region": buckets.region_of(bucket.region),
         "x-amz-access-point-alias": "false",
@@ -50,11 +49,11 @@ def head_bucket(request: S3Request) -> S3Response:
 
 def get_bucket_location(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html (B019)"""
-    location = find_bucket(request.bucket).region
+    location = request.grant.bucket.region
     return responses.xml("LocationConstraint", "" if location == "us-east-1" else location)
 
 
 def delete_bucket(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html (B020)"""
-    buckets.delete_bucket(request.bucket)
+    buckets.delete_bucket(request.grant)
     return responses.empty(204)

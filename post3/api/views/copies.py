@@ -1,13 +1,12 @@
 """CopyObject and UploadPartCopy."""
 
-from ...access import permissions
 from ...errors import InvalidArgument
 from ...s3 import checksum_headers, headers, parameters, responses
 from ...s3.documents import Node
 from ...s3.request import S3Request
 from ...s3.responses import S3Response
 from ...services import copies, multipart, part_copies
-from .describing import description_of
+from .describing import description_of, version_headers
 
 _SOURCE_CONDITIONS = "x-amz-copy-source-if-"
 
@@ -18,10 +17,11 @@ def copy_object(request: S3Request) -> S3Response:
     if directive not in ("COPY", "REPLACE"):
         raise InvalidArgument("Unknown metadata directive.", ArgumentName="x-amz-metadata-directive", ArgumentValue=directive)
     copy = copies.copy_object(
-        _source_of(request),
+        request.source,
+        headers.copy_source_of(request)[1],
         headers.conditions_of(request, _SOURCE_CONDITIONS),
-        (request.bucket, request.key),
-        request.caller,
+        request.grant,
+        request.key,
         description_of(request) if directive == "REPLACE" else None,
         request.header("x-amz-storage-class") or None,
         headers.conditions_of(request),
@@ -30,25 +30,17 @@ def copy_object(request: S3Request) -> S3Response:
     nodes: list[Node] = [("LastModified", copy.last_modified), ("ETag", f'"{copy.etag}"')]
     if copy.checksum:
         nodes += [(f"Checksum{copy.checksum_algorithm}", copy.checksum), ("ChecksumType", copy.checksum_type)]
-    return responses.xml("CopyObjectResult", nodes)
-
-
-def _source_of(request: S3Request) -> tuple[str, str]:
-    """Return bucket and key of the source. Raises AccessDenied where its bucket is not of the owner the client expects."""
-    bucket, key = headers.copy_source_of(request)
-    expected = request.headers.get("x-amz-source-expected-bucket-owner")
-    if expected is not None:
-        permissions.check_expected_owner(bucket, expected)
-    return bucket, key
+    return responses.xml("CopyObjectResult", nodes, version_headers(copy.published))
 
 
 def upload_part_copy(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html (B079 to B082)"""
     part = part_copies.upload_part_copy(
-        multipart.find_upload(request.bucket, request.key, request.query["uploadId"]),
-        request.bucket,
+        request.grant,
+        multipart.find_upload(request.grant, request.key, request.query["uploadId"]),
         parameters.part_number_of(request),
-        _source_of(request),
+        request.source,
+        headers.copy_source_of(request)[1],
         headers.conditions_of(request, _SOURCE_CONDITIONS),
         headers.copy_range_of(request),
     )

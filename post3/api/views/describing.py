@@ -1,9 +1,10 @@
 """What several object operations have in common: an object's headers, and what a request says of an object to be."""
 
+from operator import attrgetter
 from typing import Any
 
 from ...catalogue.attributes import HEADERS
-from ...catalogue.rows import ObjectRow
+from ...catalogue.rows import ObjectRow, Published
 from ...errors import InvalidArgument, InvalidRequest
 from ...s3 import headers, responses
 from ...s3.request import S3Request
@@ -11,8 +12,9 @@ from ...services.objects import Span
 from ...values import Description
 from ...web.origins import objects_need_sandbox
 
-#: Attribute -> the header that carries it, and the query parameter that replaces its value in a response (B056).
-_HEADERS = {name: (header, f"response-{header.lower()}") for name, header in HEADERS.items()}
+_kept = attrgetter(*HEADERS)
+#: Header -> the query parameter that replaces its value in a response (B056).
+_OVERRIDES = {header: f"response-{header.lower()}" for header in HEADERS.values()}
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
@@ -40,18 +42,29 @@ def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, 
         found["x-amz-storage-class"] = row.storage_class
     if span.checksum and request.header("x-amz-checksum-mode").upper() == "ENABLED":
         found |= checksum_headers(row.checksum_algorithm, span.checksum, row.checksum_type)
-    for attribute, (name, override) in _HEADERS.items():
-        value, kept = (request.query.get(override) if request.query else None), getattr(row, attribute)
-        if value is not None and not _is_header_value(value):
-            raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentName=override)
-        if value or kept:
-            found[name] = value or kept
+    for name, kept in zip(HEADERS.values(), _kept(row), strict=True):
+        if kept:
+            found[name] = kept
+    if request.query:
+        found |= _replaced(request.query)
     for name, value in row.metadata.items():
         found[f"x-amz-meta-{name}"] = value
     # Last, so that nothing that is stored or asked for replaces them.
     found["X-Content-Type-Options"] = "nosniff"
     if objects_need_sandbox():
         found["Content-Security-Policy"] = "sandbox"
+    return found
+
+
+def _replaced(query: dict[str, str]) -> dict[str, str]:
+    """The headers that the query replaces. Raises InvalidArgument."""
+    found = {}
+    for name, override in _OVERRIDES.items():
+        value = query.get(override)
+        if value is not None and not _is_header_value(value):
+            raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentName=override)
+        if value:
+            found[name] = value
     return found
 
 
@@ -64,6 +77,12 @@ def checksum_headers(algorithm: str, checksum: str, checksum_type: str) -> dict[
     if not checksum:
         return {}
     return {f"x-amz-checksum-{algorithm.lower()}": checksum, "x-amz-checksum-type": checksum_type}
+
+
+def version_headers(published: Published) -> dict[str, str]:
+    """The header that names the version a write made; none in a bucket that never kept versions."""
+    ref = published.ref
+    return {"x-amz-version-id": ref.version_id} if ref.bucket.versioning else {}
 
 
 def check_span(request: S3Request, part_number: int | None) -> None:

@@ -20,7 +20,7 @@ def list_objects(request: S3Request) -> S3Response:
     prefix, delimiter, marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", "")
     encode, encoding = _encoder(request)
     limit = parameters.page_size(request, "max-keys", "maxKeys")
-    page = listings.list_objects(request.bucket, prefix, delimiter, marker, limit, skip_marker_prefix=True)
+    page = listings.list_objects(request.grant, prefix, delimiter, marker, limit, skip_marker_prefix=True)
     nodes: list[Node] = [
         ("Name", request.bucket),
         ("Prefix", encode(prefix)),
@@ -46,7 +46,7 @@ def list_objects_v2(request: S3Request) -> S3Response:
     token = query.get("continuation-token")
     start_after = query.get("start-after")
     after = parameters.read_token(request) if token is not None else start_after or ""
-    page = listings.list_objects(request.bucket, prefix, delimiter, after, limit, skip_marker_prefix=token is not None)
+    page = listings.list_objects(request.grant, prefix, delimiter, after, limit, skip_marker_prefix=token is not None)
     nodes: list[Node] = [
         ("Name", request.bucket),
         ("Prefix", encode(prefix)),

@@ -13,7 +13,7 @@ from ...s3.responses import S3Response
 from ...services import multipart, upload_listings
 from ...services.multipart import MultipartUpload, UploadPart
 from .completion import completion_of
-from .describing import description_of
+from .describing import description_of, version_headers
 
 
 def create_multipart_upload(request: S3Request) -> S3Response:
@@ -23,9 +23,7 @@ def create_multipart_upload(request: S3Request) -> S3Response:
     if asked and not algorithm:
         raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
     checksum_type = checksum_headers.parse_type(algorithm, asked) if algorithm else ""
-    upload = multipart.create_multipart_upload(
-        request.bucket, request.key, request.caller, description_of(request), algorithm, checksum_type
-    )
+    upload = multipart.create_multipart_upload(request.grant, request.key, description_of(request), algorithm, checksum_type)
     nodes: list[Node] = [("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload.upload_id)]
     fields = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": checksum_type} if algorithm else {}
     return responses.xml("InitiateMultipartUploadResult", nodes, fields)
@@ -34,10 +32,10 @@ def create_multipart_upload(request: S3Request) -> S3Response:
 def upload_part(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html (B006, B063, B082)"""
     part_number = parameters.part_number_of(request)
-    upload = multipart.find_upload(request.bucket, request.key, request.query["uploadId"])
+    upload = multipart.find_upload(request.grant, request.key, request.query["uploadId"])
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     payload = open_payload(request, request.signing, algorithm, hex_digest=False)  # B031
-    part = multipart.upload_part(upload, request.bucket, part_number, payload)
+    part = multipart.upload_part(request.grant, upload, part_number, payload)
     found = {"ETag": f'"{part.etag}"'}
     if upload.checksum_algorithm or payload.client_checksum:
         found[checksum_headers.header_name(payload.checksum_algorithm)] = payload.checksum
@@ -50,10 +48,10 @@ def complete_multipart_upload(request: S3Request) -> S3Response:
     try:
         completion = completion_of(request)
     except MalformedXML:
-        multipart.find_upload(request.bucket, request.key, upload_id)  # NoSuchUpload comes first (B140)
+        multipart.find_upload(request.grant, request.key, upload_id)  # NoSuchUpload comes first (B140)
         raise
-    completed = multipart.complete_multipart_upload(
-        request.bucket, request.key, upload_id, completion, headers.conditions_of(request)
+    completed, published = multipart.complete_multipart_upload(
+        request.grant, request.key, upload_id, completion, headers.conditions_of(request)
     )
     host = request.forwarded_host or request.header("host")
     location = f"{'https' if request.secure else 'http'}://{host}/{request.bucket}/{quote(request.key, safe='')}"
@@ -68,12 +66,12 @@ def complete_multipart_upload(request: S3Request) -> S3Response:
             (f"Checksum{completed.checksum_algorithm}", completed.checksum),
             ("ChecksumType", completed.checksum_type),
         ]
-    return responses.xml("CompleteMultipartUploadResult", nodes)
+    return responses.xml("CompleteMultipartUploadResult", nodes, version_headers(published) if published else {})
 
 
 def abort_multipart_upload(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html (B092)"""
-    multipart.abort_multipart_upload(request.bucket, request.key, request.query["uploadId"])
+    multipart.abort_multipart_upload(request.grant, request.key, request.query["uploadId"])
     return responses.empty(204)
 
 
@@ -81,7 +79,7 @@ def list_parts(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html (B090)"""
     limit = parameters.page_size(request, "max-parts", "max-parts")
     marker = parameters.marker_number(request, "part-number-marker")
-    upload = multipart.find_upload(request.bucket, request.key, request.query["uploadId"])
+    upload = multipart.find_upload(request.grant, request.key, request.query["uploadId"])
     found = multipart.find_parts(upload, marker, limit + 1)
     page = found[:limit]
     encode = parameters.encode_name if parameters.url_encoding(request) else str
@@ -127,7 +125,7 @@ def list_multipart_uploads(request: S3Request) -> S3Response:
     limit = parameters.page_size(request, "max-uploads", "max-uploads")
     encoded = parameters.url_encoding(request)
     encode = parameters.encode_name if encoded else str
-    page = upload_listings.list_uploads(request.bucket, prefix, delimiter, key_marker, id_marker, limit)
+    page = upload_listings.list_uploads(request.grant, prefix, delimiter, key_marker, id_marker, limit)
     nodes: list[Node] = [
         ("Bucket", request.bucket),
         ("KeyMarker", encode(key_marker)),

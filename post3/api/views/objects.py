@@ -7,9 +7,9 @@ from ...s3.payload import open_document, open_payload
 from ...s3.reading import Element, Items, parse
 from ...s3.request import S3Request
 from ...s3.responses import S3Response
-from ...services import objects
+from ...services import deletions, objects
 from ...values import Deletion
-from .describing import check_span, checksum_headers, description_of, object_headers
+from .describing import check_span, checksum_headers, description_of, object_headers, version_headers
 
 _MAX_KEYS = 1000
 #: A thousand keys of a thousand characters, each of which may be written as a reference of several.
@@ -20,15 +20,14 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 def put_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (B024 to B035)"""
     put = objects.put_object(
-        request.bucket,
+        request.grant,
         request.key,
-        request.caller,
         description_of(request),
         open_payload(request, request.signing),
         headers.conditions_of(request),
     )
     found = checksum_headers(put.checksum_algorithm, put.checksum, "FULL_OBJECT")
-    return responses.empty(200, {"ETag": f'"{put.etag}"', **found})
+    return responses.empty(200, {"ETag": f'"{put.etag}"', **found, **version_headers(put.published)})
 
 
 def get_object(request: S3Request) -> S3Response:
@@ -37,7 +36,7 @@ def get_object(request: S3Request) -> S3Response:
     part_number = parameters.read_part_number(request)
     check_span(request, part_number)
     found = objects.open_object(
-        request.bucket, request.key, headers.conditions_of(request), headers.range_of(request), part_number
+        request.grant, request.key, headers.conditions_of(request), headers.range_of(request), part_number
     )
     fields = object_headers(request, found.row, found.span)
     if part_number is not None and found.parts_count:
@@ -51,7 +50,7 @@ def head_object(request: S3Request) -> S3Response:
     parameters.check_version_id(request)
     part_number = parameters.read_part_number(request)
     check_span(request, part_number)
-    row = objects.head_object(request.bucket, request.key, headers.conditions_of(request))
+    row = objects.head_object(request.grant, request.key, headers.conditions_of(request))
     span = objects.span_of(row, headers.range_of(request), part_number)
     fields = object_headers(request, row, span)
     if part_number is not None and row.parts_count:
@@ -63,8 +62,9 @@ def delete_object(request: S3Request) -> S3Response:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html (B065)"""
     parameters.check_version_id(request)
     headers.refuse_bypass(request)
-    objects.delete_object(request.bucket, request.key, headers.conditions_of(request))
-    return responses.empty(204)
+    published = deletions.delete_object(request.grant, request.key, headers.conditions_of(request))
+    marker = {"x-amz-delete-marker": "true"} if published.event == "s3:ObjectRemoved:DeleteMarkerCreated" else {}
+    return responses.empty(204, {**version_headers(published), **marker})
 
 
 def delete_objects(request: S3Request) -> S3Response:
@@ -87,7 +87,7 @@ def delete_objects(request: S3Request) -> S3Response:
     quiet = ((document and document.text_of("Quiet")) or "false").strip().lower()
     if not (wanted or refused) or quiet not in _TRUTHS:
         raise MalformedXML()
-    answers = objects.delete_each(request.bucket, request.caller, wanted)
+    answers = deletions.delete_each(request.grant, wanted)
     deleted: list[Node] = [("Deleted", [("Key", key)]) for key, error in answers if error is None and not _TRUTHS[quiet]]
     failed = [_error(key, None, error) for key, error in answers if error is not None]
     return responses.xml("DeleteResult", deleted + refused + failed)

@@ -1,0 +1,80 @@
+"""The statements behind DELETE in a bucket that never kept versions; in others, a delete marker is written.
+
+A delete enters the bucket like a write: it must not remove a version written after versioning was enabled.
+"""
+
+from collections.abc import Sequence
+
+from django.db import connection, transaction
+
+from ..db.sql import execute, fetch
+from .buckets import BucketChanged, BucketState
+from .rows import ObjectRef
+from .writing import ENTERED, enter, entry_of
+
+
+def delete_object(ref: ObjectRef) -> str | None:
+    """Delete the only version of a key. Return its sidecar, or None if there was no object. Raises BucketChanged."""
+    bucket, key = ref.bucket, ref.key
+    if connection.vendor == "sqlite":
+        return next((sidecar for _, sidecar in delete_objects(bucket, [key])), None)
+    found, sidecar = fetch(_ONE, [*entry_of(bucket), key, bucket.id, key])[0]
+    if found is None:
+        raise BucketChanged(bucket.name)
+    return sidecar
+
+
+def delete_objects(bucket: BucketState, keys: Sequence[str]) -> list[tuple[str, str]]:
+    """Delete the only versions of these keys. Return (key, sidecar) of those that were there. Raises BucketChanged."""
+    ordered = sorted(keys)  # one order for everybody, so that two bulk deletes rarely wait for each other in a circle
+    if connection.vendor == "sqlite":
+        return _delete_on_sqlite(bucket, ordered)
+    # One parameter for all keys, so that one prepared statement serves every number of them.
+    first, *gone = fetch(_SEVERAL, [*entry_of(bucket), ordered, bucket.id, ordered])
+    if first[0] is None:
+        raise BucketChanged(bucket.name)
+    return [(key, sidecar) for key, sidecar in gone]
+
+
+def _delete_on_sqlite(bucket: BucketState, keys: Sequence[str]) -> list[tuple[str, str]]:
+    with transaction.atomic(savepoint=False):
+        enter(bucket)
+        listed = ", ".join(["%s"] * len(keys))
+        gone = fetch(
+            f"DELETE FROM post3_object WHERE bucket_id = %s AND is_latest AND key IN ({listed}) RETURNING key, sidecar",
+            [bucket.id, *keys],
+        )
+        if gone:
+            listed = ", ".join(["%s"] * len(gone))
+            execute(
+                f"UPDATE post3_multipartupload SET key_sequence = -1 WHERE bucket_id = %s AND key IN ({listed})",
+                [bucket.id, *(key for key, _ in gone)],
+            )
+        return [(key, sidecar) for key, sidecar in gone]
+
+
+def _overtaken(which: str) -> str:
+    """Return the part of a deleting statement that marks the uploads to the deleted keys, so that a condition on their
+    completion fails (B073). `which` picks uploads `u`; `gone` are the deleted rows.
+
+    One that is locked is being completed, which waits for nobody else's deletion, so it is left alone.
+    """
+    return (
+        "overtaken AS (UPDATE post3_multipartupload SET key_sequence = -1 WHERE id IN (SELECT u.id FROM post3_multipartupload u "
+        f"WHERE {which} AND EXISTS (SELECT 1 FROM gone WHERE gone.key = u.key) AND u.key_sequence <> -1 "
+        "FOR NO KEY UPDATE OF u SKIP LOCKED))"
+    )
+
+
+_ENTERED = f"WITH bucket AS ({ENTERED['postgresql']})"
+_GONE = "DELETE FROM post3_object o USING bucket WHERE o.bucket_id = bucket.id AND o.is_latest"
+_ONE = (
+    f"{_ENTERED}, gone AS ({_GONE} AND o.key = %s RETURNING o.key, o.sidecar), "
+    f"{_overtaken('u.bucket_id = %s AND u.key = %s')} SELECT (SELECT id FROM bucket), (SELECT sidecar FROM gone)"
+)
+#: The first row is the bucket's.
+_SEVERAL = (
+    f"{_ENTERED}, gone AS ({_GONE} AND o.key = ANY(%s::text[]) RETURNING o.key, o.sidecar), "
+    f"{_overtaken('u.bucket_id = %s AND u.key = ANY(%s::text[])')} "
+    "SELECT (SELECT id::text FROM bucket), NULL UNION ALL SELECT key, sidecar FROM gone"
+)

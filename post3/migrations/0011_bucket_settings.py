@@ -1,0 +1,107 @@
+"""Versioning of buckets, and the version of a bucket's settings.
+
+Every process caches the settings of buckets. A statement that acts by them carries their version; where it differs from the
+row's, the statement does nothing. A trigger raises the version with every change of the row, whoever makes it.
+
+A write must not overwrite what was written after a change of the settings that it has not seen. On PostgreSQL, it could: a
+statement that waits for another one's lock keeps its old snapshot. So writes enter the bucket first, by a function that takes a
+shared lock and then compares the version in a snapshot of its own. The trigger takes the lock exclusively: a change waits for
+writes in flight, and later writes wait for the change. It is an advisory lock because these are granted in turn: a steady stream
+of shared locks on the row itself would keep a change waiting for ever.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from django.db import migrations, models
+
+import post3.models.buckets
+
+#: Advisory locks of buckets are this number plus the bucket's id; the digits spell "post3" on a telephone.
+LOCK = 76783_000_000_000_000
+
+ENTER = f"""
+CREATE OR REPLACE FUNCTION post3_enter_bucket(of_bucket bigint, of_config bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared({LOCK} + of_bucket);
+    RETURN (SELECT id FROM post3_bucket WHERE id = of_bucket AND config_version = of_config);
+END $$
+"""
+
+#: No clock is needed for the version to grow, but it makes versions differ where a restored backup goes another way.
+CHANGE = f"""
+CREATE OR REPLACE FUNCTION post3_change_bucket() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({LOCK} + OLD.id);
+    NEW.config_version := greatest(OLD.config_version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    RETURN NEW;
+END $$
+"""
+
+#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the latest any
+#: more. The loop is for versions that others have added since: each statement in a function has a snapshot of its own.
+MAKE_WAY = """
+CREATE OR REPLACE FUNCTION post3_make_way(of_bucket bigint, of_key text, of_version text, OUT sequence bigint, OUT old_sidecar text)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    retired bigint;
+BEGIN
+    DELETE FROM post3_object o WHERE o.bucket_id = of_bucket AND o.key = of_key AND o.version_id = of_version
+    RETURNING o.sequence, o.sidecar INTO sequence, old_sidecar;
+    LOOP
+        UPDATE post3_object o SET is_latest = false WHERE o.bucket_id = of_bucket AND o.key = of_key AND o.is_latest
+        RETURNING o.sequence INTO retired;
+        EXIT WHEN FOUND;
+        PERFORM FROM post3_object o WHERE o.bucket_id = of_bucket AND o.key = of_key AND o.is_latest;
+        EXIT WHEN NOT FOUND;
+    END LOOP;
+    sequence := greatest(sequence, retired, 0);
+END $$
+"""
+
+ON_POSTGRESQL = (
+    ENTER,
+    MAKE_WAY,
+    CHANGE,
+    "CREATE OR REPLACE TRIGGER post3_bucket_change BEFORE UPDATE ON post3_bucket "
+    "FOR EACH ROW EXECUTE FUNCTION post3_change_bucket()",
+)
+
+ON_SQLITE = (
+    "CREATE TRIGGER IF NOT EXISTS post3_bucket_change AFTER UPDATE ON post3_bucket FOR EACH ROW "
+    "WHEN NEW.config_version <= OLD.config_version BEGIN UPDATE post3_bucket SET config_version = "
+    "max(OLD.config_version + 1, CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)) WHERE id = OLD.id; END",
+)
+
+
+def install(apps: Any, schema_editor: Any) -> None:
+    vendor = schema_editor.connection.vendor
+    for statement in ON_POSTGRESQL if vendor == "postgresql" else ON_SQLITE:
+        schema_editor.execute(statement)
+    if vendor == "sqlite":  # the table was remade, and lost its triggers
+        import_module("post3.migrations.0002_database_rules").install_rules(apps, schema_editor)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("post3", "0010_console")]
+
+    operations = [
+        migrations.AddField(
+            model_name="bucket",
+            name="config_version",
+            field=models.BigIntegerField(db_default=1, default=post3.models.buckets.new_config_version, editable=False),
+        ),
+        migrations.AddField(
+            model_name="bucket",
+            name="versioning",
+            field=models.CharField(
+                blank=True,
+                choices=[("", "never enabled"), ("Enabled", "enabled"), ("Suspended", "suspended")],
+                db_default="",
+                default="",
+                max_length=9,
+            ),
+        ),
+        migrations.RunPython(install, migrations.RunPython.noop, elidable=False),
+    ]

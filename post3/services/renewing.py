@@ -1,0 +1,38 @@
+"""Services act by a bucket's state in memory; where it is out of date, they start again from authorisation."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ..access.permissions import Grant
+from ..catalogue.buckets import BucketChanged, load_bucket
+from ..errors import OperationAborted
+
+_ATTEMPTS = 5
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def renewing(work: Callable[Concatenate[Grant, P], T]) -> Callable[Concatenate[Grant, P], T]:
+    """Run work that raises BucketChanged again, with a renewed grant.
+
+    The work must be repeatable. A service that consumes a body puts into such work only the steps after that.
+    Raises NoSuchBucket, AccessDenied, and OperationAborted where the bucket changes again and again.
+    """
+
+    @wraps(work)
+    def run(grant: Grant, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_ATTEMPTS):
+            try:
+                return work(grant, *args, **kwargs)
+            except BucketChanged:
+                grant = grant.renew()
+        raise OperationAborted()
+
+    return run
+
+
+def refresh(grant: Grant) -> None:
+    """Load a grant's bucket again. Raises BucketChanged if its state is out of date, NoSuchBucket."""
+    if load_bucket(grant.bucket.name) != grant.bucket:
+        raise BucketChanged(grant.bucket.name)

@@ -1,0 +1,93 @@
+"""What a rule decides by a bucket's settings counts from the next request on, for every operation and every way in."""
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.core.files.base import ContentFile
+from django.db import connection
+
+from post3.access.permissions import AccessRequest
+from post3.api import operations
+from post3.catalogue.buckets import known_bucket
+from post3.contrib.storage import Post3Storage
+
+from ..raw import RawClient
+from .store import Store
+from .test_permissions import ROWS, ask, client, deny, md5_of
+
+__all__ = ["client"]
+
+OF_BUCKETS = [(level, shape) for level, shape in ROWS if level != "SERVICE" and (level, shape) != ("BUCKET", "PUT")]
+
+
+def set_region(region: str) -> None:
+    """Change the row as another process does: this one hears nothing of it."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE post3_bucket SET region = %s WHERE name = 'bucket'", [region])
+
+
+def is_open(request: AccessRequest) -> bool:
+    """A rule that reads a setting."""
+    return request.state is None or request.state.region != "closed"
+
+
+def send(client: RawClient, level: str, shape: str) -> int:
+    """Send a request of that shape; return its status, or that of the one key of a batch."""
+    row = operations.TABLES[level][shape]
+    method, _, rest = shape.partition(" ")
+    names = rest.partition(" ")[0].removeprefix("?") if rest.startswith("?") else ""
+    valued = ("partNumber", "uploadId", "list-type")
+    query = "&".join(f"{name}={'1' if name in valued else ''}" for name in names.split("&") if name)
+    headers = [("x-amz-copy-source", "/bucket/k")] if "+x-amz-copy-source" in shape else []
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>" if row.on_each_key else b""
+    path = "/bucket" if level == "BUCKET" else "/bucket/copy" if headers else "/bucket/k"
+    status, answer = ask(client, method, path, query, headers + md5_of(body), body)
+    return 403 if b"<Code>AccessDenied</Code>" in answer else status
+
+
+@pytest.mark.parametrize(("level", "shape"), OF_BUCKETS, ids=[f"{level} {shape}" for level, shape in OF_BUCKETS])
+def test_a_setting_changed_by_another_process_closes_and_opens_every_operation(
+    client: RawClient, store: Store, monkeypatch: pytest.MonkeyPatch, level: str, shape: str
+) -> None:
+    asked = deny(monkeypatch, is_open)
+    assert ask(client, "GET", "/bucket/k")[0] == 200
+    before = known_bucket("bucket")
+    assert before is not None
+    set_region("closed")
+    assert known_bucket("bucket") == before  # the process remembers the old setting
+    assert send(client, level, shape) == 403
+    assert any(request.state is not None and request.state.region == "closed" for request in asked)
+    closed = known_bucket("bucket")
+    set_region("us-east-1")
+    assert known_bucket("bucket") == closed
+    assert send(client, level, shape) != 403
+
+
+def test_the_source_of_a_copy_is_closed_and_opened(client: RawClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(client, "PUT", "/target")[0] == 200
+    deny(monkeypatch, is_open)
+    copy = [("x-amz-copy-source", "/bucket/k")]
+    for _ in range(2):
+        assert ask(client, "PUT", "/target/copy", headers=copy)[0] == 200
+        set_region("closed")
+        assert ask(client, "PUT", "/target/copy", headers=copy)[0] == 403
+        set_region("us-east-1")
+
+
+def test_post3storage_sees_a_changed_setting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = Post3Storage(bucket="bucket")
+    files.save("a", ContentFile(b"x"))
+    deny(monkeypatch, is_open)
+    calls = {
+        "save": lambda: files.save("b", ContentFile(b"x")),
+        "read": lambda: files.open("a").read(),
+        "exists": lambda: files.exists("a"),
+        "listdir": lambda: files.listdir(""),
+        "delete": lambda: files.delete("a"),
+    }
+    for name, call in calls.items():
+        assert files.exists("a"), name
+        set_region("closed")
+        with pytest.raises(PermissionDenied):
+            call()
+        set_region("us-east-1")
+    assert files.listdir("") == ([], ["a", "k"])
