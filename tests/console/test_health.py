@@ -1,4 +1,4 @@
-"""`/_/health/live` and `/_/health/ready`, as a load balancer asks them."""
+"""`/_/health/live` and `/_/health/ready`, as requested by a load balancer."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from ..servers import Server
 
 
 def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any, Any]:
-    """Return status, headers and JSON of an answer."""
+    """Return the status, headers and JSON of a response."""
     request = urllib.request.Request(server.url + path, method=method)
     try:
         answer = urllib.request.urlopen(request, timeout=10)
@@ -49,7 +49,7 @@ def test_ready_names_the_storage_that_fails(make_server: Callable[..., Server], 
     status, _, answer = ask(server, "/_/health/ready")
     assert (status, answer["status"], answer["failed"]) == (503, "unavailable", ["storage STANDARD"])
     assert answer["checks"]["database"] == "ok"
-    assert str(server.data_dir) not in json.dumps(answer), "the answer to anyone tells a path"
+    assert str(server.data_dir) not in json.dumps(answer), "the public response contains a path"
     assert ask(server, "/_/health/live")[0] == 200
 
 

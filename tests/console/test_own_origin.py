@@ -1,4 +1,7 @@
-"""The console's origin, over HTTP: S3 is not served there, the console is not served elsewhere, in every way of serving."""
+"""The console's own origin, over HTTP, under every server.
+
+S3 is not served at the console's address, and the console is not served anywhere else.
+"""
 
 import contextlib
 import re
@@ -11,7 +14,7 @@ import pytest
 from ..raw import RawClient, RawResponse
 from ..servers import RUNNERS, Server
 
-#: Those that listen on two addresses.
+#: Runners that listen on two addresses.
 ON_TWO_PORTS = sorted(RUNNERS.keys() - {"uvicorn-plain"})
 CONSOLE_PATHS = ["/_/admin/", "/_/admin/login/", "/_/admin/post3/apikey/add/", "/_/static/admin/css/base.css", "/_/admin"]
 S3_REQUESTS = [
@@ -25,7 +28,7 @@ S3_REQUESTS = [
 
 @pytest.fixture(scope="module", params=ON_TWO_PORTS)
 def apart(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server of each kind that listens on two addresses, with a bucket and an object."""
+    """Start a server of each kind that listens on two addresses, with a bucket and an object."""
     server = make_server("sqlite-files", runner=request.param)
     server.client().create_bucket(Bucket="bucket")
     server.client().put_object(Bucket="bucket", Key="key", Body=b"<script>", ContentType="text/html")
@@ -91,7 +94,7 @@ def test_health_and_metrics_are_on_both(apart: Server) -> None:
 
 
 def test_the_consoles_address_answers_to_its_own_hosts_only(apart: Server) -> None:
-    """Or a name that an attacker points here would be an origin of his that the console answers on."""
+    """Otherwise an attacker could point a name of theirs here, which would make their origin the console's."""
     assert ask(apart, apart.console_port, "/_/admin/login/", "evil.example.com").status == 400
 
 
@@ -118,7 +121,7 @@ def test_objects_are_sandboxed_and_their_types_believed(apart: Server) -> None:
 
 @pytest.fixture(scope="module", params=["uvicorn", "uvicorn-plain", "gunicorn-asgi", "gunicorn-wsgi"])
 def named(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server whose console has a host name, and no port."""
+    """Start a server whose console has a host name and no port."""
     environment = {"POST3_CONSOLE_HOST": "console.example.com"}
     server = make_server("sqlite-files", runner=request.param, environment=environment)
     server.client().create_bucket(Bucket="bucket")
@@ -172,7 +175,7 @@ def test_a_wrong_place_stops_the_server_with_a_sentence(make_server: Callable[..
 
 def test_gunicorn_serves_s3_alone_where_the_consoles_default_port_is_in_use(make_server: Callable[..., Server]) -> None:
     with contextlib.ExitStack() as open_here:
-        with contextlib.suppress(OSError):  # in use already, by something else
+        with contextlib.suppress(OSError):  # the port is already in use by another process
             open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
         server = make_server("sqlite-files", runner="gunicorn-asgi", environment={"POST3_CONSOLE_HOST": ""})
         server.client().create_bucket(Bucket="alone")

@@ -1,4 +1,7 @@
-"""The compose files and the workflow against the published schemas, and what no schema knows: that names refer to something."""
+"""The compose files and the workflow, checked against the published schemas.
+
+Checks beyond the schemas: the names in them refer to something.
+"""
 
 import re
 import subprocess
@@ -39,7 +42,7 @@ def test_the_file_follows_its_schema(schema: str, name: str) -> None:
 
 
 def test_the_schema_refuses_what_is_wrong() -> None:
-    """Or the test above would prove nothing."""
+    """Otherwise the test above would prove nothing."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "-"]
     wrong = '{"services": {"server": {"image": "post3", "restarts": "always"}}}'
     done = subprocess.run(command, input=wrong, capture_output=True, text=True)
@@ -88,7 +91,7 @@ def test_postgresql_takes_the_connections_of_eight_processes() -> None:
 
 
 def test_postgresql_18_keeps_its_data_in_the_volume() -> None:
-    """The image's directory moved with version 18: with the old path, data would go with the container."""
+    """The image's data directory changed in version 18. With the old path, data would be lost with the container."""
     for name in (COMPOSE, DEVELOPMENT):
         service = load(name)["services"]["postgres"]
         assert service["image"] == "postgres:18" and service["volumes"] == ["database:/var/lib/postgresql"]

@@ -1,4 +1,7 @@
-"""What the image is made of, without building it: `python -m tests.container.verify` builds and runs it, in minutes."""
+"""The ingredients of the image, tested without building it.
+
+`python -m tests.container.verify` builds and runs the image, in minutes.
+"""
 
 import os
 import re
@@ -15,18 +18,18 @@ import pytest
 from ..servers import ROOT, Server, free_port
 
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
-#: Instructions of the last stage, continued lines joined.
+#: Instructions of the last stage, with continued lines joined.
 FINAL = DOCKERFILE.replace("\\\n", " ").rsplit("\nFROM ", 1)[1].splitlines()
 PATIENCE = 60
 
 
 def instruction(name: str) -> str:
-    """The arguments of the last such instruction of the final image."""
+    """Return the arguments of the final image's last instruction of this name."""
     return [line.split(None, 1)[1] for line in FINAL if line.startswith(f"{name} ")][-1]
 
 
 def image_environment(server: Server) -> dict[str, str]:
-    """A server's environment, with this environment's programs first on PATH, as the image has its own."""
+    """Return a server's environment with this environment's programs first on PATH, as in the image."""
     return {**server.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
@@ -58,7 +61,7 @@ def test_base_images_are_arguments() -> None:
 
 @pytest.fixture
 def prepared(make_server: Callable[..., Server]) -> Server:
-    """A server's data and settings; the process that the fixture started is stopped."""
+    """Return a server with data and settings, whose process is stopped."""
     server = make_server("sqlite-files")
     server.stop()
     return server
@@ -95,7 +98,7 @@ def test_the_entrypoint_serves_until_sigterm_and_the_health_check_follows(prepar
 
 
 def health(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
-    """Run the image's health check; return its status and what it says."""
+    """Run the image's health check. Return its status and its error output."""
     command = [sys.executable, "docker/health.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return done.returncode, done.stderr

@@ -10,7 +10,7 @@ from ..servers import ROOT
 
 
 def pipeline(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    # -S: without installed packages, as a Python alone has none; so there is no dagger-io either.
+    # With -S, Python has no installed packages, and therefore no dagger-io.
     command = [sys.executable, "-S", "docker/ci/pipeline.py", *arguments]
     variables = {**os.environ, **environment}
     return subprocess.run(command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -29,7 +29,7 @@ def test_the_list_tells_each_step_and_its_pipelines() -> None:
 
 
 def test_a_failing_step_ends_the_pipeline() -> None:
-    """With a Python that fails in `make check`: its status is told, and the next step does not begin."""
+    """`make check` fails with this Python. The pipeline reports its status and does not start the next step."""
     done = pipeline("pr", "--runner", "native", MAKEFLAGS="PYTHON=/bin/false")
     assert done.returncode == 1
     assert "check failed: `make check` ended with status 2" in done.stderr

@@ -1,4 +1,4 @@
-"""Post3Storage's interface, as Django describes it."""
+"""The interface of Post3Storage, as Django documents it."""
 
 import io
 import pickle
@@ -22,7 +22,7 @@ from post3.errors import KeyTooLongError
 from post3.models import ApiKey, Bucket, Object
 from post3.s3.presigning import presign_get
 
-BIG = bytes(range(256)) * 4 * 5000  # 5 MB, no two pieces of a MiB alike at the same place of a block
+BIG = bytes(range(256)) * 4 * 5000  # 5 MB; at no offset in a block do two MiB have the same bytes
 
 
 def test_save_open_size_exists_delete(storage: Post3Storage) -> None:
@@ -78,7 +78,7 @@ def test_an_overwritten_file_is_never_read_half_old_half_new(storage: Post3Stora
 
 
 class Socket(io.RawIOBase):
-    """A stream that can be read once."""
+    """A stream that can be read only once."""
 
     def __init__(self, data: bytes) -> None:
         self._inner = io.BytesIO(data)
@@ -94,7 +94,7 @@ def test_content_of_any_kind_is_stored_whole(storage: Post3Storage) -> None:
     read = ContentFile(b"read before")
     read.read()
     with TemporaryUploadedFile("t.bin", "application/x-own", len(BIG), None) as temporary:
-        temporary.write(BIG)  # left at its end, as after an upload
+        temporary.write(BIG)  # left positioned at its end, as after an upload
         for name, content, expected in (
             ("temporary", temporary, BIG),
             ("read", read, b"read before"),

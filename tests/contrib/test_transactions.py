@@ -1,4 +1,4 @@
-"""Files live and die with the transaction of their rows."""
+"""Files are committed and rolled back with the transaction of their rows."""
 
 import json
 import threading
@@ -22,12 +22,12 @@ from post3.models import Blob, Bucket
 from post3.storage.handler import storages
 
 Left = Callable[[], dict[str, int]]
-#: At hand, inline where bytes are blocks, and under a pending blob.
+#: Empty, small (inline if bytes are in blocks), and large enough for a pending blob.
 SIZES = [0, 10, 3 << 20]
 
 
 class Refused(Exception):
-    """What a view raises after it has stored a file."""
+    """Raised by a view after it has stored a file."""
 
 
 def content(size: int, fill: bytes = b"x") -> ContentFile:
@@ -44,7 +44,7 @@ def test_a_committed_row_has_its_file(storage: Post3Storage, documents: Any, siz
     with transaction.atomic():
         row = documents(title="a")
         row.file.save("a.txt", content(size))
-        assert read(storage, "a.txt") == b"x" * size  # its own transaction sees it
+        assert read(storage, "a.txt") == b"x" * size  # its own transaction sees the file
     assert documents.objects.get().file.read() == b"x" * size
     assert not Blob.objects.filter(state=Blob.State.PENDING).exists()
 
@@ -123,7 +123,7 @@ def test_a_rollback_takes_the_bucket_and_its_owner_along(storage: Post3Storage, 
         fresh.save("a", content(10))
         raise Refused
     assert not Bucket.objects.exists() and not list(tmp_path.rglob("*.json")) and not any(left().values())
-    # The same id may now be another user's, whose name the next description must tell.
+    # The ID may now belong to another user, whose name the next description must contain.
     owner = get_user_model().objects.create_user("another")
     assert user_name(owner.pk) == "another"
     fresh.save("a", content(10))
@@ -141,7 +141,7 @@ def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, le
 def test_a_commit_that_the_database_refuses_leaves_nothing(
     postgresql: Any, storage: Post3Storage, documents: Any, left: Left
 ) -> None:
-    """PostgreSQL checks foreign keys at the commit; what was written aside must go then, too."""
+    """PostgreSQL checks foreign keys at commit. Bytes that were already written must then be removed, too."""
     before = left()
     with pytest.raises(IntegrityError), transaction.atomic():
         storage.save("a", content(3 << 20))
@@ -158,7 +158,7 @@ def test_a_failed_callback_after_the_commit_takes_no_bytes(storage: Post3Storage
         transaction.on_commit(fail)
         storage.save("a", content(10))
     assert read(storage, "a") == b"x" * 10
-    with pytest.raises(Refused), transaction.atomic():  # a later rollback on the same connection has nothing of it
+    with pytest.raises(Refused), transaction.atomic():  # a later rollback on the same connection must not affect it
         raise Refused
     assert read(storage, "a") == b"x" * 10
 
@@ -180,7 +180,10 @@ def test_a_refused_save_leaves_the_transaction_usable(storage: Post3Storage, doc
 
 
 def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: Post3Storage, documents: Any) -> None:
-    """Two at once on PostgreSQL, one after the other on SQLite: both found it free (`_save` does not look), and both are kept."""
+    """Both writers find the name free (`_save` does not check), and both files are kept.
+
+    They run in parallel on PostgreSQL and one after the other on SQLite.
+    """
     names: list[str] = []
     if connection.vendor == "postgresql":
         stored = threading.Event()
@@ -189,7 +192,7 @@ def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: 
             with transaction.atomic():
                 names.append(Post3Storage._save(storage, "a.txt", content(10, b"1")))
                 stored.set()
-                threading.Event().wait(0.3)  # the other transaction comes to wait for this one's commit
+                threading.Event().wait(0.3)  # the other transaction waits for this one's commit
             connections.close_all()
 
         thread = threading.Thread(target=other)

@@ -1,4 +1,4 @@
-"""`manage.py check_storage`: what it prints, and its exit status."""
+"""`manage.py check_storage`: its output and exit status."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_progress_tells_what_is_left(run: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(check_storage, "EVERY", 0.0)
     _, _, lines = run([REPAIRED] * 4, "-v", "2")
     assert re.fullmatch(r"Checked 3 of 4 blobs \([\d,]+ blobs a second, \d+ s left\)", lines[-1])
-    assert run([REPAIRED] * 4)[2] == [], "no progress where nobody looks"
+    assert run([REPAIRED] * 4)[2] == [], "progress must not be printed to a pipe"
 
 
 @pytest.mark.parametrize(

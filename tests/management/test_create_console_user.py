@@ -1,4 +1,7 @@
-"""`manage.py create_console_user`: the user logs in over HTTP, however the password was given and whoever was there before."""
+"""`manage.py create_console_user`: the user can log in over HTTP, however the password was given.
+
+This includes users that existed before.
+"""
 
 import json
 import os
@@ -73,7 +76,7 @@ def test_create_console_user_asks_for_a_password(server: Server, name: str) -> N
 
 
 def test_create_console_user_lets_in_a_user_who_could_not_log_in(server: Server, name: str) -> None:
-    """One made for API keys, as the compose example did, or by rebuild_catalog."""
+    """Users created for API keys (as the compose example did) or by rebuild_catalog have no password."""
     server.create_api_key(name)
     password = json.loads(run(server, name, "--json").stdout)["password"]
     assert logs_in(server, name, password)

@@ -1,4 +1,4 @@
-"""`manage.py run_worker`: pauses, works on, and survives what fails."""
+"""`manage.py run_worker`: it pauses, continues, and survives failures."""
 
 import threading
 from typing import Any
@@ -14,7 +14,7 @@ from post3.telemetry import catalogue_figures
 
 
 class Stopper(threading.Event):
-    """An event that notes for how long it was waited for, never waits, and is set after some waits."""
+    """An event that records the requested waits, never waits, and is set after some of them."""
 
     def __init__(self, waits: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Stopper(threading.Event):
 
 @pytest.fixture(autouse=True)
 def _nothing_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No catalogue is counted here; tests/services/test_figures.py does."""
+    """Skip the counting of the catalogue, which tests/services/test_figures.py covers."""
     monkeypatch.setattr(buckets, "describe_buckets", lambda: 0)
     monkeypatch.setattr(catalogue_figures, "measure_storage", lambda: None)
     monkeypatch.setattr(catalogue_figures, "measure_storage_if_due", lambda: False)

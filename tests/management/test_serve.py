@@ -1,4 +1,4 @@
-"""`manage.py serve`: one command from nothing to a store, and everything stopped together."""
+"""`manage.py serve`: one command creates and serves a store, and stops all its processes together."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ class Serve:
     """A running `manage.py serve`."""
 
     def __init__(self, directory: Path, port: int, *options: str, number: int = 1, console_host: str | None = None) -> None:
-        """`console_host` None: a free port; "": the setting is left out."""
+        """Start the process. With `console_host` None, choose a free port; with "", leave the setting out."""
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
         }
@@ -50,7 +50,7 @@ class Serve:
         return self.log()
 
     def children(self) -> dict[str, int]:
-        """Return the pids of server and worker."""
+        """Return the PIDs of the server and the worker."""
         listing = subprocess.run(["ps", "-eww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in listing.splitlines()]
         mine = [(int(pid), args) for pid, parent, args in rows if int(parent) == self.process.pid]
@@ -93,7 +93,7 @@ def test_serve_prints_the_first_key_once_and_keeps_everything(serve: Serve, tmp_
 def test_serve_stops_both_children(serve: Serve, signum: signal.Signals) -> None:
     children = serve.children()
     assert set(children) == {"server", "worker"}
-    if signum == signal.SIGINT:  # as a terminal does: everyone in the foreground gets it
+    if signum == signal.SIGINT:  # as a terminal does, signal the whole foreground process group
         os.killpg(serve.process.pid, signum)
     else:
         serve.process.send_signal(signum)
@@ -113,7 +113,7 @@ def test_serve_ends_when_a_child_dies(serve: Serve, name: str) -> None:
 
 def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_use(tmp_path: Path) -> None:
     with contextlib.ExitStack() as open_here:
-        with contextlib.suppress(OSError):  # in use already, by something else
+        with contextlib.suppress(OSError):  # the port is already in use by another process
             open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
         running = Serve(tmp_path, free_port(), console_host="")
         try:
@@ -165,7 +165,7 @@ def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
         log = serve.wait_until_serving()
         assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}\n" in log and f"Console: http://{console}/_/admin/\n" in log
         assert not serve.is_listening()
-        # Already when it says so, on both.
+        # Both addresses are served by the time this is printed.
         with urllib.request.urlopen(f"http://{console}/_/admin/login/", timeout=20) as answer:
             assert answer.status == 200
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/_/health/ready", timeout=20) as answer:
@@ -176,7 +176,7 @@ def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
 
 
 def test_serve_of_two_stores_on_one_port_lets_the_first_have_it(tmp_path: Path) -> None:
-    """Started in the same moment: neither listens yet while the other looks."""
+    """Both start at the same moment: neither listens yet when the other checks the port."""
     port = free_port()
     first, second = (tmp_path / name for name in ("first", "second"))
     for directory in (first, second):

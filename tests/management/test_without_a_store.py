@@ -1,4 +1,4 @@
-"""Commands and servers without a store, without tables, on another release's tables, without a database: one sentence each."""
+"""Commands and servers that lack a store, tables, current tables or a database print one sentence each."""
 
 import os
 import re
@@ -36,14 +36,14 @@ POSTGRESQL_URL = os.environ.get("POST3_TEST_POSTGRESQL_URL", "")
 
 
 def environment_of(directory: Path, **values: str) -> dict[str, str]:
-    """Return an environment whose store is in a directory."""
+    """Return an environment with its store in this directory."""
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
     own = {"PYTHONPATH": str(ROOT), "POST3_DATA_DIR": str(directory / "var"), "POST3_CONSOLE_HOST": f"127.0.0.1:{free_port()}"}
     return {**inherited, **own, **values}
 
 
 def run(arguments: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
-    """Run `python ...`, or a command of `post3`, in a directory."""
+    """Run `python ...` or a `post3` command in a directory."""
     command = arguments if arguments.startswith("-m") else f"-m post3_site {arguments}"
     return subprocess.run(
         [sys.executable, *command.format(port=free_port()).split()],
@@ -194,9 +194,9 @@ def test_ctrl_c_in_the_first_seconds_is_quiet(command: str, seconds: float, sign
             start_new_session=True,
         )
         time.sleep(seconds)
-        os.killpg(process.pid, signum)  # as a terminal does: everyone in the foreground gets it
+        os.killpg(process.pid, signum)  # as a terminal does, signal the whole foreground process group
         assert process.wait(30) in (0, 130, -signum)
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said and "Error" not in said, said
     assert not re.findall(r"\.secret_key-", str(list(tmp_path.rglob("*"))))
-    assert run("migrate -v 0", tmp_path).returncode == 0, "what was begun can be gone on with"
+    assert run("migrate -v 0", tmp_path).returncode == 0, "the interrupted migration can be resumed"

@@ -1,4 +1,4 @@
-"""The hand-written statements' helper: the same answers in and outside a transaction, and Django's own errors."""
+"""The helper of the handwritten statements: the same results in and outside transactions, and Django's own errors."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -53,7 +53,7 @@ def test_execute_that_violates_a_constraint_raises_djangos_error_and_the_connect
 
 
 def test_fetch_of_a_statement_that_is_none_raises_djangos_error(catalogue: Any) -> None:
-    with pytest.raises((ProgrammingError, OperationalError)):  # SQLite calls it operational
+    with pytest.raises((ProgrammingError, OperationalError)):  # an OperationalError on SQLite
         fetch("SELECT nothing FROM nowhere")
     assert fetch("SELECT 1") == [(1,)]
 
@@ -76,7 +76,7 @@ def test_fetch_after_a_rollback_prepares_anew(owner: int) -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         fetch("SELECT 1")
         raise ZeroDivisionError
-    Bucket.objects.exists()  # psycopg deallocates with its own next statement
+    Bucket.objects.exists()  # psycopg deallocates together with its next statement
     assert fetch("SELECT CAST(%s AS text)", ["b"]) == [("b",)]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

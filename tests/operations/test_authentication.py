@@ -1,4 +1,4 @@
-"""Who may ask at all: signatures in headers, their time and what they cover; signed bodies; paths and queries as sent."""
+"""Authentication: signatures in headers, their time and scope; signed bodies; paths and queries exactly as sent."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""CompleteMultipartUpload: the checksum of the whole, from those of its parts."""
+"""CompleteMultipartUpload: the checksum of the object, computed from the checksums of its parts."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -49,7 +49,7 @@ def test_complete_multipart_upload_with_wrong_checksum_of_the_whole_is_refused(s
 
 
 def test_complete_multipart_upload_without_algorithm_answers_crc64nvme(s3: Any, bucket: str) -> None:
-    # boto3 sends a CRC32 with every part unless told otherwise; the upload named none.
+    # boto3 sends a CRC32 with every part by default; the upload did not name an algorithm.
     answer = upload(s3, bucket, "k", {1: FIRST, 2: b"end"})
     assert answer["ETag"] == etag_of(FIRST, b"end")
     assert (answer.get("ChecksumCRC64NVME"), answer.get("ChecksumType")) == (checksum("CRC64NVME", FIRST + b"end"), "FULL_OBJECT")

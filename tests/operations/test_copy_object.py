@@ -190,7 +190,7 @@ def test_copy_object_into_missing_bucket(s3: Any, bucket: str) -> None:
 
 
 def test_copy_object_into_a_bucket_that_cannot_be(s3: Any, bucket: str, raw: RawClient) -> None:
-    """Its name is none that a storage could make files under."""
+    """No storage could create files under this name."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     answer = raw.send("PUT", "/%0Dup/k", headers=[("x-amz-copy-source", f"/{bucket}/k")])
     assert answer is not None and answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body

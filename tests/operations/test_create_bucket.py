@@ -13,7 +13,7 @@ from ..servers import Server
 
 @pytest.fixture
 def name(s3: Any) -> Iterator[str]:
-    """A name no bucket has yet; what the test makes of it is deleted."""
+    """Yield an unused bucket name. Delete the bucket if the test created it."""
     name = f"made-{uuid.uuid4().hex[:16]}"
     yield name
     if any(bucket["Name"] == name for bucket in s3.list_buckets()["Buckets"]):

@@ -1,4 +1,4 @@
-"""Bytes that changed behind the server's back: a GET of all of them fails, and never looks whole."""
+"""Bytes that changed behind the server's back: a GET of the object fails and never looks complete."""
 
 import os
 from typing import Any
@@ -72,7 +72,7 @@ def test_damaged_part_is_refused_before_the_answer_begins_and_other_parts_are_re
     touching = [
         {},
         {"PartNumber": 2},
-        {"Range": f"bytes={PART - 10}-{PART}"},  # the first bytes are of a part that is well
+        {"Range": f"bytes={PART - 10}-{PART}"},  # the first bytes belong to an undamaged part
         {"Range": f"bytes={PART + 5}-{PART + 9}"},
         {"Range": f"bytes={2 * PART}-"},
         {"Range": f"bytes=-{MIB + 1}"},
@@ -105,7 +105,7 @@ def test_complete_multipart_upload_of_a_damaged_part_is_refused(server: Server, 
     assert query(server, statement, [whole["UploadId"]])
     complete = {**whole, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
     assert_refused(s3.complete_multipart_upload, **complete)
-    s3.upload_part(**whole, PartNumber=1, Body=b"x" * 2000)  # the client still has it
+    s3.upload_part(**whole, PartNumber=1, Body=b"x" * 2000)  # the client still has the part
     s3.complete_multipart_upload(**complete)
     assert read(s3, bucket, "a") == b"x" * 2000
 
@@ -132,7 +132,10 @@ def upload_all(s3: Any, bucket: str, parts: list[bytes]) -> None:
 
 
 def assert_not_whole(server: Server, bucket: str) -> None:
-    """A small answer is an error; a larger one, whose head is out already, breaks off. The client does not check it."""
+    """Check that reading the object fails, even if the client verifies no checksum.
+
+    A small response is an error. A larger one is interrupted, because its headers have been sent already.
+    """
     s3 = server.client(response_checksum_validation="when_required")
     with pytest.raises((ClientError, BotoCoreError, HTTPError)) as caught:
         read(s3, bucket, "a")
@@ -141,7 +144,7 @@ def assert_not_whole(server: Server, bucket: str) -> None:
 
 
 def blob_of(server: Server, bucket: str, size: int) -> int:
-    """The id of the bucket's one blob of that size."""
+    """Return the ID of the bucket's only blob of that size."""
     statement = (
         "SELECT bl.id FROM post3_blob bl WHERE bl.size = ? AND bl.id IN (SELECT coalesce(p.blob_id, o.blob_id) "
         "FROM post3_object o JOIN post3_bucket b ON b.id = o.bucket_id "

@@ -1,4 +1,4 @@
-"""`x-amz-expected-bucket-owner`: the twelve digits of the account that the bucket's owner belongs to (B153)."""
+"""`x-amz-expected-bucket-owner`: the twelve digits of the bucket owner's account (B153)."""
 
 import json
 from typing import Any

@@ -13,13 +13,14 @@ from ..helpers import etag_of, headers_of, refusal, refusal_of, status_of
 from ..raw import RawClient
 
 MIB = 1 << 20
-#: Of the objects ranges are read from: inline, in blocks or a file, and not a multiple of a block.
+#: The objects that ranges are read from. SMALL is stored inline. LARGE is in blocks or a file and not a multiple of the
+#: block size.
 SMALL, LARGE = b"hello world", os.urandom(3 * MIB + 17)
 
 
 @pytest.fixture
 def part_body(s3: Any, bucket: str) -> bytes:
-    """The bytes of the object "parts", uploaded in two parts of 5 MiB and 10 bytes, numbered 2 and 7, with CRC32 each."""
+    """Upload the object "parts" in parts 2 and 7 (5 MiB and 10 bytes), each with a CRC32. Return its bytes."""
     bodies = {2: os.urandom(5 * MIB), 7: os.urandom(10)}
     upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", ChecksumAlgorithm="CRC32")["UploadId"]
     parts = []
@@ -111,7 +112,7 @@ def test_get_object_with_a_range_that_is_none_answers_all(raw: RawClient, s3: An
 
 
 def test_get_object_with_a_range_of_more_digits_than_any_number_has(raw: RawClient, s3: Any, bucket: str) -> None:
-    """Python's int takes 4,300 of them."""
+    """Python's int accepts at most 4,300 digits."""
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     response = raw.send("GET", f"/{bucket}/a", headers=[("Range", "bytes=1-" + "9" * 5000)])
     assert (response.status, response.body) == (206, SMALL[1:])
@@ -207,7 +208,7 @@ ETAG, OTHER = etag_of(SMALL), etag_of(b"other")
         ({"If-None-Match": "*"}, 304, ""),
         ({"If-Modified-Since": -HOUR}, 200, ""),
         ({"If-Modified-Since": timedelta()}, 304, ""),
-        ({"If-Modified-Since": HOUR}, 200, ""),  # in the future: ignored (B055)
+        ({"If-Modified-Since": HOUR}, 200, ""),  # in the future, so ignored (B055)
         ({"If-Modified-Since": "nonsense"}, 200, ""),
         ({"If-Modified-Since": "Fri, 01 Jan 9999999999 00:00:00 GMT"}, 200, ""),
         ({"If-Unmodified-Since": -HOUR}, 412, "If-Unmodified-Since"),

@@ -1,4 +1,4 @@
-"""HeadObject: HEAD /bucket/key. Conditions, ranges and checksums it shares with GetObject are in test_get_object.py."""
+"""HeadObject: HEAD /bucket/key. See test_get_object.py for conditions, ranges and checksums."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names are known where an operation reads them, and nowhere else (D70)."""
+"""Header and parameter names are known only where an operation reads them (D70)."""
 
 from typing import Any
 
@@ -174,7 +174,7 @@ def test_read_with_a_parameter_of_another_operation_ignores_it(
     assert response.status == 200 and (response.body == b"a") == (level == "object")
 
 
-# What listings tell of their bucket
+# Bucket headers of listings
 
 
 @pytest.mark.parametrize("query", ["", "list-type=2", "max-keys=0", "list-type=2&prefix=none", "delimiter=%2F"])

@@ -13,7 +13,7 @@ from ..servers import Server
 
 @pytest.fixture
 def prefix(s3: Any) -> Any:
-    """A prefix that four buckets have."""
+    """Create four buckets with a common prefix and yield the prefix."""
     prefix = f"listed-{uuid.uuid4().hex[:8]}-"
     for name in "dbac":
         s3.create_bucket(Bucket=prefix + name)

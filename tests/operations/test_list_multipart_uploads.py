@@ -18,7 +18,7 @@ Uploads = list[tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def uploads(s3: Any) -> Iterator[Uploads]:
-    """Uploads under way, as (key, id) in the order of listing: by key, then by time begun (B091)."""
+    """Yield the uploads in progress as (key, id), in listing order: by key, then by start time (B091)."""
     s3.create_bucket(Bucket=BUCKET)
     begun = [(key, begin(s3, BUCKET, key)) for key in reversed(KEYS)]
     order = {upload: number for number, upload in enumerate(begun)}
@@ -186,7 +186,7 @@ def test_list_multipart_uploads_after_a_marker_that_names_no_upload_is_refused(s
 
 
 def test_list_multipart_uploads_goes_on_after_one_that_was_aborted_or_completed(s3: Any, bucket: str) -> None:
-    """As whoever aborts all uploads, page by page, needs it."""
+    """This is needed to abort all uploads page by page."""
     begun = [begin(s3, bucket, "k") for _ in range(5)]
     s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=begun[1])
     assert (

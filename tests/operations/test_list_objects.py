@@ -31,7 +31,7 @@ def few(s3: Any) -> Iterator[str]:
 
 
 def pages(s3: Any, bucket: str, size: int, **query: Any) -> Iterator[dict[str, Any]]:
-    """Go through a listing as clients do: by NextMarker, else by the last key."""
+    """Iterate over a listing as clients do: by NextMarker, or by the last key."""
     marker = ""
     for _ in range(1000):
         page = s3.list_objects(Bucket=bucket, MaxKeys=size, Marker=marker, **query)
@@ -44,7 +44,7 @@ def pages(s3: Any, bucket: str, size: int, **query: Any) -> Iterator[dict[str, A
 
 
 def through(s3: Any, bucket: str, size: int, **query: Any) -> list[tuple[str, bool]]:
-    """Return all entries, page after page, each of which but the last must be full."""
+    """Return all entries, page by page. Every page except the last must be full."""
     found = []
     for page in pages(s3, bucket, size, **query):
         entries = entries_of(page)
@@ -58,7 +58,7 @@ def through(s3: Any, bucket: str, size: int, **query: Any) -> list[tuple[str, bo
 def test_list_objects_with_prefix_and_delimiter(s3: Any, many: str, prefix: str, delimiter: str) -> None:
     page = s3.list_objects(Bucket=many, Prefix=prefix, Delimiter=delimiter)
     assert entries_of(page) == expected(KEYS, prefix, delimiter)
-    assert unquote(page["Prefix"]) == prefix  # which boto3 leaves encoded in version 1
+    assert unquote(page["Prefix"]) == prefix  # boto3 leaves it encoded in version 1
     assert (page["Marker"], page["IsTruncated"], page["MaxKeys"]) == ("", False, 1000)
     assert page.get("Delimiter", "") == delimiter and "NextMarker" not in page
 

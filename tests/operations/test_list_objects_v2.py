@@ -27,7 +27,7 @@ def few(s3: Any) -> Iterator[str]:
 
 
 def through(s3: Any, bucket: str, size: int, **query: Any) -> list[tuple[str, bool]]:
-    """Return all entries, page after page, each of which but the last must be full."""
+    """Return all entries, page by page. Every page except the last must be full."""
     found, token = [], {}
     for _ in range(1000):
         page = s3.list_objects_v2(Bucket=bucket, MaxKeys=size, **query, **token)

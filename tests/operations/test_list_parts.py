@@ -12,13 +12,13 @@ from tests.servers import Server
 from .listed import refused
 from .multipart import NAMESPACE, begin, checksum, md5_of, send
 
-#: Gaps, and an order that is not that of the digits.
+#: With gaps, and with an order that differs from the order of the digits.
 NUMBERS = (1, 2, 3, 9, 10, 11, 100, 101, 9999, 10000)
 
 
 @pytest.fixture(scope="module")
 def under_way(s3: Any) -> Iterator[dict[str, str]]:
-    """An upload of ten parts: Bucket, Key, UploadId."""
+    """Yield the Bucket, Key and UploadId of an upload with ten parts."""
     s3.create_bucket(Bucket="list-parts")
     upload_id = begin(s3, "list-parts", "a ü")
     send(s3, "list-parts", "a ü", upload_id, {number: b"%d" % number for number in reversed(NUMBERS)})

@@ -1,4 +1,4 @@
-"""What is kept with an object beside its bytes: system headers and user metadata, by PutObject, GetObject and HeadObject."""
+"""System headers and user metadata stored with an object, in PutObject, GetObject and HeadObject."""
 
 from email.header import decode_header, make_header
 from typing import Any
@@ -102,7 +102,7 @@ def test_metadata_that_arrives_as_rfc_2047_and_is_ascii_comes_back_decoded(raw: 
         "plain",
         "=?nonsense?=",
     )  # B029
-    # Of a charset that is none, too: it is text like any other, and not ASCII.
+    # Text that looks encoded in an unknown charset is ordinary text, and not ASCII.
     assert str(make_header(decode_header(found["x-amz-meta-c"]))) == "=?utf-ü?q?a?="
 
 

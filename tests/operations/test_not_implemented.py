@@ -1,4 +1,4 @@
-"""What is not implemented is said, never ignored: 501 for operations, subresources and headers, 405 for methods."""
+"""Unimplemented features are reported, never ignored: 501 for operations, subresources and headers, 405 for methods."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..helpers import keys_of, read, refusal_of
 from ..raw import RawClient
 
 MESSAGE = "A header you provided implies functionality that is not implemented"
-#: (level, shape) of every row of the table that has no view.
+#: The (level, shape) of every row of the table that has no view.
 ROWS = [
     (level, shape)
     for level, table in (("service", operations.SERVICE), ("bucket", operations.BUCKET), ("object", operations.OBJECT))

@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    """Fetch a URL as anybody does who was sent it."""
+    """Fetch a URL without any credentials."""
     request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -29,7 +29,7 @@ def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: dic
 
 @pytest.fixture
 def presign(server: Server) -> Callable[..., str]:
-    """Presign with boto3, by Signature Version 4."""
+    """Return a function that presigns with boto3 and Signature Version 4."""
     client = server.client(signature_version="s3v4")
 
     def presign(operation: str, expires: int = 60, **parameters: Any) -> str:
@@ -71,7 +71,7 @@ def test_presigned_put_with_an_added_copy_source_is_refused(s3: Any, bucket: str
     assert b"<Code>AccessDenied</Code>" in answer
     assert b"<HeadersNotSigned>x-amz-copy-source</HeadersNotSigned>" in answer
     assert keys_of(s3, bucket) == ["secret"]
-    # Nor in the query, which the signature covers.
+    # The query is covered by the signature, too.
     assert fetch(f"{url}&x-amz-copy-source=/{bucket}/secret", "PUT", b"")[0] == 403
     assert keys_of(s3, bucket) == ["secret"]
 

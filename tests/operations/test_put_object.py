@@ -13,7 +13,7 @@ from ..raw import RawClient
 from ..servers import Server
 
 MIB = 1 << 20
-#: Around the sizes at which bodies are kept, buffered or cut into blocks differently.
+#: Sizes around the thresholds for storing, buffering and splitting bodies.
 SIZES = (0, 1, 4096, 256 * 1024, 256 * 1024 + 1, MIB - 1, MIB, MIB + 1, 5 * MIB + 123)
 
 
@@ -243,6 +243,6 @@ def test_put_object_with_a_document_type_of_our_own_errors_is_plain_bytes(s3: An
 
 @pytest.mark.parametrize("body", [b"", b"a", b"a" * 2_000_000], ids=["empty", "small", "large"])
 def test_put_object_into_a_bucket_that_cannot_be(raw: RawClient, body: bytes) -> None:
-    """Its name is none that a storage could make files under."""
+    """No storage could create files under this name."""
     answer = raw.send("PUT", "/%25ff/a", body=body)
     assert answer is not None and answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body

@@ -123,7 +123,7 @@ def test_upload_part_with_wrong_checksum_or_md5_is_refused(s3: Any, bucket: str,
     send(s3, bucket, "k", upload_id, {1: b"kept"})
     query, other = f"partNumber=1&uploadId={upload_id}", base64.b64encode(hashlib.md5(b"other").digest()).decode()
     answer = raw.send("PUT", f"/{bucket}/k", query, [("Content-MD5", other)], body)
-    assert answer.status == 400 and b"<Code>BadDigest</Code>" in answer.body  # B031, on UploadPart in base64
+    assert answer.status == 400 and b"<Code>BadDigest</Code>" in answer.body  # B031, in base64 for UploadPart
     assert f"<ExpectedDigest>{other}</ExpectedDigest>".encode() in answer.body
     calculated = base64.b64encode(hashlib.md5(body).digest()).decode()
     assert f"<CalculatedDigest>{calculated}</CalculatedDigest>".encode() in answer.body

@@ -15,7 +15,7 @@ PAST = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 def copied(s3: Any, bucket: str, upload_id: str, number: int, source: str, **arguments: Any) -> dict[str, Any]:
-    """Copy into a part of the upload of "k"; return the result."""
+    """Copy into a part of the upload of "k" and return the result."""
     same = {"Bucket": bucket, "Key": "k", "UploadId": upload_id, "PartNumber": number}
     return s3.upload_part_copy(**same, CopySource=f"{bucket}/{source}", **arguments)["CopyPartResult"]
 

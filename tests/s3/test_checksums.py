@@ -12,7 +12,7 @@ from post3.s3.checksum_headers import header_name, parse_type, requested_checksu
 from .signing import make_request
 
 DATA = b"123456789"
-#: The check values of the CRC catalogue (https://reveng.sourceforge.io/crc-catalogue/), and FIPS digests by hashlib.
+#: Check values from the CRC catalogue (https://reveng.sourceforge.io/crc-catalogue/), and FIPS digests by hashlib.
 EXPECTED = {
     "CRC32": bytes.fromhex("cbf43926"),
     "CRC32C": bytes.fromhex("e3069283"),

@@ -1,4 +1,4 @@
-"""aws-chunked bodies: AWS's published example, framing cut and flipped everywhere, signatures and trailers."""
+"""aws-chunked bodies: AWS's published example, framing truncated and altered everywhere, signatures and trailers."""
 
 import io
 
@@ -124,7 +124,7 @@ def test_unsigned_framing_with_any_byte_flipped_is_refused_or_only_data_differs(
             assert len(decode(changed, len(DATA))) == len(DATA)
         except S3Error:
             refused += 1
-    assert refused == len(wire) - len(DATA)  # every byte that is framing
+    assert refused == len(wire) - len(DATA)  # every byte of the framing
 
 
 @pytest.mark.parametrize("kind", KINDS)

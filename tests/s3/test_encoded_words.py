@@ -1,4 +1,4 @@
-"""Encoded words as AWS has answered them (B029, B136)."""
+"""Encoded words as returned by AWS (B029, B136)."""
 
 from email.header import decode_header, make_header
 
@@ -12,7 +12,7 @@ LONG = (
     "circumstances of your workout, and anything you think you did poorly or well.  Be sure to come back tomorrow for another "
     "workout!  Practicing on a daily basis is key to growth."
 )
-#: The words that were recorded of it: github.com/aws-amplify/aws-sdk-ios/issues/241.
+#: Words recorded from AWS: github.com/aws-amplify/aws-sdk-ios/issues/241.
 RECORDED = [
     "=?UTF-8?Q?Workout_Completed:_Congratulations!__You_just_comp?=",
     "=?UTF-8?Q?leted_the_=E2=80=9CFinding_Vocal_?=",

@@ -1,4 +1,4 @@
-"""Buckets by the SDK."""
+"""Buckets through the SDK."""
 
 import uuid
 from typing import Any

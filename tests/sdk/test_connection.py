@@ -1,4 +1,4 @@
-"""Where the client goes, and as whom; what it says when it cannot."""
+"""The client's endpoint and credentials, and its errors if they are missing or wrong."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ from .conftest import client_of
 
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment without any key."""
+    """Remove all keys from the environment."""
     for name in [name for name in os.environ if name.startswith("AWS_") or name == "POST3_ENDPOINT"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -26,7 +26,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatc
 
 
 def python(statement: str) -> subprocess.CompletedProcess[str]:
-    """Run a statement in a Python that knows no settings."""
+    """Run a statement in a Python process without Django settings."""
     environment = {name: text for name, text in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     return subprocess.run([sys.executable, "-c", statement], cwd=ROOT, env=environment, capture_output=True, text=True)
 

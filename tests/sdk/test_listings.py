@@ -1,4 +1,4 @@
-"""Listings of any length, and what is deleted by a prefix."""
+"""Listings of any length, and deletion by prefix."""
 
 from concurrent.futures import ThreadPoolExecutor
 

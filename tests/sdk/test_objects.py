@@ -1,4 +1,4 @@
-"""Heads, copies, metadata, presigned URLs, and keys that others stumble over."""
+"""Heads, copies, metadata, presigned URLs, and difficult keys."""
 
 import os
 import urllib.error
@@ -16,12 +16,12 @@ from ..servers import Server
 from .conftest import MIB, client_of
 from .test_transfers import Told
 
-#: Last: a character that XML 1.0 cannot hold.
+#: The last key contains a character that XML 1.0 does not allow.
 ODD_KEYS = """a//b|/lead|..|a/../b|.|sp ace+plus%2F|ü/日本語/𝄞|tail/|q?x=1&y#z|a\\b|"<&>'|~|new\nline\r|tab\t|\x01""".split("|")
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes, Message]:
-    """Fetch a URL as anybody does who was sent it."""
+    """Fetch a URL without any credentials."""
     request = urllib.request.Request(url, data=body, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:

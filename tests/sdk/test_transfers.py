@@ -1,4 +1,4 @@
-"""Bytes, files and streams, small and in parts; progress that adds up; what fails leaves nothing."""
+"""Bytes, files and streams, small and in parts. Progress adds up, and failures leave nothing behind."""
 
 import io
 import os
@@ -15,12 +15,12 @@ from .conftest import MIB, client_of
 from .cutting import CuttingProxy
 
 LARGE = 12 * MIB + 345
-#: Parts that 12 MiB and some are sent in.
+#: The number of parts of the large object (a little over 12 MiB).
 PARTS = 3
 
 
 class Told:
-    """A progress callback that keeps what it is told."""
+    """A progress callback that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int | None]] = []
@@ -29,7 +29,7 @@ class Told:
         self.calls.append((done, total))
 
     def adds_up(self, size: int, *, known: bool = True) -> bool:
-        """Whether it grew to the size, and the total was right where it was known."""
+        """Return whether the calls added up to the size, with the right total if it was known."""
         sums = [done for done, _ in self.calls]
         totals = {total for _, total in self.calls}
         return bool(sums) and sums == sorted(sums) and sums[-1] == size and (not known or totals == {size})

@@ -1,4 +1,4 @@
-"""API keys: making, looking up, revoking; secrets under a changing SECRET_KEY."""
+"""API keys: creation, lookup and revocation, and secrets under a changing SECRET_KEY."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from post3.access.owners import canonical_id
 from post3.errors import InternalError, InvalidAccessKeyId
 from post3.models import ApiKey
 
-#: So long that no test sees an entry end.
+#: Long enough that no entry expires during a test.
 CACHED = override_settings(POST3_API_KEY_CACHE_SECONDS=3600)
 UNCACHED = override_settings(POST3_API_KEY_CACHE_SECONDS=0)
 
@@ -142,7 +142,7 @@ def test_secret_under_a_lost_secret_key_is_an_internal_error_that_the_log_explai
 
 
 def test_canonical_id_is_stable_and_different_for_each_user() -> None:
-    # Written down, because a changed id would make every client see other owners.
+    # Literal value: if the ID changed, every client would see different owners.
     assert canonical_id(1) == "66883638da2bef60b2f95d800a4b643bbce03b6aa5a2d01c4806e062f46d511e"
     assert canonical_id(1) != canonical_id(2)
 

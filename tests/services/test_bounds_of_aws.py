@@ -1,4 +1,4 @@
-"""Answers that depend on settings which the servers of the other tests do not have."""
+"""Responses that depend on settings which the servers of the other tests do not have."""
 
 import pytest
 from django.test import override_settings

@@ -1,4 +1,4 @@
-"""The console's cookies: their names and attributes, and what a planted one gains. Runs on both engines."""
+"""The console's cookies: names, attributes, and the effect of planted cookies. Runs on both databases."""
 
 import re
 from collections.abc import Iterator
@@ -22,15 +22,18 @@ ADD = "/_/admin/post3/apikey/add/"
 
 @pytest.fixture
 def users(catalogue: Any) -> Iterator[dict[str, Any]]:
-    """Two administrators, of whom one attacks the other."""
-    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
+    """Create two administrators; one attacks the other."""
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
     with override_settings(ROOT_URLCONF=CONSOLE_URLCONF, PASSWORD_HASHERS=hashers):
         make = get_user_model().objects.create_superuser
         yield {name: make(name, password=PASSWORD) for name in ("admin", "mallory")}
 
 
 class Browser:
-    """Keeps cookies as they are on the wire, which Django's test client knows by name only; sends what is planted beside them."""
+    """A browser with its cookies as sent on the wire, including planted ones.
+
+    Django's test client knows cookies only by name.
+    """
 
     def __init__(self, secure: bool) -> None:
         self._client = ConsoleClient(enforce_csrf_checks=True)
@@ -39,7 +42,7 @@ class Browser:
         self.set: dict[str, Any] = {}
 
     def ask(self, method: str, path: str, form: dict[str, Any] | None = None, planted: str = "", last: bool = False) -> Any:
-        """Send a request; `planted` goes before the browser's own cookies, or after them."""
+        """Send a request with `planted` before the browser's own cookies, or after them with `last`."""
         own = [f"{name}={value}" for name, value in self.jar.items()]
         sent = [*own, planted] if last else [planted, *own]
         header = "; ".join(part for part in sent if part)
@@ -75,13 +78,13 @@ def browser(request: pytest.FixtureRequest, users: dict[str, Any]) -> Browser:
 
 @pytest.fixture
 def session(browser: Browser) -> str:
-    """The name of the session's cookie on the wire."""
+    """Return the name of the session cookie on the wire."""
     return "__Host-post3_session" if browser._secure else "post3_session"
 
 
 @pytest.fixture
 def csrf(browser: Browser) -> str:
-    """The name of the login form's cookie on the wire."""
+    """Return the name of the login form's cookie on the wire."""
     return "__Host-post3_csrf" if browser._secure else "post3_csrf"
 
 
@@ -106,7 +109,7 @@ def test_a_key_is_made_by_a_form_of_the_session(browser: Browser, users: dict[st
 
 
 def test_a_session_of_one_scheme_is_none_of_the_other(users: dict[str, Any]) -> None:
-    """What a page without TLS plants on the same host, or reads from there, is not what counts under TLS."""
+    """Cookies that a page without TLS plants or reads on the same host do not count under TLS."""
     plain, secure = Browser(False), Browser(True)
     plain.log_in("mallory")
     secure.log_in("admin")
@@ -124,7 +127,7 @@ def test_a_planted_csrf_cookie_gains_nothing(browser: Browser, csrf: str, users:
     form = {"csrfmiddlewaretoken": KNOWN, "user": users["admin"].pk, "name": "stolen"}
     for name in {csrf, "post3_csrf", "csrftoken", "__Host-post3_csrf"}:
         assert browser.ask("post", ADD, form, planted=f"{name}={KNOWN}", last=last).status_code == 403
-    del browser.jar[csrf]  # the browser has the planted one alone
+    del browser.jar[csrf]  # only the planted cookie is left
     assert browser.ask("post", ADD, form, planted=f"{csrf}={KNOWN}").status_code == 403
     assert not ApiKey.objects.exists()
 
@@ -137,7 +140,7 @@ def test_a_planted_session_is_never_used_in_place_of_ones_own(browser: Browser, 
     planted = f"{session}={attacker.jar[session]}"
     answer = browser.ask("get", "/_/admin/", planted=planted, last=last)
     assert answer.status_code == 302 and "/login/" in answer["Location"]
-    assert not browser.set, "the browser's own session was taken away"
+    assert not browser.set, "the browser lost its own session"
     assert browser.is_logged_in() and attacker.is_logged_in()
 
 
@@ -155,12 +158,12 @@ def test_a_session_planted_before_the_login_is_not_the_one_after_it(browser: Bro
 
 
 def test_a_form_from_another_origin_is_refused(browser: Browser, users: dict[str, Any]) -> None:
-    """Even with the right token: a login form too, with which a stranger could log somebody in as himself."""
+    """Check that even the right token does not help, nor on the login form (logging a user in as the attacker)."""
     page = browser.ask("get", "/_/admin/login/")
     form = {**token_of(page), "username": "mallory", "password": PASSWORD}
     browser._client.defaults["HTTP_ORIGIN"] = "http://localhost:9000"
     assert browser.ask("post", "/_/admin/login/", form).status_code == 403
-    browser._client.defaults["HTTP_ORIGIN"] = "null"  # as from a sandbox
+    browser._client.defaults["HTTP_ORIGIN"] = "null"  # as from a sandboxed frame
     assert browser.ask("post", "/_/admin/login/", form).status_code == 403
 
 

@@ -1,4 +1,7 @@
-"""Whatever the addresses of the console's pages say, the answer is a page, a redirect or a refusal. Runs on both engines."""
+"""Whatever the parameters of the console's URLs, the response is a page, a redirect or a refusal.
+
+Runs on both databases.
+"""
 
 import base64
 import json
@@ -20,7 +23,7 @@ def packed(value: Any) -> str:
     return base64.urlsafe_b64encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
-#: What stands behind the equals sign, percent-encoded already.
+#: Percent-encoded values to put after the equals sign.
 VALUES = [
     *(
         "",
@@ -108,7 +111,7 @@ NAMES += ["", "%00", "%E2%80%AE", "__", "id__", "a__b__c__d", "app_label", "mode
 
 @pytest.fixture
 def pages(owner: Any) -> list[str]:  # noqa: F811
-    """The addresses of all kinds of pages, of a store with one of everything."""
+    """Return the URLs of all kinds of pages, with one object of each kind in the store."""
     bucket = Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
     blob = Blob.objects.create(storage_class="STANDARD", size=1, state=3, created_at="2024-01-01T00:00:00Z")
     obj = made_object(bucket, "key", blob=blob, parts_count=1)
@@ -131,7 +134,7 @@ def pages(owner: Any) -> list[str]:  # noqa: F811
 
 
 def failures(console: Client, urls: list[str]) -> list[str]:  # noqa: F811
-    """Return the beginnings of those addresses that are not answered as they should be. An exception of a view is raised here."""
+    """Return the starts of those URLs with an unexpected status. An exception in a view is raised here."""
     return [url[:200] for url in urls if console.get(url).status_code not in (200, 302, 400, 403, 404)]
 
 
@@ -141,7 +144,7 @@ def with_query(page: str, query: str) -> str:
 
 def test_no_place_in_a_list_makes_it_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
     lists = [page for page in pages if "exact=" in page or page.endswith(("/bucket/", "/blob/", "/apikey/", "/user/"))]
-    # Each with a quarter of the values: a page takes tens of milliseconds.
+    # Each page with a quarter of the values: a page takes tens of milliseconds.
     assert not failures(console, [with_query(page, f"p={value}") for n, page in enumerate(lists) for value in VALUES[n % 4 :: 4]])
 
 
@@ -149,7 +152,7 @@ def test_no_filter_or_search_makes_a_list_fail(console: Client, pages: list[str]
     names = ["q", "o", "is_latest__exact", "bucket__id__exact", "object__id__exact", "upload__id__exact"]
     lists = [page for page in pages if "/change/" not in page]
     pairs = [(page, name) for page in lists for name in names]
-    # Each with some of the values, as all of them would be thousands of pages.
+    # Each page with some of the values. With all of them there would be thousands of pages.
     urls = [with_query(page, f"{name}={value}") for n, (page, name) in enumerate(pairs) for value in VALUES[n % 14 : 28 : 14]]
     assert not failures(console, urls)
 
@@ -189,7 +192,7 @@ def test_no_field_that_a_form_names_makes_a_page_fail(console: Client, pages: li
             assert console.post(page, {"_to_field": field}).status_code in (200, 302, 400, 403, 404), page
 
 
-#: Fields of forms, and of actions on lists, that name rows by their primary keys.
+#: Fields of forms and list actions that name rows by their primary keys.
 KEYS = {
     "auth/group/add/": ["permissions"],
     "auth/user/USER/change/": ["groups", "user_permissions"],
@@ -230,7 +233,7 @@ def test_no_form_that_cannot_be_read_makes_a_refusal_fail(
     content_type: str,
     body: bytes,
 ) -> None:
-    # With a token beside the session, so that Django reads the form to compare.
+    # With a CSRF token beside the session, so that Django reads the form to compare them.
     client = ConsoleClient(enforce_csrf_checks=True)
     client.force_login(User.objects.get(is_superuser=True))
     assert 'name="csrfmiddlewaretoken"' in client.get("/_/admin/post3/apikey/add/").content.decode()

@@ -1,4 +1,4 @@
-"""Figures of the catalogue: counted by the worker, told by the server, and at what cost."""
+"""Figures of the catalogue: counted by the worker, reported by the server, and their cost."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def test_what_is_stored_is_what_the_worker_counted_last(catalogue: Any) -> None:
         ("damaged", "STANDARD"): (1, 5),
     }
     Blob.objects.all().delete()
-    assert not catalogue_figures.measure_storage_if_due(), "counted again at once"
+    assert not catalogue_figures.measure_storage_if_due(), "counted again immediately"
     assert catalogue_figures.read_figures().stored["blobs", "STANDARD"].count == 2
     WorkerState.objects.update(updated_at=datetime.now(UTC) - timedelta(seconds=catalogue_figures.MEASURE_SECONDS + 1))
     assert catalogue_figures.measure_storage_if_due()

@@ -1,4 +1,4 @@
-"""Limits of guessed passwords, without the passwords. Runs on both engines."""
+"""Limits on password guesses, without passwords. Runs on both databases."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from post3.models import LoginAllowance
 
 
 def tries(count: int, name: str = "anna", address: str = "192.0.2.1") -> int:
-    """Return how many of that many guesses were let through."""
+    """Make `count` guesses. Return how many were let through."""
     passed = 0
     for _ in range(count):
         try:
@@ -27,7 +27,7 @@ def tries(count: int, name: str = "anna", address: str = "192.0.2.1") -> int:
 
 
 def later(seconds: float) -> None:
-    """Let time pass."""
+    """Move all stored times into the past, as if this much time had passed."""
     LoginAllowance.objects.update(until=F("until") - timedelta(seconds=seconds))
 
 
@@ -42,7 +42,7 @@ def test_guesses_of_one_name_from_one_address_come_back_one_a_minute(catalogue: 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),  # one customer's network
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),  # the network of one customer
         ("::ffff:192.0.2.1", "192.0.2.1"),
         ("fe80::1%eth0", "fe80::2%eth1"),
         ("", ""),  # a socket without addresses

@@ -1,4 +1,4 @@
-"""Readiness: what fails is named, and never more than its kind."""
+"""Readiness: failures are named by their kind only."""
 
 from typing import Any
 

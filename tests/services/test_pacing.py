@@ -1,11 +1,11 @@
-"""How long a worker rests, by what it sees waiting."""
+"""How long a worker rests, depending on the amount of waiting work."""
 
 from post3.maintenance.pacing import INTERVAL_FACTOR, LITTLE, MIN_INTERVAL, REST, SMALL_BLOB_REST, Pace
 from post3.storage.base import MIB
 
 
 class Clock:
-    """Seconds that go by when told to, and what waits at each look, which takes `cost` seconds."""
+    """A clock that the test advances. It returns the waiting amounts one by one; each query takes `cost` seconds."""
 
     def __init__(self, *waiting: int, cost: float = 0.0) -> None:
         self.now, self.looks, self._waiting, self._cost = 0.0, 0, list(waiting), cost
@@ -20,7 +20,7 @@ class Clock:
 
 
 def rests(*waiting: int) -> list[float]:
-    """The rest after a step of a second, after each look at that much waiting."""
+    """Return the rests after steps of one second, one for each amount waiting."""
     clock, found = Clock(*waiting), []
     pace = Pace(clock.waiting, clock)
     for _ in waiting:

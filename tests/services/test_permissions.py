@@ -1,4 +1,4 @@
-"""A rule that denies everything stops every operation, the source of a copy, each key of a batch, the console and commands."""
+"""A rule that denies everything stops all operations, copy sources, keys of a batch, the console and commands."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def client(store: Store) -> RawClient:
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, rule: Rule = lambda request: False) -> list[AccessRequest]:
-    """Put a rule in place of the one that decides; return the list of what it is asked."""
+    """Replace the deciding rule. Return the list of requests it receives."""
     asked: list[AccessRequest] = []
 
     def noting(request: AccessRequest) -> bool:
@@ -48,7 +48,7 @@ def deny(monkeypatch: pytest.MonkeyPatch, rule: Rule = lambda request: False) ->
 
 
 def ask(client: RawClient, method: str, path: str, query: str = "", headers: Any = (), body: bytes = b"") -> tuple[int, bytes]:
-    """Send a signed request to `dispatch`, in this process; return status and body of the response."""
+    """Send a signed request to `dispatch` in this process. Return the response's status and body."""
     signed = client.sign(method, path, query, headers, body)
     sent = [(name.lower().encode(), value.encode()) for name, value in signed.headers]
     sent.append((b"content-length", str(len(body)).encode()))

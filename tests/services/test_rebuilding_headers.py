@@ -1,4 +1,4 @@
-"""Rebuilding from descriptions that hold what cannot be headers: the object comes back without it (D69)."""
+"""Rebuilding from descriptions with values that are not valid headers: the object comes back without them (D69)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Rebuilding from trees that have been through something: what is torn, foreign or wrong is told, and never fatal."""
+"""Rebuilding from damaged trees: torn, foreign and wrong files are reported and never fatal."""
 
 import os
 from collections.abc import Callable

@@ -107,7 +107,7 @@ class TestDatabaseStorage(StorageSuite):
 
     def test_open_on_a_connection_that_died(self, storage: Storage) -> None:
         if connection.vendor != "postgresql":
-            pytest.skip("SQLite's connections do not die")
+            pytest.skip("SQLite's connections cannot be lost")
         data = os.urandom(3 * self.block)
         pieces = storage.open(self.saved(storage, data), 0, len(data))
         first = next(pieces)

@@ -1,4 +1,4 @@
-"""Pieces of a range on each storage, and of several parts on both: claimed in order, read in any."""
+"""Pieces of a range on each storage, and of several parts on both: claimed in order, read in any order."""
 
 import dataclasses
 import os
@@ -25,19 +25,19 @@ Parts = Callable[[list[bytes]], list[StoredPart]]
 
 
 def claim_all(pieces: Pieces, most: int = PIECE) -> list[Read]:
-    """Claim every piece, without reading any."""
+    """Claim every piece without reading any."""
     claimed = []
     while (read := pieces.reserve(most)) is not None:
         claimed.append(read)
-    assert pieces.reserve(most) is None, "the end stays the end"
+    assert pieces.reserve(most) is None, "nothing follows the end"
     return claimed
 
 
 def open_files() -> int:
-    """Count the storage's files that are open; its open directories and the database's files are others."""
+    """Count the storage's open files, without its open directories and the database's files."""
     targets = []
     for number in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # that of the listing itself
+        with suppress(FileNotFoundError):  # the listing's own descriptor
             targets.append(os.readlink(f"/proc/self/fd/{number}"))
     return sum("/bytes/" in target and os.path.isfile(target) for target in targets)
 
@@ -47,7 +47,7 @@ def made_files(tmp_path: Path) -> Storage:
 
 
 def made_blocks(tmp_path: Path) -> Storage:
-    return DatabaseStorage("STANDARD", block_size=300_000)  # no multiple, no divisor of a piece
+    return DatabaseStorage("STANDARD", block_size=300_000)  # neither a multiple nor a divisor of a piece
 
 
 @pytest.fixture(params=[made_files, made_blocks], ids=["files", "blocks"])
@@ -57,7 +57,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
 
 @pytest.fixture
 def saved(catalogue: object, storage: Storage) -> Saved:
-    """Save these bytes; return what finds them."""
+    """Return a function that saves bytes and returns their reference."""
     suite = StorageSuite()
     return lambda data: suite.saved(storage, data)
 
@@ -89,7 +89,7 @@ def test_pieces_read_by_several_threads_at_once(storage: Storage, saved: Saved, 
 
     in_threads(6, read_some)
     assert b"".join(results) == data[3:]
-    assert open_files() == 0, "all are read, so nothing is open"
+    assert open_files() == 0, "all pieces are read, so no file may be open"
 
 
 def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
@@ -172,7 +172,7 @@ def test_bytes_beyond_the_end_are_missing(storage: Storage, saved: Saved) -> Non
 
 @pytest.fixture
 def parts(storage: Storage, saved: Saved, monkeypatch: pytest.MonkeyPatch) -> Parts:
-    """Save parts, one after the other; return them as the catalogue would."""
+    """Return a function that saves parts one after the other and returns them as the catalogue would."""
     monkeypatch.setattr(storages, "_storages", {"STANDARD": storage})
 
     def make(datas: list[bytes]) -> list[StoredPart]:

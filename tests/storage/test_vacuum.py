@@ -1,4 +1,4 @@
-"""Room of deleted blocks, made usable again by who deleted them."""
+"""Space of deleted blocks, made reusable by the worker that deleted them."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ def table_size() -> int:
 
 
 def vacuums(noted: Vacuum, freed: int) -> bool:
-    """Note bytes, wait for what that begins, and tell whether it did vacuum."""
+    """Record freed bytes, wait for the vacuum this may start, and return whether it ran."""
     noted.note(freed)
     deadline = time.monotonic() + 60
     while noted.is_running:
@@ -41,7 +41,7 @@ def vacuums(noted: Vacuum, freed: int) -> bool:
 def test_overwriting_with_vacuums_does_not_grow_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "MIN_FREED", COUNT * SIZE)
     noted, sizes = Vacuum(), []
-    for _ in range(4):  # autovacuum would do the same a minute later: this is over by then
+    for _ in range(4):  # autovacuum would do the same a minute later, but this is over by then
         blobs = [new_blob() for _ in range(COUNT)]
         Block.objects.bulk_create(Block(blob=blob, index=0, data=os.urandom(SIZE)) for blob in blobs)
         sizes.append(table_size())
