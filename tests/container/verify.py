@@ -95,7 +95,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def storage(directory: Path) -> Iterator[None]:
-    """Let buildah and podman keep everything below `directory`, by overlay where the kernel lets them, else by copying."""
+    """Make buildah and podman store everything below `directory`, with overlay if the kernel allows it, else copies."""
     for driver in ("overlay", "vfs"):
         path = directory / "storage.conf"
         places = f'graphroot = "{directory}/graph"\nrunroot = "{directory}/run"\n'

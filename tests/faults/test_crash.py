@@ -1,4 +1,4 @@
-"""A few crashes of each configuration; `python -m tests.faults crash` does hundreds."""
+"""A few crashes of each configuration. `python -m tests.faults crash` runs hundreds."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ Crashed = tuple[Stand, Result]
 
 @pytest.fixture(scope="module")
 def runs() -> Iterator[dict[str, Crashed]]:
-    """Every configuration, killed a few times and stopped now; at the same time, because much of it is waiting."""
+    """Yield every configuration, crashed a few times and then stopped. They run in parallel, as they mostly wait."""
     with ExitStack() as stack, ThreadPoolExecutor(len(CONFIGURATIONS)) as pool:
 
         def run(configuration: str) -> Crashed:

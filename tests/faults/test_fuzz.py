@@ -1,4 +1,4 @@
-"""A few thousand nearly right inputs; `python -m tests.faults fuzz` does a million."""
+"""A few thousand nearly valid inputs. `python -m tests.faults fuzz` runs a million."""
 
 import socket
 import threading
@@ -25,7 +25,7 @@ def test_parsers_raise_nothing_but_s3_errors() -> None:
     outcome = Outcome()
     fuzz_parsers(SEED, 0, PARSED, outcome)
     assert not outcome.findings, "\n".join(outcome.findings[:10])
-    # Both what is right and what is wrong in many ways comes to the parsers.
+    # The parsers get both valid inputs and inputs that are invalid in many ways.
     assert outcome.answers["parsed"] > PARSED * len(PARSERS) / 4 and outcome.answers["chunks read"] > PARSED / 50
     assert len(outcome.answers) > 12, outcome.answers
 
@@ -58,7 +58,7 @@ def test_the_console_answers_whatever_it_is_sent(server: Server) -> None:
 
 
 def test_servers_that_close_or_fail_are_told() -> None:
-    """Against a listener that closes, one that answers 500, and one that does neither."""
+    """Test against a listener that closes, one that answers 500, and one that does neither."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = RawClient("127.0.0.1", listener.getsockname()[1], "key", "secret")
 
@@ -85,7 +85,7 @@ def test_an_input_can_be_made_again() -> None:
 
 
 def test_a_head_that_is_split_is_found() -> None:
-    """Against a server that writes a stored name as it is."""
+    """Test against a server that writes a stored name without escaping."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = RawClient("127.0.0.1", listener.getsockname()[1], "key", "secret")
 

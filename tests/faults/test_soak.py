@@ -1,4 +1,4 @@
-"""Seconds of the mixed load; `python -m tests.faults soak` does half an hour of it."""
+"""A few seconds of the mixed load. `python -m tests.faults soak` runs it for half an hour."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_mixed_load_has_no_error() -> None:
 
 
 def looks(field: str, first: int, last: int) -> list[Look]:
-    """Two minutes that differ in one figure."""
+    """Return two measurements, minutes apart, that differ in one figure."""
     flat = {"memory": 200 * MIB, "connections": 9, "store": 100 * MIB}
     return [Look(seconds, **{**flat, field: value}) for seconds, value in ((60.0, first), (360.0, last))]
 

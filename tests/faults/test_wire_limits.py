@@ -1,4 +1,4 @@
-"""What a client may cost: heads, bodies and answers are bounded in bytes and in time, and others are served meanwhile."""
+"""Limits on the cost of a client: heads, bodies and responses are limited in size and time, and others are served."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ from tests.servers import Server
 KIB, MIB = 1 << 10, 1 << 20
 BUCKET = "limits"
 LIVE = b"GET /_/health/live HTTP/1.1\r\nHost: localhost\r\n"
-#: Seconds that everything may take, on a busy machine too.
+#: Seconds that everything may take, even on a busy machine.
 DEADLINE = 20
 
 
@@ -44,7 +44,7 @@ def connect(wire: RawClient, receive_buffer: int | None = None) -> socket.socket
 
 
 def send_all(connection: socket.socket, data: bytes) -> None:
-    """Send as much as is taken: whoever is refused may be cut off while sending."""
+    """Send as much as the server accepts. It may close the connection of a refused client while it sends."""
     with contextlib.suppress(ConnectionError):
         connection.sendall(data)
 
@@ -56,7 +56,7 @@ def answer_to(wire: RawClient, data: bytes) -> RawResponse:
 
 
 def is_ended(connection: socket.socket) -> bool:
-    """Read until the end, which must come."""
+    """Read until the end of the connection, which must come."""
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
@@ -85,7 +85,7 @@ def test_head_that_is_too_large_is_refused(wire: RawClient, name: str) -> None:
 
 def test_head_of_the_largest_size_is_served(wire: RawClient) -> None:
     assert answer_to(wire, LIVE + b"x-a: " + b"a" * 16_000 + b"\r\n\r\n").status == 200
-    key, most = "\U0001f600" * 256, "m" * 2000  # the longest key, and nearly all the metadata there may be
+    key, most = "\U0001f600" * 256, "m" * 2000  # the longest key, and nearly the maximum of metadata
     put = wire.send("PUT", f"/{BUCKET}/{'%F0%9F%98%80' * 256}", headers=[("x-amz-meta-a", most)], body=b"body")
     assert put is not None and put.status == 200, key
 
@@ -207,7 +207,7 @@ def test_requests_ahead_are_answered_in_order_and_garbage_after_them_ends_it(wir
         connection.sendall(LIVE + b"\r\n" + b"garbage \x00\r\n\r\n")
         assert read_response(connection).status == 200
         assert is_ended(connection)
-    with connect(wire, 64 * KIB) as connection:  # which reads no answer: the server reads no further, and cuts it off
+    with connect(wire, 64 * KIB) as connection:  # reads no response, so the server stops reading and closes
         send_all(connection, (LIVE + b"\r\n") * 200_000)
         assert is_ended(connection)
     assert answer_to(wire, LIVE + b"\r\n").status == 200
