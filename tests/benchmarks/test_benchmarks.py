@@ -1,4 +1,4 @@
-"""The benchmark runs, and its load generator notices wrong answers. Nothing here is timed."""
+"""The benchmark runs, and its load generator detects wrong responses. Nothing here is timed."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ def test_quick_benchmark_writes_its_results(tmp_path: Path) -> None:
         try:
             printed, _ = process.communicate()
         finally:
-            # So that it stops its server, where this test is broken off.
+            # Terminate it so that it stops its server, even if this test is interrupted.
             process.terminate()
             process.wait(STOP_TIMEOUT)
     assert process.returncode == 0, printed
@@ -66,7 +66,7 @@ def test_target_is_judged_by_ratio_or_by_figure() -> None:
 
 @pytest.fixture
 def answering() -> Iterator[Answering]:
-    """Start a server that answers every request by the same pieces of bytes, and return its port."""
+    """Yield a function that starts a server which sends the same bytes to every request. It returns the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve(pieces: tuple[bytes, ...]) -> None:
@@ -79,7 +79,7 @@ def answering() -> Iterator[Answering]:
 
         def answer(connection: socket.socket, pieces: tuple[bytes, ...]) -> None:
             with connection, connection.makefile("rb") as file:
-                while head := list(takewhile(lambda line: line.strip(), file)):  # an end of file ends the head too
+                while head := list(takewhile(lambda line: line.strip(), file)):  # the end of the file also ends the head
                     lengths = [int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")]
                     file.read(sum(lengths))
                     for piece in pieces:
@@ -88,7 +88,7 @@ def answering() -> Iterator[Answering]:
                         connection.sendall(piece)
 
         def start(*pieces: bytes) -> int:
-            """Answer by these pieces; an empty one closes the connection."""
+            """Respond with these pieces. An empty one closes the connection."""
             threading.Thread(target=serve, args=(pieces,), daemon=True).start()
             return listening.getsockname()[1]
 
@@ -133,13 +133,13 @@ def test_load_takes_answers_without_a_body(answering: Answering) -> None:
 
 
 WRONG = {
-    "another status": ([b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nright"], "status 404 where 200 was expected right"),
-    "another body": ([HEAD + b"wrong"], "the body is not the one expected"),
-    "another length": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nrigh"], "a body of 4 bytes where 5 were expected"),
-    "no length": ([b"HTTP/1.1 200 OK\r\n\r\nright"], "an answer without Content-Length"),
-    "more than announced": ([HEAD + b"right or wrong"], "the body is not the one expected"),
-    "an early end": ([HEAD + b"rig", b""], "the server closed the connection before the end of its answer"),
-    "no answer": ([b""], "the server closed the connection before the end of its answer"),
+    "another status": ([b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nright"], "status 404 instead of 200 right"),
+    "another body": ([HEAD + b"wrong"], "unexpected body"),
+    "another length": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nrigh"], "a body of 4 bytes instead of 5"),
+    "no length": ([b"HTTP/1.1 200 OK\r\n\r\nright"], "a response without Content-Length"),
+    "more than announced": ([HEAD + b"right or wrong"], "unexpected body"),
+    "an early end": ([HEAD + b"rig", b""], "the server closed the connection before the end of its response"),
+    "no answer": ([b""], "the server closed the connection before the end of its response"),
 }
 
 
