@@ -1,4 +1,4 @@
-"""What `python -m tests --quick` leaves out, and that it says so."""
+"""The tests that `python -m tests --quick` leaves out, and its message about them."""
 
 import os
 import subprocess

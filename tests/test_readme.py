@@ -1,4 +1,4 @@
-"""The README tells the truth: its lists of operations are those of `api/operations.py`, its settings are the declared ones."""
+"""The README matches the code: its operations are those of `api/operations.py`, its settings the declared ones."""
 
 import re
 import runpy

@@ -1,4 +1,4 @@
-"""The Makefile and mise.toml tell the same story, and what they tell works."""
+"""The Makefile and mise.toml agree, and their tasks work."""
 
 import os
 import re
@@ -15,16 +15,16 @@ from .servers import ROOT, Server
 
 TASKS: dict[str, dict[str, str]] = tomllib.loads((ROOT / "mise.toml").read_text())["tasks"]
 MAKEFILE = (ROOT / "Makefile").read_text()
-#: Target -> what `make help` says of it.
+#: Target -> its description in `make help`.
 TARGETS = dict(re.findall(r"^([a-z0-9-]+):.*? ## (.*)$", MAKEFILE, re.MULTILINE))
 REQUIRED = """up down check dev test test:quick test:integration coverage db:shell db:reset build ci:pr ci:main
     example:basic example:metadata example:boto3 example:cli example:curl example:large""".split()
 
 
 def make(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run make, without bringing the environment in which the tests run up to date."""
+    """Run make without updating the environment in which the tests run."""
     command = ["make", "--no-print-directory", "-o", ".venv/.base", "-o", ".venv/.dev", f"PYTHON={sys.executable}", *arguments]
-    # Of the make that runs these tests.
+    # Variables of the make that runs these tests.
     inherited = {name: text for name, text in (environment or os.environ).items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     return subprocess.run(command, cwd=ROOT, env=inherited, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
@@ -109,7 +109,7 @@ def test_dbreset_asks_and_empties_the_store(make_server: Callable[..., Server], 
     for table in ("object", "bucket", "blob", "apikey"):
         assert query(server, f"SELECT count(*) FROM post3_{table}") == [(0,)]
 
-    # And it is a store again, with other keys.
+    # The reset store can be used again, with other keys.
     server.access_key = ""
     server.start()
     s3 = server.client()
