@@ -160,7 +160,7 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
     TopologicalSorter(arrows).prepare()  # raises CycleError
 
 
-def test_the_top_of_the_app_holds_its_foundation_and_its_entry_points() -> None:
+def test_the_top_of_the_app_contains_only_its_foundation_and_entry_points() -> None:
     entries = {"__init__", "apps", "checks", "handlers", "urls", "console_urls", "pytest_plugin"}
     assert {path.stem for path in APP.glob("*.py")} == FOUNDATION | entries
 
@@ -202,7 +202,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert not found
 
 
-def test_commands_ask_no_manager() -> None:
+def test_commands_use_no_manager() -> None:
     found = [
         f"{path.name}:{node.lineno}"
         for path in sources(APP / "management")
@@ -250,7 +250,7 @@ def test_an_attribute_that_clients_give_is_declared_once() -> None:
     assert "content_language" in declaration.read_text()
 
 
-def test_statements_stand_in_the_catalogue() -> None:
+def test_sql_statements_are_in_the_catalogue() -> None:
     """Services, maintenance, access and descriptions contain no SQL."""
     rooms = [path for room in ("access", "descriptions", "maintenance", "services") for path in sources(APP / room)]
     sql = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE INDEX)\s+[a-z*%(1]")
@@ -259,5 +259,5 @@ def test_statements_stand_in_the_catalogue() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and sql.search(node.value):
                 found.append(f"{path.relative_to(APP)}:{node.lineno}")
-    # While a disk is checked, the process keeps the names found in a table of its own.
+    # While a disk is checked, the process keeps the names found in a private table.
     assert [place for place in found if not place.startswith("maintenance/orphans.py")] == []

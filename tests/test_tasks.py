@@ -35,7 +35,7 @@ def target_of(task: str) -> str:
     return found[1]
 
 
-def test_all_tasks_are_there() -> None:
+def test_all_tasks_exist() -> None:
     assert set(REQUIRED) <= set(TASKS)
 
 
@@ -44,7 +44,7 @@ def test_every_task_is_a_target_and_every_target_a_task() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_task_and_target_say_the_same(task: str) -> None:
+def test_task_and_target_have_the_same_description(task: str) -> None:
     assert TASKS[task]["description"] == TARGETS[target_of(task)]
 
 
@@ -73,7 +73,7 @@ def test_target_runs_something(target: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
-def test_targets_and_files_that_the_page_names_are_there(page: str) -> None:
+def test_targets_and_files_named_by_the_page_exist(page: str) -> None:
     words = re.findall(r"`([^`\n]+)`|^    (.+)$", (ROOT / page).read_text(), re.MULTILINE)
     code = [inline or block for inline, block in words]
     assert {text.split()[1] for text in code if text.startswith("make ")} <= set(TARGETS)

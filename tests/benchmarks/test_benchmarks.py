@@ -47,7 +47,7 @@ def test_quick_benchmark_writes_its_results(tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "results.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_targets_are_of_known_workloads_and_can_be_drawn() -> None:
+def test_targets_name_known_workloads_and_can_be_drawn() -> None:
     assert {target.work for target in TARGETS} <= set(WORKLOADS)
     picture = draw([Verdict(target, 1000.0, 1000.0) for target in TARGETS])
     assert picture.count('class="limit"') == len(TARGETS)
@@ -106,7 +106,7 @@ def requests(port: int, method: str = "GET", body: bytes = b"", **answer: object
 
 
 @pytest.mark.parametrize("pieces", [(HEAD + b"right",), (HEAD[:20], HEAD[20:] + b"ri", b"ght")], ids=["whole", "in pieces"])
-def test_load_counts_right_answers(answering: Answering, pieces: tuple[bytes, ...]) -> None:
+def test_load_counts_correct_responses(answering: Answering, pieces: tuple[bytes, ...]) -> None:
     port = answering(*pieces)
     outcome = run("127.0.0.1", port, requests(port, length=5, expected=b"right"), 2, count=40)
     assert (outcome.operations, outcome.errors, outcome.first_error, outcome.bytes) == (40, 0, "", 200)
@@ -120,13 +120,13 @@ def test_load_ends_after_its_seconds(answering: Answering) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-def test_load_sends_bodies_whole(answering: Answering, size: int) -> None:
+def test_load_sends_complete_bodies(answering: Answering, size: int) -> None:
     port = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     outcome = run("127.0.0.1", port, requests(port, "PUT", bytes(size), length=0), 2)
     assert (outcome.operations, outcome.errors, outcome.bytes) == (3, 0, 3 * size)
 
 
-def test_load_takes_answers_without_a_body(answering: Answering) -> None:
+def test_load_accepts_responses_without_a_body(answering: Answering) -> None:
     port = answering(HEAD)
     assert run("127.0.0.1", port, requests(port, "HEAD", length=5, no_body=True), 1).operations == 3
     assert run("127.0.0.1", port, requests(port, "HEAD", length=6, no_body=True), 1).errors == 3
@@ -144,7 +144,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("pieces", "problem"), WRONG.values(), ids=WRONG)
-def test_load_reports_wrong_answers(answering: Answering, pieces: list[bytes], problem: str) -> None:
+def test_load_reports_wrong_responses(answering: Answering, pieces: list[bytes], problem: str) -> None:
     port = answering(*pieces)
     outcome = run("127.0.0.1", port, requests(port, length=5, expected=b"right"), 1)
     assert outcome.errors and outcome.operations + outcome.errors == 3

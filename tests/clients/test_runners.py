@@ -115,7 +115,7 @@ def test_aws_chunked_upload(client: Any, wire: RawClient, size: int, chunked_tra
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MIB])
-def test_cut_off_upload_leaves_the_old_object(client: Any, wire: RawClient, size: int) -> None:
+def test_interrupted_upload_leaves_the_old_object(client: Any, wire: RawClient, size: int) -> None:
     client.put_object(Bucket=BUCKET, Key="cut", Body=b"old")
     for payload_hash in (None, "UNSIGNED-PAYLOAD"):
         for cut_at in (0, size // 2, size - 1):
@@ -125,7 +125,7 @@ def test_cut_off_upload_leaves_the_old_object(client: Any, wire: RawClient, size
     assert "Contents" not in client.list_objects_v2(Bucket=BUCKET, Prefix="never")
 
 
-def test_connection_is_used_again_after_every_kind_of_answer(client: Any, wire: RawClient) -> None:
+def test_connection_is_reused_after_every_kind_of_response(client: Any, wire: RawClient) -> None:
     client.put_object(Bucket=BUCKET, Key="alive", Body=b"body")
     requests = [("GET", "alive", 200), ("HEAD", "alive", 200), ("GET", "missing", 404), ("DELETE", "missing", 204)]
     requests += [("PUT", "alive", 200), ("HEAD", "missing", 404), ("GET", "alive", 200)]

@@ -81,7 +81,7 @@ def get(wire: RawClient, key: str) -> bytes:
     return answer.body
 
 
-def test_slow_uploads_keep_no_other_out(wire: RawClient) -> None:
+def test_slow_uploads_do_not_block_others(wire: RawClient) -> None:
     datas = [body_of(f"slow {number}", 2 * MIB) for number in range(UPLOADS)]
     with ExitStack() as stack:
         slow = [stack.enter_context(begin_put(wire, f"slow-{number}", 2 * MIB)) for number in range(UPLOADS)]
@@ -101,7 +101,7 @@ def test_slow_uploads_keep_no_other_out(wire: RawClient) -> None:
         assert get(wire, f"quick-{number}") == body_of(f"quick {number}", MIB + 17)
 
 
-def test_slow_uploads_that_go_away_leave_nothing(wire: RawClient, served: Server) -> None:
+def test_slow_uploads_that_disconnect_leave_nothing(wire: RawClient, served: Server) -> None:
     with ExitStack() as stack:
         for number in range(UPLOADS):
             connection = stack.enter_context(begin_put(wire, f"gone-{number}", 2 * MIB))
@@ -112,7 +112,7 @@ def test_slow_uploads_that_go_away_leave_nothing(wire: RawClient, served: Server
     assert "Contents" not in served.client().list_objects_v2(Bucket=BUCKET, Prefix="gone-")
 
 
-def test_slow_download_is_whole(wire: RawClient) -> None:
+def test_slow_download_is_complete(wire: RawClient) -> None:
     data = body_of("large", 32 * MIB)
     put(wire, "large", data)
     with begin_get(wire, "large") as connection:
@@ -137,7 +137,7 @@ def test_slow_download_is_whole(wire: RawClient) -> None:
     assert b"".join(pieces) == data
 
 
-def test_downloads_whose_clients_go_away_leave_the_server_serving(wire: RawClient) -> None:
+def test_downloads_whose_clients_disconnect_do_not_block_the_server(wire: RawClient) -> None:
     """More clients than threads disconnect: immediately, while the server waits, and while it reads ahead."""
     data = body_of("left", 32 * MIB)
     put(wire, "left", data)

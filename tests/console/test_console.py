@@ -98,14 +98,14 @@ def make_key(browser: Browser, name: str) -> tuple[str, str]:
     return shown[1], shown[2]
 
 
-def test_console_asks_a_stranger_to_log_in(server: Server) -> None:
+def test_console_asks_an_anonymous_user_to_log_in(server: Server) -> None:
     browser = Browser(server)
     for page in ("", "post3/object/", "post3/apikey/add/"):
         browser.get(f"/_/admin/{page}")
         assert "/_/admin/login/" in browser.address
 
 
-def test_key_made_in_the_console_signs_until_it_is_revoked(browser: Browser, server: Server) -> None:
+def test_key_created_in_the_console_signs_until_it_is_revoked(browser: Browser, server: Server) -> None:
     access_key, secret = make_key(browser, "created in the console")
     assert "Belongs to user console; created in the console" in browser.page
     s3 = client(server, access_key, secret)
@@ -135,12 +135,12 @@ def test_keys_are_revoked_by_the_action_on_the_list(browser: Browser) -> None:
     assert f"{access_key} (by action) has been revoked" in page
 
 
-def test_revoking_takes_a_form(browser: Browser) -> None:
+def test_revoking_requires_a_form(browser: Browser) -> None:
     browser.get("/_/admin/post3/apikey/1/revoke/")
     assert browser.status == 403
 
 
-def test_objects_are_found_by_bucket_and_prefix_and_shown_whole(browser: Browser, s3: object, bucket: str) -> None:
+def test_objects_are_found_by_bucket_and_prefix_and_shown_with_all_fields(browser: Browser, s3: object, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a/1.txt", Body=b"one", ContentType="text/plain", Metadata={"camera": "a <b>"})
     s3.put_object(Bucket=bucket, Key="b/2.txt", Body=b"two")
     browser.get(f"/_/admin/post3/bucket/?q={bucket}")
@@ -154,7 +154,7 @@ def test_objects_are_found_by_bucket_and_prefix_and_shown_whole(browser: Browser
         assert text in page, text
 
 
-def test_uploads_under_way_are_shown_with_their_parts(browser: Browser, s3: object, bucket: str) -> None:
+def test_uploads_in_progress_are_shown_with_their_parts(browser: Browser, s3: object, bucket: str) -> None:
     upload = s3.create_multipart_upload(Bucket=bucket, Key="big.bin")["UploadId"]
     s3.upload_part(Bucket=bucket, Key="big.bin", UploadId=upload, PartNumber=7, Body=b"part")
     browser.get(f"/_/admin/post3/bucket/?q={bucket}")

@@ -85,7 +85,7 @@ def test_every_link_of_the_console_leads_to_a_page(browser: Browser, filled: str
     assert crawl(browser) == {}
 
 
-def test_every_link_leads_to_a_page_for_somebody_who_may_only_view(server: Server, filled: str) -> None:
+def test_every_link_leads_to_a_page_for_a_user_with_view_permission_only(server: Server, filled: str) -> None:
     server.manage("shell", "-v", "0", "-c", VIEWER)
     visitor = Browser(server)
     visitor.get("/_/admin/login/")

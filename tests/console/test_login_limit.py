@@ -71,7 +71,7 @@ def test_login_refuses_further_guesses_of_one_name_from_one_address(console: Ser
     assert visitor.guess("somebody else") == [200]
 
 
-def test_login_counts_guesses_sent_at_once_as_those_sent_one_by_one(console: Server) -> None:
+def test_login_counts_simultaneous_guesses_like_sequential_ones(console: Server) -> None:
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(lambda _: Visitor(console, "127.0.0.9").guess("console")[0], range(16)))
     assert statuses.count(200) == 2 and statuses.count(429) == 14, statuses
@@ -94,7 +94,7 @@ def test_login_refuses_further_guesses_of_one_name_from_many_addresses(console: 
     assert home.log_in("console", PASSWORD)[0] == 302, "an attacker who knows an administrator's name can lock them out"
 
 
-def test_login_forgets_guesses_once_the_password_was_right(console: Server) -> None:
+def test_login_forgets_guesses_after_a_correct_password(console: Server) -> None:
     visitor = Visitor(console, "127.0.0.9")
     for _ in range(4):
         assert visitor.guess("console", 1) == [200]
@@ -116,7 +116,7 @@ def test_login_form_sent_to_another_page_tries_no_password(console: Server) -> N
     assert query(console, "SELECT count(*) FROM post3_loginallowance") == [(0,)]
 
 
-def test_worker_removes_what_is_remembered_no_longer(console: Server) -> None:
+def test_worker_removes_expired_guesses(console: Server) -> None:
     Visitor(console, "127.0.0.9").guess("console", 2)
     assert query(console, "SELECT count(*) FROM post3_loginallowance") == [(3,)]
     console.manage("run_worker", "--once")
@@ -133,13 +133,13 @@ def test_login_keeps_neither_names_nor_addresses(console: Server) -> None:
     assert name not in rows and "127.0.0.9" not in rows
 
 
-def test_login_limit_can_be_changed_and_switched_off(make_server: Callable[..., Server]) -> None:
+def test_login_limit_can_be_changed_and_disabled(make_server: Callable[..., Server]) -> None:
     for environment, expected in (({}, [200] * 5 + [429]), ({"POST3_LOGIN_GUESSES": "0"}, [200] * 8)):
         server = make_server("sqlite-files", environment={**QUICK, **environment})
         assert Visitor(server).guess("console", len(expected)) == expected
 
 
-def test_login_limit_is_one_for_all_processes(make_server: Callable[..., Server]) -> None:
+def test_login_limit_is_shared_by_all_processes(make_server: Callable[..., Server]) -> None:
     environment = {"WEB_CONCURRENCY": "3", "GUNICORN_CMD_ARGS": "--workers 3"}
     server = make_server("postgresql-blocks", runner="gunicorn-asgi", environment=environment)
     with ThreadPoolExecutor(12) as pool:

@@ -98,7 +98,7 @@ def test_the_consoles_address_answers_to_its_own_hosts_only(apart: Server) -> No
     assert ask(apart, apart.console_port, "/_/admin/login/", "evil.example.com").status == 400
 
 
-def test_objects_are_sandboxed_and_their_types_believed(apart: Server) -> None:
+def test_objects_are_sandboxed_and_keep_their_types(apart: Server) -> None:
     s3 = apart.client()
     stored = {"ContentType": "text/html", "Metadata": {"content-security-policy": "x", "x": "y"}, "CacheControl": "no-cache"}
     s3.put_object(Bucket="bucket", Key="large", Body=b"<p>" * 1_000_000, **stored)
@@ -129,7 +129,7 @@ def named(request: pytest.FixtureRequest, make_server: Callable[..., Server]) ->
     return server
 
 
-def test_a_host_name_of_its_own_is_the_consoles(named: Server) -> None:
+def test_a_separate_host_name_serves_only_the_console(named: Server) -> None:
     for host in ("console.example.com", "console.example.com:8080", "CONSOLE.example.com"):
         assert ask(named, named.port, "/_/admin/login/", host).status == 200
         assert ask(named, named.port, "/bucket/key", host).status == 404
@@ -141,13 +141,13 @@ def test_a_host_name_of_its_own_is_the_consoles(named: Server) -> None:
     assert ask(named, port, "/").headers["location"] == f"http://console.example.com:{port}/_/admin/"
 
 
-def test_objects_need_no_sandbox_beside_a_console_with_a_host_name_of_its_own(named: Server) -> None:
+def test_objects_need_no_sandbox_if_the_console_has_a_separate_host_name(named: Server) -> None:
     answer = at(named, named.port).send("GET", "/bucket/key")
     assert answer.headers["x-content-type-options"] == "nosniff" and "content-security-policy" not in answer.headers
 
 
 @pytest.mark.parametrize("runner", ["uvicorn", "gunicorn-wsgi"])
-def test_a_host_name_and_a_port_are_both_the_consoles(make_server: Callable[..., Server], runner: str) -> None:
+def test_the_console_can_have_both_a_host_name_and_a_port(make_server: Callable[..., Server], runner: str) -> None:
     from ..servers import free_port
 
     port = free_port()
@@ -162,7 +162,7 @@ def test_a_host_name_and_a_port_are_both_the_consoles(make_server: Callable[...,
 
 
 @pytest.mark.parametrize("value", ["9001", "http://console.example.com", "127.0.0.1:0", "a b"])
-def test_a_wrong_place_stops_the_server_with_a_sentence(make_server: Callable[..., Server], value: str) -> None:
+def test_a_wrong_console_host_stops_the_server_with_a_sentence(make_server: Callable[..., Server], value: str) -> None:
     server: Any = make_server("sqlite-files")
     server.stop()
     server.environment["POST3_CONSOLE_HOST"] = value
@@ -173,7 +173,7 @@ def test_a_wrong_place_stops_the_server_with_a_sentence(make_server: Callable[..
         assert "Traceback" not in server.log()
 
 
-def test_gunicorn_serves_s3_alone_where_the_consoles_default_port_is_in_use(make_server: Callable[..., Server]) -> None:
+def test_gunicorn_serves_only_s3_if_the_consoles_default_port_is_in_use(make_server: Callable[..., Server]) -> None:
     with contextlib.ExitStack() as open_here:
         with contextlib.suppress(OSError):  # the port is already in use by another process
             open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))

@@ -76,7 +76,7 @@ def test_console_shows_characters_of_addresses(browser: Browser, char: str) -> N
         assert not UNSEEN.findall(browser.get(f"/_/admin/{page}{char}")), page
 
 
-def test_console_form_gives_back_what_it_was_given(browser: Browser, server: Server) -> None:  # noqa: F811
+def test_console_form_keeps_its_values(browser: Browser, server: Server) -> None:  # noqa: F811
     """Persian names contain zero-width non-joiners. Showing a name in a form must not change it."""
     name = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
     pk = query(server, "UPDATE auth_user SET first_name = ? WHERE username = 'console' RETURNING id", [name])[0][0]
@@ -136,7 +136,7 @@ def test_log_lines_show_characters_of_their_messages(char: str) -> None:
     assert "Traceback (most recent call last):\n" in written
 
 
-def test_visible_leaves_what_can_be_seen() -> None:
+def test_visible_leaves_printable_characters_unchanged() -> None:
     for text in ("", "a b", "Ünïcödé", "日本語", "عربي", "🙂", "a\\b", "<&>"):
         assert visible(text) == text
     assert visible("\ud800") == r"\ud800"

@@ -33,7 +33,7 @@ def image_environment(server: Server) -> dict[str, str]:
     return {**server.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def test_the_context_holds_all_that_the_dockerfile_copies(tmp_path: Path) -> None:
+def test_the_context_contains_everything_that_the_dockerfile_copies(tmp_path: Path) -> None:
     command = [sys.executable, "docker/ci/pipeline.py", "--step", "package", "--runner", "native", "--image", "no"]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,7 +48,7 @@ def test_the_context_holds_all_that_the_dockerfile_copies(tmp_path: Path) -> Non
     assert not [name for name in members if "__pycache__" in name or name.endswith(".env")]
 
 
-def test_the_image_runs_as_a_user_by_number_and_says_when_it_is_healthy() -> None:
+def test_the_image_runs_as_a_numeric_user_and_has_a_health_check() -> None:
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", instruction("USER"))
     assert instruction("STOPSIGNAL") == "SIGTERM" and instruction("VOLUME") == "/var/lib/post3"
     assert instruction("HEALTHCHECK").endswith('CMD ["python", "/app/health.py"]')
@@ -104,12 +104,12 @@ def health(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_the_health_check_tells_an_address_that_is_none() -> None:
+def test_the_health_check_reports_an_invalid_address() -> None:
     status, text = health({**os.environ, "POST3_HOST": "0.0.0.0:none"})
     assert status == 1 and "0.0.0.0:none" in text and "Traceback" not in text
 
 
-def test_the_health_check_asks_the_loopback_where_the_server_listens_everywhere() -> None:
+def test_the_health_check_uses_the_loopback_if_the_server_listens_on_all_addresses() -> None:
     port = free_port()
     status, text = health({**os.environ, "POST3_HOST": f"0.0.0.0:{port}"})
     assert status == 1 and "refused" in text

@@ -72,7 +72,7 @@ ODD_KEYS = [
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_key_comes_through_as_it_was_signed(behind: Server, wire: RawClient, key: str) -> None:
+def test_a_key_arrives_as_it_was_signed(behind: Server, wire: RawClient, key: str) -> None:
     body = key.encode()
     assert wire.send("PUT", path_of(BUCKET, key), body=body).status == 200
     assert read(behind.client(), BUCKET, key) == body, "the server stored it under another key"
@@ -84,13 +84,13 @@ def test_a_key_comes_through_as_it_was_signed(behind: Server, wire: RawClient, k
 
 
 @pytest.mark.parametrize("segments", ["../../x", "%2E%2E/%2E%2E/x"])
-def test_a_path_that_climbs_above_the_root_is_refused_by_nginx_itself(wire: RawClient, segments: str) -> None:
+def test_a_path_above_the_root_is_refused_by_nginx_itself(wire: RawClient, segments: str) -> None:
     """nginx cannot be configured to pass on this kind of key (docs/operations.md)."""
     answer = wire.send("GET", f"/{BUCKET}/{segments}")
     assert (answer.status, answer.headers["server"]) == (400, "nginx")
 
 
-def test_metadata_whose_names_nginx_does_not_like(client: Any) -> None:
+def test_metadata_with_names_that_nginx_considers_invalid(client: Any) -> None:
     metadata = {"with_underscore": "1", "with.dot": "2", "with-hyphen": "3", "long": "x" * 1900}
     client.put_object(Bucket=BUCKET, Key="metadata", Body=b"abc", Metadata=metadata)
     assert client.head_object(Bucket=BUCKET, Key="metadata")["Metadata"] == metadata
@@ -121,7 +121,7 @@ def aws_chunked(wire: RawClient, key: str, data: bytes, over_http_chunks: bool) 
     return request.head() + body
 
 
-def test_an_upload_streams_to_the_server_before_it_is_whole(behind: Server, wire: RawClient) -> None:
+def test_an_upload_is_streamed_to_the_server_before_it_is_complete(behind: Server, wire: RawClient) -> None:
     data = random.Random(1).randbytes(16 * MIB)
     request = wire.sign("PUT", path_of(BUCKET, "streamed"), body=data, payload_hash="UNSIGNED-PAYLOAD")
     request.headers.append(("Content-Length", str(len(data))))
@@ -169,14 +169,14 @@ def test_presigned_get(client: Any, key: str) -> None:
         assert (answer.read(), answer.headers["Content-Disposition"]) == (b"presigned", disposition)
 
 
-def test_a_large_upload_with_a_false_signature_is_told_so(front: Server) -> None:
+def test_a_large_upload_with_a_wrong_signature_gets_the_error(front: Server) -> None:
     """The server responds before the body has ended. nginx must pass this response on instead of a 502."""
     stranger = RawClient(front.host, front.port, front.access_key, "another secret")
     answer = stranger.send("PUT", path_of(BUCKET, "forged"), body=bytes(20 * MIB), payload_hash="UNSIGNED-PAYLOAD")
     assert answer.status == 403 and b"SignatureDoesNotMatch" in answer.body
 
 
-def test_a_cut_upload_makes_no_object(behind: Server, wire: RawClient) -> None:
+def test_an_interrupted_upload_creates_no_object(behind: Server, wire: RawClient) -> None:
     wire.send("PUT", path_of(BUCKET, "cut"), body=bytes(3 * MIB), payload_hash="UNSIGNED-PAYLOAD", cut_at=2 * MIB)
     client = behind.client()
     assert client.list_objects_v2(Bucket=BUCKET, Prefix="cut")["KeyCount"] == 0
@@ -197,7 +197,7 @@ def test_multipart_upload_and_a_listing(client: Any) -> None:
     assert "parts" in keys_of(client, BUCKET)
 
 
-def test_the_console_has_an_origin_of_its_own_behind_nginx_too(front: Server, client: Any) -> None:
+def test_the_console_has_its_own_origin_behind_nginx_too(front: Server, client: Any) -> None:
     with urllib.request.urlopen(f"{front.console_url}/_/admin/login/", timeout=60) as answer:
         assert answer.status == 200 and b"csrfmiddlewaretoken" in answer.read()
     client.put_object(Bucket=BUCKET, Key="page", Body=b"<script>", ContentType="text/html")

@@ -47,7 +47,7 @@ def test_wrong_options(options: dict[str, Any], expected: str) -> None:
     assert ids(**options) == [expected]
 
 
-def test_a_wrong_public_origin_is_told_once_and_a_right_one_serves() -> None:
+def test_a_wrong_public_origin_is_reported_once_and_a_correct_one_works() -> None:
     with override_settings(POST3_PUBLIC_ORIGIN="nowhere"):
         assert "post3.E060" in [message.id for message in run_checks()]
     with override_settings(POST3_PUBLIC_ORIGIN="https://example.com"):

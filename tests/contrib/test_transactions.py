@@ -61,7 +61,7 @@ def test_a_rollback_leaves_neither_object_nor_bytes(storage: Post3Storage, docum
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_rolled_back_overwriting_leaves_the_old_file_whole_and_described(
+def test_a_rolled_back_overwrite_keeps_the_old_file_and_its_description(
     storage: Post3Storage, documents: Any, left: Left, size: int, tmp_path: Path
 ) -> None:
     storage.allow_overwrite = True
@@ -77,7 +77,7 @@ def test_a_rolled_back_overwriting_leaves_the_old_file_whole_and_described(
         assert json.loads(description.read_bytes())["etag"] == md5(b"old" * 5, usedforsecurity=False).hexdigest()
 
 
-def test_a_rolled_back_deletion_leaves_the_file_whole_and_described(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_a_rolled_back_deletion_keeps_the_file_and_its_description(storage: Post3Storage, documents: Any, left: Left) -> None:
     storage.save("a.txt", content(10))
     before = left()
     with pytest.raises(Refused), transaction.atomic():
@@ -87,7 +87,7 @@ def test_a_rolled_back_deletion_leaves_the_file_whole_and_described(storage: Pos
     assert left() == before and read(storage, "a.txt") == b"x" * 10
 
 
-def test_committed_overwriting_and_deletion_leave_one_description_and_then_none(
+def test_a_committed_overwrite_leaves_one_description_and_a_deletion_none(
     storage: Post3Storage, documents: Any, left: Left
 ) -> None:
     storage.allow_overwrite = True
@@ -103,7 +103,7 @@ def test_committed_overwriting_and_deletion_leave_one_description_and_then_none(
     assert left() == {"objects": 0, "blobs": 0, "blocks": 0, "files": 0, "descriptions": 0}
 
 
-def test_a_rollback_to_a_savepoint_takes_what_was_stored_since(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_a_rollback_to_a_savepoint_removes_files_stored_since(storage: Post3Storage, documents: Any, left: Left) -> None:
     with transaction.atomic():
         storage.save("kept", content(10))
         kept = left()
@@ -117,7 +117,7 @@ def test_a_rollback_to_a_savepoint_takes_what_was_stored_since(storage: Post3Sto
     assert storage.listdir("") == ([], ["kept", "later"])
 
 
-def test_a_rollback_takes_the_bucket_and_its_owner_along(storage: Post3Storage, left: Left, tmp_path: Path) -> None:
+def test_a_rollback_removes_the_bucket_and_its_owner(storage: Post3Storage, left: Left, tmp_path: Path) -> None:
     fresh = Post3Storage(bucket="fresh", create_bucket=True, owner="somebody")
     with pytest.raises(Refused), transaction.atomic():
         fresh.save("a", content(10))
@@ -130,7 +130,7 @@ def test_a_rollback_takes_the_bucket_and_its_owner_along(storage: Post3Storage, 
     assert Bucket.objects.get().owner.get_username() == "somebody" and read(fresh, "a") == b"x" * 10
 
 
-def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_set_rollback_removes_everything(storage: Post3Storage, documents: Any, left: Left) -> None:
     before = left()
     with transaction.atomic():
         storage.save("a", content(3 << 20))
@@ -138,9 +138,7 @@ def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, le
     assert left() == before
 
 
-def test_a_commit_that_the_database_refuses_leaves_nothing(
-    postgresql: Any, storage: Post3Storage, documents: Any, left: Left
-) -> None:
+def test_a_failed_commit_leaves_nothing(postgresql: Any, storage: Post3Storage, documents: Any, left: Left) -> None:
     """PostgreSQL checks foreign keys at commit. Bytes that were already written must then be removed, too."""
     before = left()
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -150,7 +148,7 @@ def test_a_commit_that_the_database_refuses_leaves_nothing(
     assert left() == before
 
 
-def test_a_failed_callback_after_the_commit_takes_no_bytes(storage: Post3Storage, documents: Any) -> None:
+def test_a_failed_callback_after_the_commit_removes_no_bytes(storage: Post3Storage, documents: Any) -> None:
     def fail() -> None:
         raise Refused
 
@@ -179,7 +177,7 @@ def test_a_refused_save_leaves_the_transaction_usable(storage: Post3Storage, doc
     assert left() == before and documents.objects.count() == 2
 
 
-def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: Post3Storage, documents: Any) -> None:
+def test_a_name_taken_meanwhile_is_replaced_by_another(storage: Post3Storage, documents: Any) -> None:
     """Both writers find the name free (`_save` does not check), and both files are kept.
 
     They run in parallel on PostgreSQL and one after the other on SQLite.
@@ -207,12 +205,12 @@ def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: 
     assert [read(storage, name) for name in names] == [b"1" * 10, b"2" * 10]
 
 
-def test_s3_requests_are_no_part_of_atomic_requests(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_requests_are_not_part_of_atomic_requests(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     assert BaseHandler().make_view_atomic(dispatch) is dispatch
 
 
-def test_a_file_of_the_storage_is_copied_within_the_transaction_that_made_it(storage: Post3Storage, documents: Any) -> None:
+def test_a_file_of_the_storage_is_copied_in_the_transaction_that_created_it(storage: Post3Storage, documents: Any) -> None:
     with transaction.atomic():
         storage.save("a", content(3 << 20))
         with storage.open("a") as file:

@@ -130,14 +130,14 @@ def test_example(command: str, server: Server, s3: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_example_without_a_key_says_so(name: str, tmp_path: Path) -> None:
+def test_example_without_a_key_reports_it(name: str, tmp_path: Path) -> None:
     done = run_example(name, tmp_path)
     assert done.returncode != 0
     assert re.search("key|[Cc]redentials", done.stderr.splitlines()[-1]), done.stderr
 
 
 @pytest.mark.parametrize("arguments", ["12Q", "0", "64M --part-size 1M", "1T --part-size 5M"])
-def test_large_file_with_a_size_that_is_none(arguments: str, tmp_path: Path) -> None:
+def test_large_file_with_an_invalid_size(arguments: str, tmp_path: Path) -> None:
     done = run_example(f"large_file.py {arguments}", tmp_path)
     assert done.returncode == 2
     assert "large_file.py: error:" in done.stderr.splitlines()[-1]

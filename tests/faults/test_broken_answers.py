@@ -31,7 +31,7 @@ class Breaking(Pieces):
         raise StorageError("gone")
 
 
-def test_errors_of_pieces_read_ahead_are_taken_along() -> None:
+def test_errors_of_pieces_read_ahead_are_retrieved() -> None:
     forgotten: list[dict[str, Any]] = []
     pieces, threads = Breaking(), Threads(4, "broken")
     handler = Post3ASGIHandler.__new__(Post3ASGIHandler)

@@ -40,7 +40,9 @@ def put(s3: Any, bucket: str, kind: str) -> bytes:
 
 @pytest.mark.parametrize("how", ["flipped", "cut"])
 @pytest.mark.parametrize("kind", ["small", "large", "multipart"])
-def test_get_object_of_damaged_bytes_is_never_whole(server: Server, s3: Any, once: Any, bucket: str, kind: str, how: str) -> None:
+def test_get_object_of_damaged_bytes_is_never_complete(
+    server: Server, s3: Any, once: Any, bucket: str, kind: str, how: str
+) -> None:
     data = put(s3, bucket, kind)
     blob = blobs_of(server, bucket, "k")[-1]
     if how == "flipped":

@@ -70,7 +70,7 @@ def all_kinds(s3: Any) -> list[Callable[[], Any]]:
     ]
 
 
-def test_without_database_every_request_is_refused_and_with_it_every_one_served(cluster: Cluster, served: Server) -> None:
+def test_requests_are_refused_without_the_database_and_served_with_it(cluster: Cluster, served: Server) -> None:
     s3 = served.client()
     logged = len(served.log())
     cluster.stop()
@@ -109,7 +109,7 @@ def refused(s3: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", range(9))
-def test_database_restarted_while_nobody_asks_is_not_noticed(cluster: Cluster, served: Server, kind: int) -> None:
+def test_database_restart_between_requests_goes_unnoticed(cluster: Cluster, served: Server, kind: int) -> None:
     s3 = served.client()
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda _: read(s3, BUCKET, "small"), range(64)))  # all threads have connections
@@ -120,7 +120,7 @@ def test_database_restarted_while_nobody_asks_is_not_noticed(cluster: Cluster, s
     assert read(s3, BUCKET, "after") == large()
 
 
-def test_transfers_under_way_go_on_or_break_off(cluster: Cluster, served: Server) -> None:
+def test_transfers_in_progress_continue_or_are_interrupted(cluster: Cluster, served: Server) -> None:
     raw = RawClient(served.host, served.port, served.access_key, served.secret_key)
     body = large()[: 6 * MIB]
     put = raw.sign(
@@ -191,7 +191,7 @@ def test_crash_under_load_loses_nothing_acknowledged(cluster: Cluster, served: S
     assert not wrong
 
 
-def test_host_that_swallows_packets_holds_no_thread_for_long(cluster: Cluster, served: Server) -> None:
+def test_host_that_drops_packets_does_not_hold_threads_for_long(cluster: Cluster, served: Server) -> None:
     s3 = served.client()
     assert read(s3, BUCKET, "small") == b"small"
     host, _, port = cluster.url.rpartition("@")[2].partition("/")[0].partition(":")
@@ -216,7 +216,7 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
     return call(), time.monotonic() - began
 
 
-def test_worker_waits_for_the_database_and_goes_on(cluster: Cluster, served: Server) -> None:
+def test_worker_waits_for_the_database_and_continues(cluster: Cluster, served: Server) -> None:
     s3 = served.client()
     log = served.data_dir / "worker.log"
     command = [sys.executable, "manage.py", "run_worker", "--interval", "0.2"]

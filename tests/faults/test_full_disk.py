@@ -147,7 +147,7 @@ def left_over(server: Server, disk: Path, blobs: int) -> list[str]:
 
 # PostgreSQL manages its own space (docs/operations.md).
 @pytest.mark.parametrize("cramped", ["sqlite-files"], indirect=True)
-def test_full_disk_lets_everything_be_deleted(cramped: tuple[Server, Path]) -> None:
+def test_full_disk_allows_all_deletions(cramped: tuple[Server, Path]) -> None:
     server, _ = cramped
     s3 = server.client()
     s3.create_bucket(Bucket="empty")

@@ -50,7 +50,7 @@ def connect(server: Server) -> socket.socket:
 
 
 @pytest.mark.parametrize("runner", ["gunicorn-asgi", "uvicorn"])
-def test_end_lets_running_requests_finish(make_server: Callable[..., Server], runner: str) -> None:
+def test_stop_lets_running_requests_finish(make_server: Callable[..., Server], runner: str) -> None:
     server = make_server("sqlite-files", runner=runner)
     s3 = server.client()
     s3.create_bucket(Bucket=BUCKET)
@@ -71,7 +71,7 @@ def test_end_lets_running_requests_finish(make_server: Callable[..., Server], ru
     server.stop()
 
 
-def test_end_cuts_what_takes_too_long_and_leaves_nothing(make_server: Callable[..., Server]) -> None:
+def test_stop_interrupts_slow_requests_and_leaves_nothing(make_server: Callable[..., Server]) -> None:
     server = make_server("sqlite-files", runner="gunicorn-asgi", environment={"GUNICORN_CMD_ARGS": "--graceful-timeout 5"})
     server.client().create_bucket(Bucket=BUCKET)
     server.client().put_object(Bucket=BUCKET, Key="large", Body=LARGE)
@@ -123,7 +123,7 @@ def served(make_server: Callable[..., Server]) -> Iterator[Server]:
         os.killpg(server.pid, signal.SIGKILL)
 
 
-def test_rolling_restart_under_load_is_not_noticed(served: Server) -> None:
+def test_rolling_restart_under_load_goes_unnoticed(served: Server) -> None:
     stopped, counts, errors = threading.Event(), [0] * 4, []
 
     def work(number: int) -> None:

@@ -101,7 +101,7 @@ def use(s3: Any, number: int) -> None:
     assert refusal(s3.get_object, Bucket=BUCKET, Key=f"{number:02}/0").code == "NoSuchKey"
 
 
-def test_every_statement_is_our_own(served: Server, tmp_path: Path) -> None:
+def test_statements_behind_a_pooler_are_never_mixed_up(served: Server, tmp_path: Path) -> None:
     s3 = served.client(max_pool_connections=12)
     s3.create_bucket(Bucket=BUCKET)
     logged, log = len(served.log()), tmp_path / "worker.log"
@@ -120,7 +120,7 @@ def test_every_statement_is_our_own(served: Server, tmp_path: Path) -> None:
     assert served.manage("check_storage", "--verify")
 
 
-def test_default_that_a_pooler_keeps_from_being_set_is_refused(pooled: str, tmp_path: Path) -> None:
+def test_default_that_cannot_be_set_behind_a_pooler_is_refused(pooled: str, tmp_path: Path) -> None:
     with psycopg.connect(pooled, autocommit=True) as connection:
         connection.execute("CREATE DATABASE strict")
         connection.execute("ALTER DATABASE strict SET default_transaction_isolation = 'serializable'")

@@ -74,7 +74,7 @@ def left(disk: Disk) -> dict[str, str]:
     return {str(path.relative_to(disk.root)): path.read_text() for path in disk.root.rglob("*") if path.is_file()}
 
 
-def test_a_disk_keeps_what_was_synced_and_nothing_else(disk: Disk) -> None:
+def test_a_disk_keeps_only_synced_data(disk: Disk) -> None:
     disk.sync()
     write(disk, disk.environment)
     disk.cut(all_lost=True)
@@ -83,7 +83,7 @@ def test_a_disk_keeps_what_was_synced_and_nothing_else(disk: Disk) -> None:
     assert left(disk) == LEFT
 
 
-def test_a_disk_may_keep_more_than_was_synced(disk: Disk) -> None:
+def test_a_disk_may_keep_more_than_the_synced_data(disk: Disk) -> None:
     seen = set()
     for _ in range(12):
         write(disk, disk.environment)
@@ -95,7 +95,7 @@ def test_a_disk_may_keep_more_than_was_synced(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize(("ignored", "kept"), [("files", dict.fromkeys(LEFT, "")), ("directories", {})])
-def test_a_disk_that_lies_loses_what_was_synced(disk: Disk, ignored: str, kept: dict[str, str]) -> None:
+def test_a_disk_that_ignores_syncs_loses_data(disk: Disk, ignored: str, kept: dict[str, str]) -> None:
     disk.sync()
     write(disk, disk.environment | {"FAULTS_IGNORE": ignored})
     disk.cut(all_lost=True)

@@ -60,7 +60,7 @@ REMOVE = '1 unlinkat(6</r/objects/b/00>, "k", 0) = 0'
 DELETE = [COMMIT, *SYNC_COMMIT, REMOVE, SYNC_NAME, ANSWER.replace("200 OK", "204 No Content")]
 
 
-def test_traces_in_order_are_told_from_others() -> None:
+def test_traces_in_order_have_no_faults() -> None:
     assert not Order("/r").read([*PUT, *DELETE]).faults
 
 
@@ -89,5 +89,5 @@ def test_traces_in_order_are_told_from_others() -> None:
         "removal not synced",
     ],
 )
-def test_traces_out_of_order_are_told(trace: list[str]) -> None:
+def test_traces_out_of_order_have_faults(trace: list[str]) -> None:
     assert Order("/r").read(trace).faults

@@ -90,7 +90,7 @@ def test_head_of_the_largest_size_is_served(wire: RawClient) -> None:
     assert put is not None and put.status == 200, key
 
 
-def test_bombs_take_no_memory(wire: RawClient, served: Server) -> None:
+def test_bombs_use_little_memory(wire: RawClient, served: Server) -> None:
     before = peak_of(served.pid)
     chunked = wire.sign(
         "PUT", f"/{BUCKET}/bomb", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Transfer-Encoding", "chunked")]
@@ -107,7 +107,7 @@ def test_bombs_take_no_memory(wire: RawClient, served: Server) -> None:
     assert peak_of(served.pid) - before < 48 * MIB  # 160 MiB were sent
 
 
-def test_connection_that_asks_nothing_is_closed(wire: RawClient) -> None:
+def test_connection_without_a_request_is_closed(wire: RawClient) -> None:
     began = time.monotonic()
     with connect(wire) as silent, connect(wire) as slow, connect(wire) as second:
         slow.sendall(b"GET /_/health/live HT")
@@ -122,7 +122,7 @@ def test_connection_that_asks_nothing_is_closed(wire: RawClient) -> None:
     assert 1 < time.monotonic() - began < DEADLINE
 
 
-def test_head_byte_by_byte_is_given_up(wire: RawClient) -> None:
+def test_head_sent_byte_by_byte_times_out(wire: RawClient) -> None:
     with connect(wire) as connection:
         began, head = time.monotonic(), iter(LIVE * 10)
         with contextlib.suppress(ConnectionError):
@@ -137,7 +137,7 @@ def test_head_byte_by_byte_is_given_up(wire: RawClient) -> None:
 
 @pytest.mark.parametrize("length", [100_000, 2 * MIB])
 @pytest.mark.parametrize("framing", ["plain", "tiny chunks"])
-def test_body_byte_by_byte_is_given_up(wire: RawClient, length: int, framing: str) -> None:
+def test_body_sent_byte_by_byte_times_out(wire: RawClient, length: int, framing: str) -> None:
     sizes = [("Content-Length", str(length))] if framing == "plain" else [("Transfer-Encoding", "chunked")]
     decoded = [("x-amz-decoded-content-length", str(length))] if framing != "plain" else []
     kind = "UNSIGNED-PAYLOAD" if framing == "plain" else "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -158,7 +158,7 @@ def test_body_byte_by_byte_is_given_up(wire: RawClient, length: int, framing: st
     assert 1.5 < time.monotonic() - began < 10
 
 
-def test_honest_slow_body_is_taken(wire: RawClient) -> None:
+def test_slow_but_steady_body_is_accepted(wire: RawClient) -> None:
     put = wire.sign(
         "PUT", f"/{BUCKET}/honest", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(400 * KIB))]
     )
@@ -170,7 +170,7 @@ def test_honest_slow_body_is_taken(wire: RawClient) -> None:
         assert read_response(connection, "PUT").status == 200
 
 
-def test_client_that_stops_reading_is_cut_off_and_a_slow_one_is_not(wire: RawClient) -> None:
+def test_client_that_stops_reading_is_disconnected_and_a_slow_one_is_not(wire: RawClient) -> None:
     get = wire.sign("GET", f"/{BUCKET}/large").head()
     with connect(wire, 64 * KIB) as stopped, connect(wire, 64 * KIB) as slow:
         stopped.sendall(get)
@@ -191,13 +191,13 @@ def test_client_that_stops_reading_is_cut_off_and_a_slow_one_is_not(wire: RawCli
         assert taken > 24 * MIB  # body and head
 
 
-def test_what_is_no_http_is_refused(wire: RawClient) -> None:
+def test_bytes_that_are_not_http_are_refused(wire: RawClient) -> None:
     for garbage in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET\r\n\r\n"):
         refused = refusal_of(answer_to(wire, garbage))
         assert (refused.status, refused.code) == (400, "BadRequest")
 
 
-def test_requests_ahead_are_answered_in_order_and_garbage_after_them_ends_it(wire: RawClient) -> None:
+def test_pipelined_requests_are_answered_in_order_until_garbage_follows(wire: RawClient) -> None:
     with connect(wire) as connection:
         connection.sendall((LIVE + b"\r\n") * 20)
         received = b""
@@ -213,7 +213,7 @@ def test_requests_ahead_are_answered_in_order_and_garbage_after_them_ends_it(wir
     assert answer_to(wire, LIVE + b"\r\n").status == 200
 
 
-def test_body_whose_framing_breaks_makes_no_object(wire: RawClient) -> None:
+def test_body_with_broken_framing_creates_no_object(wire: RawClient) -> None:
     put = wire.sign(
         "PUT", f"/{BUCKET}/broken", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Transfer-Encoding", "chunked")]
     )

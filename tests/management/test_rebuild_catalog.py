@@ -132,7 +132,7 @@ def fill(s3: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite-files", "postgresql-files"])
-def test_rebuild_catalog_brings_everything_back(make_server: Callable[..., Server], kind: str) -> None:
+def test_rebuild_catalog_restores_everything(make_server: Callable[..., Server], kind: str) -> None:
     server = make_server(kind, environment={"POST3_STORAGE": "filesystem", "POST3_MIN_PART_SIZE": "1"})
     s3, (other,) = server.client(), with_new_keys(server, "other")
     fill(s3, other)
@@ -164,7 +164,7 @@ def losing(rebuild: Rebuild) -> None:
     rebuild.fault("lost+found", "no file of post3's", is_loss=False)
 
 
-def test_rebuild_catalog_tells_what_did_not_come_back(
+def test_rebuild_catalog_reports_what_was_not_restored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -176,7 +176,7 @@ def test_rebuild_catalog_tells_what_did_not_come_back(
     assert "tester" in lines[3] and "create_api_key" in lines[4]
 
 
-def test_rebuild_catalog_that_cannot_be_done_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rebuild_catalog_that_is_impossible_prints_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(error: Exception) -> Callable[[Rebuild], None]:
         def outcome(rebuild: Rebuild) -> None:
             raise error

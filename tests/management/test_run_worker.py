@@ -78,9 +78,7 @@ def test_run_worker_once_does_one_pass(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().out == "Pass finished: 4 items were removed.\n"
 
 
-def test_run_worker_says_that_it_runs_and_what_it_did(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_worker_logs_its_start_and_its_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     passes(monkeypatch, [5, 3, 0])
     monkeypatch.setattr(run_worker.signal, "signal", lambda *_: None)
     monkeypatch.setattr(run_worker.threading, "Event", lambda: Stopper(1))
@@ -90,7 +88,7 @@ def test_run_worker_says_that_it_runs_and_what_it_did(
     assert end == "The worker has stopped: 8 items were removed."
 
 
-def test_run_worker_refuses_an_interval_of_nought() -> None:
+def test_run_worker_refuses_an_interval_of_zero() -> None:
     with pytest.raises(CommandError, match="--interval"):
         call_command("run_worker", "--interval", "0")
 

@@ -111,7 +111,7 @@ def test_serve_ends_when_a_child_dies(serve: Serve, name: str) -> None:
     assert serve.log().splitlines()[-1] == f"CommandError: The {name} exited unexpectedly (status -9), so everything stops."
 
 
-def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_use(tmp_path: Path) -> None:
+def test_serve_uses_another_console_port_if_the_default_one_is_in_use(tmp_path: Path) -> None:
     with contextlib.ExitStack() as open_here:
         with contextlib.suppress(OSError):  # the port is already in use by another process
             open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
@@ -127,7 +127,7 @@ def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_us
 
 
 @pytest.mark.parametrize("setting", ["POST3_HOST", "POST3_CONSOLE_HOST"])
-def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path, setting: str) -> None:
+def test_serve_on_a_port_in_use_prints_one_line(tmp_path: Path, setting: str) -> None:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         place.listen()
@@ -150,14 +150,14 @@ def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path, setting: str
         (["--host", "127.0.0.1", "--port", "0"], "--port"),
     ],
 )
-def test_serve_on_an_address_that_is_none_says_so_in_one_line(tmp_path: Path, options: list[str], expected: str) -> None:
+def test_serve_on_an_invalid_address_prints_one_line(tmp_path: Path, options: list[str], expected: str) -> None:
     serve = Serve(tmp_path, free_port(), *options)
     assert serve.process.wait(60) == 1
     (line,) = serve.log().splitlines()
     assert expected in line
 
 
-def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
+def test_serve_listens_on_the_addresses_in_its_options(tmp_path: Path) -> None:
     port, console = free_port(), f"127.0.0.1:{free_port()}"
     options = ["--host", "127.0.0.1", "--port", str(port), "--console-host", console]
     serve = Serve(tmp_path, free_port(), *options)
@@ -175,7 +175,7 @@ def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
         assert serve.process.wait(30) == 0
 
 
-def test_serve_of_two_stores_on_one_port_lets_the_first_have_it(tmp_path: Path) -> None:
+def test_serve_of_two_stores_on_one_port_serves_only_one(tmp_path: Path) -> None:
     """Both start at the same moment: neither listens yet when the other checks the port."""
     port = free_port()
     first, second = (tmp_path / name for name in ("first", "second"))
@@ -198,7 +198,7 @@ def test_serve_of_two_stores_on_one_port_lets_the_first_have_it(tmp_path: Path) 
             serve.process.wait(30)
 
 
-def test_serve_bounds_the_head_of_a_request(serve: Serve) -> None:
+def test_serve_limits_the_head_of_a_request(serve: Serve) -> None:
     with socket.create_connection(("127.0.0.1", serve.port), timeout=20) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nx-a: " + b"a" * 20_000)
         assert b"<Code>RequestHeaderSectionTooLarge</Code>" in b"".join(iter(lambda: client.recv(65536), b""))

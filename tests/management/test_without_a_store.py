@@ -69,7 +69,7 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> 
     ("way", "is_made"),
     [*((way, False) for way in (*COMMANDS, *DJANGOS, *SERVERS)), *((way, True) for way in ("list_api_keys", "shell", *SERVERS))],
 )
-def test_without_a_store_one_sentence_names_the_setting_and_nothing_is_made(way: str, is_made: bool, tmp_path: Path) -> None:
+def test_without_a_store_one_sentence_names_the_setting_and_nothing_is_created(way: str, is_made: bool, tmp_path: Path) -> None:
     if is_made:
         (tmp_path / "var").mkdir()
     done = run({**COMMANDS, **DJANGOS, **SERVERS}[way], tmp_path)
@@ -78,7 +78,7 @@ def test_without_a_store_one_sentence_names_the_setting_and_nothing_is_made(way:
 
 
 @pytest.mark.parametrize("command", ["check", "makemigrations --check --dry-run", "help", "--version", "serve --help"])
-def test_what_needs_no_store_makes_none(command: str, tmp_path: Path) -> None:
+def test_commands_that_need_no_store_create_none(command: str, tmp_path: Path) -> None:
     done = run(command, tmp_path)
     assert (done.returncode, done.stderr, list(tmp_path.rglob("*"))) == (0, "", [])
 
@@ -103,7 +103,7 @@ def test_without_tables_one_sentence_names_migrate(kind: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM django_migrations WHERE name LIKE '0007%'", "INSERT"])
-def test_tables_of_another_release_are_told(change: str, tmp_path: Path) -> None:
+def test_tables_of_another_release_are_reported(change: str, tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     insert = "INSERT INTO django_migrations (app, name, applied) VALUES ('post3', '9999_from_the_future', '2030-01-01')"
     with sqlite3.connect(tmp_path / "var" / "catalogue.sqlite3") as database:
@@ -140,7 +140,7 @@ def test_the_worker_waits_for_a_database_that_is_unreachable_at_its_start(tmp_pa
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_a_lost_secret_beside_a_catalogue_is_told(tmp_path: Path) -> None:
+def test_a_lost_secret_of_a_catalogue_is_reported(tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     (tmp_path / "var" / "secret_key").unlink()
     for arguments in ("list_api_keys", "migrate", "serve", *SERVERS.values()):
@@ -148,7 +148,7 @@ def test_a_lost_secret_beside_a_catalogue_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "var" / "secret_key").exists()
 
 
-def test_a_wrong_secret_is_told(tmp_path: Path) -> None:
+def test_a_wrong_secret_is_reported(tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     create = COMMANDS["create_api_key"]
     assert "does not decrypt" not in run(create, tmp_path).stderr
@@ -159,7 +159,7 @@ def test_a_wrong_secret_is_told(tmp_path: Path) -> None:
     assert "does not decrypt" not in rotated.stderr
 
 
-def test_readiness_names_migrate_where_tables_are_missing(make_server: Callable[..., Server]) -> None:
+def test_readiness_names_migrate_if_tables_are_missing(make_server: Callable[..., Server]) -> None:
     server = make_server("sqlite-files")
     with sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3") as database:
         database.execute("DELETE FROM django_migrations WHERE app = 'post3' AND name LIKE '0007%'")

@@ -138,7 +138,7 @@ def test_find_object_and_listings_read_by_the_index(bucket: Bucket, statements: 
 
 
 @pytest.mark.parametrize("analysed", [None, "before", "after"])
-def test_a_page_on_postgresql_costs_what_it_gives(postgresql: Any, analysed: str | None) -> None:
+def test_a_page_on_postgresql_reads_only_the_rows_it_returns(postgresql: Any, analysed: str | None) -> None:
     """The planner's estimate must not matter.
 
     If the table was never analyzed, or not since the bucket was created, the planner expects a row or two.

@@ -116,7 +116,7 @@ def test_delete_bucket_against_everything_at_once(s3: Any, bucket: str) -> None:
         raced.clear()
 
 
-def test_create_bucket_by_several_at_once_makes_one(s3: Any) -> None:
+def test_create_bucket_by_several_clients_at_once_creates_one(s3: Any) -> None:
     for constraint in ({}, {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}):
         for _ in range(5):
             name = f"raced-{uuid4().hex[:16]}"

@@ -76,7 +76,7 @@ def test_complete_multipart_upload_if_match_of_a_version_written_since(s3: Any, 
 
 
 @pytest.mark.parametrize("change", [put, copy, complete_another])
-def test_complete_multipart_upload_if_match_of_a_version_that_was_not_there(s3: Any, bucket: str, change: Change) -> None:
+def test_complete_multipart_upload_if_match_of_a_version_that_did_not_exist(s3: Any, bucket: str, change: Change) -> None:
     _, arguments = begun(s3, bucket)
     change(s3, bucket)
     check_conflict(s3, arguments | {"IfMatch": s3.head_object(Bucket=bucket, Key="k")["ETag"]}, "If-Match")
@@ -103,7 +103,7 @@ def test_complete_multipart_upload_after_a_deletion(s3: Any, bucket: str, change
 
 
 @pytest.mark.parametrize("change", [delete, delete_by_condition, delete_several])
-def test_complete_multipart_upload_after_a_key_came_and_went(s3: Any, bucket: str, change: Change) -> None:
+def test_complete_multipart_upload_after_a_key_was_written_and_deleted(s3: Any, bucket: str, change: Change) -> None:
     _, arguments = begun(s3, bucket)
     put(s3, bucket)
     change(s3, bucket)
@@ -125,9 +125,7 @@ def test_complete_multipart_upload_after_changes_elsewhere(s3: Any, bucket: str)
 
 
 @pytest.mark.parametrize("change", [put, copy, complete_another, delete, delete_several])
-def test_complete_multipart_upload_without_conditions_overwrites_whatever_was_written_since(
-    s3: Any, bucket: str, change: Change
-) -> None:
+def test_complete_multipart_upload_without_conditions_overwrites_later_writes(s3: Any, bucket: str, change: Change) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"before")
     _, arguments = begun(s3, bucket)
     change(s3, bucket)

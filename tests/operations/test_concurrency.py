@@ -29,7 +29,7 @@ def status_of_call(call: Callable[..., Any], **arguments: Any) -> tuple[int, str
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["put", "multipart and copy"])
-def test_overwriting_one_key_gives_each_reader_one_body_whole(s3: Any, bucket: str, whole: bool) -> None:
+def test_overwriting_one_key_gives_each_reader_one_complete_body(s3: Any, bucket: str, whole: bool) -> None:
     bodies = [os.urandom(size) for size in (4096, 2 * MIB) for _ in range(5)]
     by_etag = {etag_of(body): body for body in bodies}
     s3.put_object(Bucket=bucket, Key="a", Body=bodies[0])
@@ -111,7 +111,7 @@ def test_put_object_if_match_of_many_contenders_lets_one_win(s3: Any, bucket: st
             assert old == bodies[answers.index((200, ""))]
 
 
-def test_put_and_delete_of_one_key_at_once_end_in_one_of_both(s3: Any, bucket: str) -> None:
+def test_simultaneous_put_and_delete_of_one_key_have_one_winner(s3: Any, bucket: str) -> None:
     bodies = [os.urandom(size) for size in (1024, 2 * MIB)]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(10):
@@ -126,7 +126,7 @@ def test_put_and_delete_of_one_key_at_once_end_in_one_of_both(s3: Any, bucket: s
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_copies_of_one_object_to_a_key_that_is_overwritten_do_not_wait_in_circles(
+def test_copies_of_one_object_to_a_key_that_is_overwritten_do_not_deadlock(
     server: Server, s3: Any, bucket: str, parts: int
 ) -> None:
     """The key refers to the bytes that are being copied, so each overwrite releases them."""

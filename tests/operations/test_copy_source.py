@@ -82,7 +82,7 @@ def test_version_of_a_copy_source_is_decoded(s3: Any, sources: None, bucket: str
 
 
 @pytest.mark.parametrize("version", ["versionId=", "versionId=+null", "versionId=nu+ll", "versionId", "other=1", "versionId=a"])
-def test_version_that_no_source_has_is_refused(sources: None, bucket: str, raw: RawClient, version: str) -> None:
+def test_unknown_version_of_a_source_is_refused(sources: None, bucket: str, raw: RawClient, version: str) -> None:
     refused = refusal_of(copy(raw, bucket, f"{bucket}/my+file?{version}"))
     assert (refused.status, refused.code, refused.message) == (400, "InvalidArgument", "Invalid version id specified")
 
@@ -99,7 +99,7 @@ def test_version_that_no_source_has_is_refused(sources: None, bucket: str, raw: 
         "a/my%20file",
     ],
 )
-def test_copy_source_that_names_no_bucket_is_refused(sources: None, bucket: str, raw: RawClient, source: str) -> None:
+def test_copy_source_without_a_bucket_name_is_refused(sources: None, bucket: str, raw: RawClient, source: str) -> None:
     """B151"""
     refused = refusal_of(copy(raw, bucket, source.format(bucket)))
     assert (refused.status, refused.code, refused.message) == (400, "InvalidArgument", "Invalid copy source bucket name")

@@ -115,7 +115,7 @@ def clean(server: Server) -> Iterator[None]:
 
 @SIZES
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_put_object_that_is_cut_makes_no_object(
+def test_interrupted_put_object_creates_no_object(
     s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key="old", Body=b"old")
@@ -131,7 +131,7 @@ def test_put_object_that_is_cut_makes_no_object(
 
 @SIZES
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_upload_part_that_is_cut_makes_no_part(
+def test_interrupted_upload_part_creates_no_part(
     s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
 ) -> None:
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
@@ -152,7 +152,7 @@ def test_upload_part_that_is_cut_makes_no_part(
 
 @SIZES
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_put_object_whose_sender_stops_but_listens_makes_no_object(
+def test_put_object_whose_sender_stops_but_listens_creates_no_object(
     s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
 ) -> None:
     answer = cut(raw, *upload(raw, f"/{bucket}/a", "", os.urandom(size), framing), 0.5, half_open=True)
@@ -163,7 +163,9 @@ def test_put_object_whose_sender_stops_but_listens_makes_no_object(
 
 @pytest.mark.parametrize("framing", [framing for framing in FRAMINGS if framing != "http-chunks"])
 @SIZES
-def test_put_object_that_is_not_cut_makes_one(s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str) -> None:
+def test_complete_put_object_creates_an_object(
+    s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
+) -> None:
     """Prove that the tests above interrupt uploads that would otherwise have been stored."""
     body = os.urandom(size)
     request, framed = upload(raw, f"/{bucket}/a", "", body, framing)
@@ -173,7 +175,7 @@ def test_put_object_that_is_not_cut_makes_one(s3: Any, raw: RawClient, bucket: s
     assert read(s3, bucket, "a") == body
 
 
-def test_many_uploads_that_are_cut_leave_the_server_answering(s3: Any, raw: RawClient, bucket: str, clean: None) -> None:
+def test_many_interrupted_uploads_do_not_block_the_server(s3: Any, raw: RawClient, bucket: str, clean: None) -> None:
     body = os.urandom(3 << 20)
     for _ in range(24):  # more than there are threads for uploads
         cut(raw, *upload(raw, f"/{bucket}/a", "", body, "content-length"), 0.4)

@@ -15,7 +15,7 @@ PART = 5 * MIB
 
 
 @pytest.mark.parametrize("size", [100, 300_000, 3 * MIB])
-def test_get_object_whose_last_byte_is_another_fails(server: Server, s3: Any, bucket: str, size: int) -> None:
+def test_get_object_whose_last_byte_changed_fails(server: Server, s3: Any, bucket: str, size: int) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=os.urandom(size))
     flip_last_byte(server, bucket, size)
     assert_not_whole(server, bucket)
@@ -44,7 +44,7 @@ def test_get_object_known_to_be_damaged_is_refused_in_ranges_too(server: Server,
 
 
 @pytest.mark.parametrize("size", [100, 300_000, 3 * MIB])
-def test_damage_that_a_whole_read_found_is_known_to_ranges(server: Server, s3: Any, bucket: str, size: int) -> None:
+def test_damage_found_by_a_complete_read_is_known_to_ranges(server: Server, s3: Any, bucket: str, size: int) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=os.urandom(size))
     flip_last_byte(server, bucket, size)
     assert_not_whole(server, bucket)
@@ -53,7 +53,7 @@ def test_damage_that_a_whole_read_found_is_known_to_ranges(server: Server, s3: A
     assert_refused(s3.copy_object, Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "a"})
 
 
-def test_copies_of_what_is_known_to_be_damaged_are_refused(server: Server, s3: Any, bucket: str) -> None:
+def test_copies_of_an_object_known_to_be_damaged_are_refused(server: Server, s3: Any, bucket: str) -> None:
     size = PART + 1
     s3.put_object(Bucket=bucket, Key="a", Body=b"x" * size)
     mark_damaged(server, bucket, size)
@@ -65,7 +65,9 @@ def test_copies_of_what_is_known_to_be_damaged_are_refused(server: Server, s3: A
     assert "Parts" not in s3.list_parts(**whole)
 
 
-def test_damaged_part_is_refused_before_the_answer_begins_and_other_parts_are_read(server: Server, s3: Any, bucket: str) -> None:
+def test_damaged_part_is_refused_before_the_response_starts_and_other_parts_are_read(
+    server: Server, s3: Any, bucket: str
+) -> None:
     parts = [os.urandom(PART), os.urandom(PART + 1), os.urandom(MIB)]
     upload_all(s3, bucket, parts)
     mark_damaged(server, bucket, PART + 1)

@@ -37,7 +37,7 @@ def test_delete_bucket_after_its_last_object(s3: Any) -> None:
     s3.delete_bucket(Bucket=name)
 
 
-def test_delete_bucket_with_an_upload_under_way_deletes_that_too(s3: Any, server: Server) -> None:
+def test_delete_bucket_with_an_upload_in_progress_deletes_that_too(s3: Any, server: Server) -> None:
     name = f"gone-{uuid.uuid4().hex[:16]}"
     s3.create_bucket(Bucket=name)
     upload = s3.create_multipart_upload(Bucket=name, Key="a")["UploadId"]

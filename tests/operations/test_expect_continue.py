@@ -49,7 +49,7 @@ def refused(connection: socket.socket, method: str = "PUT") -> RawResponse:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_body_is_invited_and_stored(raw: RawClient, s3: Any, bucket: str, size: int) -> None:
+def test_body_is_requested_and_stored(raw: RawClient, s3: Any, bucket: str, size: int) -> None:
     with sent(raw, put(raw, bucket, size).head()) as connection:
         assert first(connection) == CONTINUE
         connection.sendall(bytes(size))
@@ -68,7 +68,7 @@ def test_client_that_does_not_wait_is_served(raw: RawClient, s3: Any, bucket: st
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: str, size: int) -> None:
+def test_refused_request_gets_no_100_continue(server: Server, raw: RawClient, bucket: str, size: int) -> None:
     stranger = RawClient(raw.host, raw.port, "AKIAUNKNOWN000000000", "secret")
     forger = RawClient(raw.host, raw.port, raw.access_key, "wrong")
     digest = ("Content-MD5", "nonsense")
@@ -88,7 +88,7 @@ def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: 
 
 @pytest.mark.parametrize("size", [1000, 300_000, 900_000])
 @pytest.mark.parametrize("more", [(), (("Connection", "close"),)], ids=["", "closing"])
-def test_refused_client_that_does_not_wait_reads_the_answer(
+def test_refused_client_that_does_not_wait_reads_the_response(
     raw: RawClient, bucket: str, size: int, more: tuple[tuple[str, str], ...]
 ) -> None:
     """Closing immediately would reset the connection while the client sends, and the response would be lost."""
@@ -101,7 +101,7 @@ def test_refused_client_that_does_not_wait_reads_the_answer(
             assert refused(connection).status == 403
 
 
-def test_documents_are_invited_after_authentication(raw: RawClient, bucket: str) -> None:
+def test_documents_are_requested_after_authentication(raw: RawClient, bucket: str) -> None:
     body = b"<Delete><Object><Key>a</Key></Object></Delete>"
     md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
     headers = [("Expect", "100-continue"), ("Content-Length", str(len(body))), ("Content-MD5", md5)]
@@ -115,7 +115,7 @@ def test_documents_are_invited_after_authentication(raw: RawClient, bucket: str)
         assert refused(connection, "POST").status == 403
 
 
-def test_http_1_0_is_not_invited(raw: RawClient, bucket: str) -> None:
+def test_http_1_0_gets_no_100_continue(raw: RawClient, bucket: str) -> None:
     """RFC 9110, 10.1.1."""
     head = put(raw, bucket, 3).head().replace(b"HTTP/1.1", b"HTTP/1.0")
     with sent(raw, head + b"abc") as connection:
@@ -136,7 +136,7 @@ def test_boto3_puts_streams_on_one_connection(server: Server, bucket: str, size:
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 5
 
 
-def test_slow_senders_of_small_bodies_hold_no_thread(make_server: Callable[..., Server]) -> None:
+def test_slow_senders_of_small_bodies_occupy_no_thread(make_server: Callable[..., Server]) -> None:
     """D6: the server gives up bodies that do not arrive within POST3_BODY_TIMEOUT, and serves others meanwhile."""
     limits = {"POST3_BODY_TIMEOUT": "4", "POST3_UPLOAD_THREADS": "2", "POST3_THREADS": "2"}
     server = make_server("sqlite-files", environment=limits)

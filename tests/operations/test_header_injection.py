@@ -36,7 +36,7 @@ def presigned(raw: RawClient, method: str, path: str, parameters: str) -> RawRes
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize(("method", "also"), [("PUT", ""), ("POST", "&uploads=")])
-def test_presigned_name_that_is_no_token_is_refused(
+def test_presigned_name_that_is_not_a_token_is_refused(
     s3: Any, raw: RawClient, bucket: str, method: str, also: str, name: str
 ) -> None:
     refused = refusal_of(presigned(raw, method, f"/{bucket}/a", f"x-amz-meta-{name}=1{also}"))
@@ -126,7 +126,7 @@ def check_answers(raw: RawClient, bucket: str, key: str, body: bytes) -> list[Ra
         ("a", "\x7f"),
     ],
 )
-def test_stored_metadata_that_is_no_header_is_counted_and_left_out(
+def test_stored_metadata_that_is_not_a_header_is_counted_and_left_out(
     s3: Any, server: Server, raw: RawClient, bucket: str, name: str, value: str, size: int
 ) -> None:
     body = b"x" * size
@@ -163,7 +163,9 @@ def test_stored_header_with_a_control_character_is_cleaned(
     assert read(s3, bucket, "parts") == body
 
 
-def test_stored_metadata_of_an_upload_that_is_no_header_is_left_out(s3: Any, server: Server, raw: RawClient, bucket: str) -> None:
+def test_stored_metadata_of_an_upload_that_is_not_a_header_is_left_out(
+    s3: Any, server: Server, raw: RawClient, bucket: str
+) -> None:
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k", Metadata={"good": "1"})["UploadId"]
     [(upload_id,)] = query(server, "SELECT id FROM post3_multipartupload WHERE upload_id = ?", (upload,))
     statement = "INSERT INTO post3_multipartuploadmetadata (upload_id, name, value) VALUES (?, ?, ?) RETURNING id"
@@ -184,7 +186,7 @@ def served(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -
     server.stop()
 
 
-def test_no_way_of_serving_splits_an_answer(served: Server) -> None:
+def test_no_server_splits_a_response(served: Server) -> None:
     s3 = served.client()
     raw = RawClient(served.host, served.port, served.access_key, served.secret_key)
     for size in (3, 2 << 20):

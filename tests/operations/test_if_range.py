@@ -78,7 +78,7 @@ def test_get_object_with_a_date_in_if_range(
 
 
 @pytest.mark.parametrize("condition", [OTHER, "Mon, 01 Jan 2001 00:00:00 GMT"])
-def test_if_range_that_fails_makes_an_unsatisfiable_range_the_whole(
+def test_failed_if_range_with_an_unsatisfiable_range_returns_the_whole_object(
     modified: datetime, bucket: str, raw: RawClient, condition: str
 ) -> None:
     far = ("Range", "bytes=50-")
@@ -95,7 +95,7 @@ def test_if_range_without_a_range_is_ignored(modified: datetime, bucket: str, ra
     assert (part.status, part.body) == (206, BODY)  # partNumber is not Range, so If-Range is ignored
 
 
-def test_head_object_with_if_range_answers_as_get_does(modified: datetime, bucket: str, raw: RawClient) -> None:
+def test_head_object_with_if_range_behaves_like_get(modified: datetime, bucket: str, raw: RawClient) -> None:
     right = ask(raw, bucket, RANGE, ("If-Range", ETAG), method="HEAD")
     assert (right.status, right.headers["content-range"], right.headers["content-length"]) == (206, "bytes 2-5/10", "4")
     wrong = ask(raw, bucket, RANGE, ("If-Range", OTHER), method="HEAD")
@@ -103,14 +103,14 @@ def test_head_object_with_if_range_answers_as_get_does(modified: datetime, bucke
     assert "content-range" not in wrong.headers
 
 
-def test_other_conditions_come_before_if_range(modified: datetime, bucket: str, raw: RawClient) -> None:
+def test_other_conditions_are_evaluated_before_if_range(modified: datetime, bucket: str, raw: RawClient) -> None:
     assert ask(raw, bucket, RANGE, ("If-Range", ETAG), ("If-Match", OTHER)).status == 412
     assert ask(raw, bucket, RANGE, ("If-Range", OTHER), ("If-None-Match", ETAG)).status == 304
     answer = ask(raw, bucket, RANGE, ("If-Range", OTHER), ("If-Match", ETAG))
     assert (answer.status, answer.body) == WHOLE
 
 
-def test_resumed_download_after_an_overwrite_gets_the_new_object_whole(s3: Any, bucket: str, raw: RawClient) -> None:
+def test_resumed_download_after_an_overwrite_gets_the_whole_new_object(s3: Any, bucket: str, raw: RawClient) -> None:
     old = s3.put_object(Bucket=bucket, Key="file", Body=b"old" * MIB)["ETag"]
     s3.put_object(Bucket=bucket, Key="file", Body=b"new" * MIB)
     answer = ask(raw, bucket, ("Range", f"bytes={MIB}-"), ("If-Range", old))
@@ -138,7 +138,7 @@ def test_range_units_are_read_in_any_case(modified: datetime, bucket: str, raw: 
         (("If-None-Match", '"*"'), 200),
     ],
 )
-def test_entity_tags_are_compared_as_each_condition_says(
+def test_entity_tags_are_compared_as_each_condition_requires(
     modified: datetime, bucket: str, raw: RawClient, condition: tuple[str, str], status: int
 ) -> None:
     for method in ("GET", "HEAD"):
@@ -154,7 +154,7 @@ def test_writes_compare_if_match_strongly(s3: Any, bucket: str) -> None:
     assert status_of(s3.put_object(Bucket=bucket, Key="file", Body=b"x", IfMatch=f"{OTHER}, {ETAG}")) == 200
 
 
-def test_not_modified_carries_the_headers_that_a_cache_updates(modified: datetime, bucket: str, raw: RawClient) -> None:
+def test_not_modified_has_the_headers_that_a_cache_updates(modified: datetime, bucket: str, raw: RawClient) -> None:
     """RFC 9110, 15.4.5."""
     answer = ask(raw, bucket, ("If-None-Match", ETAG))
     assert answer.status == 304

@@ -8,7 +8,7 @@ from ..servers import Server
 from ..site.scraping import get
 
 
-def test_a_key_that_asks_too_often_is_told_to_slow_down(make_server: Callable[..., Server]) -> None:
+def test_a_key_with_too_many_requests_gets_slow_down(make_server: Callable[..., Server]) -> None:
     # One request in 50 seconds, so nothing here depends on the machine's speed.
     environment = {"POST3_KEY_REQUESTS_PER_SECOND": "0.02", "POST3_METRICS": "0"}
     server = make_server("sqlite-files", environment=environment)

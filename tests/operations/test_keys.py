@@ -164,7 +164,7 @@ def test_keys_over_1024_bytes_are_refused(s3: Any, raw: RawClient, bucket: str, 
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if not re.search(r"(^|/)\.\.?(/|$)", key)])
-def test_keys_by_boto3(s3: Any, raw: RawClient, emptied: str, key: str) -> None:
+def test_keys_with_boto3(s3: Any, raw: RawClient, emptied: str, key: str) -> None:
     s3.put_object(Bucket=emptied, Key=key, Body=b"by boto3")
     assert raw.send("GET", path_of(emptied, key)).body == b"by boto3"
     assert s3.get_object(Bucket=emptied, Key=key)["Body"].read() == b"by boto3"

@@ -64,7 +64,7 @@ def test_list_parts_after_a_marker(s3: Any, under_way: dict[str, str], marker: i
     assert page["NextPartNumberMarker"] == (10000 if parts else 0) and not page["IsTruncated"]  # B090
 
 
-def test_list_parts_with_empty_marker_and_size_is_without(raw: RawClient, under_way: dict[str, str]) -> None:
+def test_list_parts_with_empty_marker_and_size_is_like_without(raw: RawClient, under_way: dict[str, str]) -> None:
     answer = raw.send("GET", "/list-parts/a%20%C3%BC", f"max-parts=&part-number-marker=&uploadId={under_way['UploadId']}")
     assert answer.status == 200 and answer.body.count(b"<Part>") == len(NUMBERS)  # B090
     assert b"<PartNumberMarker>0</PartNumberMarker>" in answer.body and b"<MaxParts>1000</MaxParts>" in answer.body
@@ -81,7 +81,7 @@ def test_list_parts_with_impossible_numbers_is_refused(raw: RawClient, under_way
     assert (root.findtext("ArgumentName"), root.findtext("ArgumentValue")) == (name, text)
 
 
-def test_list_parts_more_than_a_thousand_at_once_are_not_given(raw: RawClient, under_way: dict[str, str]) -> None:
+def test_list_parts_returns_at_most_a_thousand_at_once(raw: RawClient, under_way: dict[str, str]) -> None:
     answer = raw.send("GET", "/list-parts/a%20%C3%BC", f"max-parts=5000&uploadId={under_way['UploadId']}")
     assert b"<MaxParts>1000</MaxParts>" in answer.body
 
@@ -104,7 +104,7 @@ def test_list_parts_of_an_upload_without_parts(s3: Any, bucket: str, raw: RawCli
     ]
 
 
-def test_list_parts_tells_the_checksums_of_an_upload_that_named_an_algorithm(s3: Any, bucket: str) -> None:
+def test_list_parts_returns_the_checksums_of_an_upload_that_named_an_algorithm(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32C")
     send(s3, bucket, "k", upload_id, {1: b"one", 2: b"two"}, ChecksumAlgorithm="CRC32C")
     page = s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)

@@ -76,7 +76,7 @@ def test_presigned_put_with_an_added_copy_source_is_refused(s3: Any, bucket: str
     assert keys_of(s3, bucket) == ["secret"]
 
 
-def test_presigned_put_takes_signed_amz_parameters_as_headers(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_presigned_put_treats_signed_amz_parameters_as_headers(s3: Any, raw: RawClient, bucket: str) -> None:
     # B101
     query = raw.presign("PUT", f"/{bucket}/a", "x-amz-meta-color=blue")
     assert raw.send("PUT", f"/{bucket}/a", query, body=b"a", signed=False).status == 200
@@ -107,7 +107,7 @@ def test_presigned_url_that_expired_is_refused(s3: Any, raw: RawClient, bucket: 
     assert raw.send("GET", f"/{bucket}/a", query, signed=False).body == b"a"
 
 
-def test_presigned_url_expires_while_one_waits(s3: Any, bucket: str, presign: Callable[..., str]) -> None:
+def test_presigned_url_expires_in_time(s3: Any, bucket: str, presign: Callable[..., str]) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     url = presign("get_object", expires=1, Bucket=bucket, Key="a")
     assert fetch(url)[0] == 200

@@ -169,12 +169,12 @@ ACCEPTED: dict[str, Callable[[Target], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
-def test_document_in_another_writing_is_accepted(target: Target, kind: str) -> None:
+def test_document_written_differently_is_accepted(target: Target, kind: str) -> None:
     answer = target.send(ACCEPTED[kind](target))
     assert answer.status == 200, answer
 
 
-def test_document_larger_than_any_that_is_meant_is_refused(target: Target) -> None:
+def test_document_larger_than_the_limit_is_refused(target: Target) -> None:
     refused = refusal_of(target.send(target.wrapped(b" " * (9 * MIB))))
     assert (refused.status, refused.code) == (400, "MaxMessageLengthExceeded")
 

@@ -40,7 +40,7 @@ def test_refusal_of_a_request_that_is_not_authenticated_is_403(
 
 
 @pytest.mark.parametrize("header", [("x-amz-tagging", "a=b"), ("x-amz-server-side-encryption", "AES256"), ("x-amz-acl", "x")])
-def test_refusal_of_a_header_comes_after_the_signature(s3: Any, raw: RawClient, bucket: str, header: tuple[str, str]) -> None:
+def test_header_is_refused_only_after_the_signature(s3: Any, raw: RawClient, bucket: str, header: tuple[str, str]) -> None:
     raw.secret_key = "x" * 40
     refused = refusal_of(raw.send("PUT", f"/{bucket}/a", headers=[header], body=b"a"))
     assert (refused.status, refused.code) == (403, "SignatureDoesNotMatch")
@@ -102,7 +102,7 @@ def test_presigned_if_none_match_is_200_then_412(s3: Any, raw: RawClient, bucket
         s3.delete_object(Bucket=bucket, Key="a")
 
 
-def test_presigned_if_match_is_412_where_it_differs(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_presigned_if_match_is_412_if_it_differs(s3: Any, raw: RawClient, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="a", Body=b"old")["ETag"].strip('"')
     for wrong in ("0" * 32, "%22" + "0" * 32 + "%22"):
         assert put(raw, bucket, f"If-Match={wrong}") == 412

@@ -49,7 +49,7 @@ def test_full_object_equals_checksum_of_whole(algorithm: str, sizes: tuple[int, 
 
 
 @pytest.mark.parametrize("algorithm", ["SHA1", "SHA256"])
-def test_full_object_of_digest_cannot_be(algorithm: str) -> None:
+def test_full_object_of_digest_is_impossible(algorithm: str) -> None:
     with pytest.raises(ValueError):
         full_object(algorithm, [(of(algorithm, DATA), 9)])
 

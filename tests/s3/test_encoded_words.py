@@ -35,7 +35,7 @@ RECORDED = [
         ("Mini\u00c3\u00b6", "=?UTF-8?Q?Mini=C3=83=C2=B6?="),
     ],
 )
-def test_text_is_encoded_as_aws_encoded_it(text: str, recorded: str) -> None:
+def test_text_is_encoded_as_aws_encodes_it(text: str, recorded: str) -> None:
     assert encode(text) == recorded
 
 

@@ -49,7 +49,7 @@ def test_path_below_the_mount(raw_path: str, mount: str, expected: str) -> None:
         ),
     ],
 )
-def test_path_that_does_not_begin_with_the_mount_is_refused(raw_path: str, mount: str) -> None:
+def test_path_that_does_not_start_with_the_mount_is_refused(raw_path: str, mount: str) -> None:
     with pytest.raises(InvalidURI):
         path_below(raw_path, mount)
 

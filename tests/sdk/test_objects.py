@@ -30,7 +30,7 @@ def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: s
         return error.code, error.read(), error.headers
 
 
-def test_head_tells_what_is_known(client: Client, bucket: str) -> None:
+def test_head_has_all_known_fields(client: Client, bucket: str) -> None:
     client.put_bytes(bucket, "a.txt", b"body", metadata={"color": "blue"})
     info = client.head(bucket, "a.txt")
     assert (info.key, info.size, f'"{info.etag}"', info.content_type) == ("a.txt", 4, etag_of(b"body"), "text/plain")
@@ -131,7 +131,7 @@ def test_presigned_put(client: Client, bucket: str) -> None:
     assert (client.get_bytes(bucket, "a"), client.head(bucket, "b").content_type) == (b"body", "image/png")
 
 
-def test_boto3_is_at_hand(client: Client, server: Server, bucket: str) -> None:
+def test_boto3_client_is_available(client: Client, server: Server, bucket: str) -> None:
     answer = client.s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
     assert answer["KeyCount"] == 0
     with client_of(server) as other:

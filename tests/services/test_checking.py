@@ -72,7 +72,7 @@ def blob_of(key: str) -> Blob:
     return Object.objects.get(key=key).blob
 
 
-def test_nothing_is_wrong_with_what_was_just_stored(store: Store) -> None:
+def test_new_objects_have_no_faults(store: Store) -> None:
     filled(store)
     check = Check(verify=True, min_age=0)
     assert list(check.run()) == []
@@ -112,7 +112,7 @@ def test_damaged_blob_is_collected_once_nothing_refers_to_it(store: Store) -> No
     assert found() == []
 
 
-def test_states_and_sizes_that_do_not_fit(store: Store) -> None:
+def test_inconsistent_states_and_sizes(store: Store) -> None:
     filled(store)
     Blob.objects.filter(pk=blob_of("small 0").pk).update(state=Blob.State.PENDING)
     Object.objects.filter(key="parts").update(size=1)
@@ -120,7 +120,7 @@ def test_states_and_sizes_that_do_not_fit(store: Store) -> None:
     assert kinds >= {"unreadable_state", "wrong_size"}
 
 
-def test_descriptions_are_written_anew(store: Store) -> None:
+def test_descriptions_are_rewritten(store: Store) -> None:
     filled(store)
     sidecars = dict(Object.objects.exclude(sidecar="").values_list("key", "sidecar"))
     if not sidecars:
@@ -136,7 +136,7 @@ def test_descriptions_are_written_anew(store: Store) -> None:
     assert found() == []
 
 
-def test_orphans_go_when_they_are_old(store: Store) -> None:
+def test_old_orphans_are_removed(store: Store) -> None:
     filled(store)
     if not any(store.directory.iterdir()):
         pytest.skip("a foreign key ties blocks to their blob")
@@ -166,7 +166,7 @@ def scrub_round(scrubber: Scrubber) -> int:
     raise AssertionError("the round does not end")
 
 
-def test_scrubbing_reads_all_and_marks_what_is_damaged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_scrubbing_reads_everything_and_marks_damage(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     filled(store)
     scrubber = Scrubber()
     assert scrub_round(scrubber) == 5 * SMALL + LARGE
@@ -180,7 +180,7 @@ def test_scrubbing_reads_all_and_marks_what_is_damaged(store: Store, caplog: pyt
     assert found(repair=True) == [("restored", True)] and store.read("copy") == b"x" * LARGE
 
 
-def test_scrubbing_is_one_workers_at_a_time_and_bounded(store: Store) -> None:
+def test_scrubbing_is_limited_and_done_by_one_worker_at_a_time(store: Store) -> None:
     filled(store)
     first, second = Scrubber(), Scrubber()
     with override_settings(POST3_SCRUB_BYTES_PER_SECOND=0):
@@ -224,7 +224,7 @@ def test_no_false_alarm_while_others_write_and_collect(store: Store) -> None:
     assert all(store.read(key) for key in Object.objects.exclude(size=0).values_list("key", flat=True))
 
 
-def test_check_ends_however_fast_others_write(store: Store) -> None:
+def test_check_ends_even_if_others_write_fast(store: Store) -> None:
     filled(store)
     for verify in (True, False):
         rows = Blob.objects.count() + Object.objects.count()
@@ -239,7 +239,7 @@ def test_check_ends_however_fast_others_write(store: Store) -> None:
         assert list(Check(verify=verify, tell=write).run()) == []
 
 
-def test_bytes_are_not_missing_where_the_disk_is_not_mounted(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_unmounted_disk_does_not_mean_missing_bytes(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     filled(store)
     if not any(store.directory.iterdir()):
         pytest.skip("blocks are in the catalogue's database")
@@ -259,7 +259,7 @@ def test_bytes_are_not_missing_where_the_disk_is_not_mounted(store: Store, caplo
     assert found(verify=True, repair=True) == []
 
 
-def test_repair_keeps_bytes_that_are_right_and_followed_by_more(store: Store) -> None:
+def test_repair_keeps_correct_bytes_followed_by_more(store: Store) -> None:
     filled(store)
     blob = blob_of("large")
     if blob.name:

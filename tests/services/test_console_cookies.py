@@ -88,7 +88,7 @@ def csrf(browser: Browser) -> str:
     return "__Host-post3_csrf" if browser._secure else "post3_csrf"
 
 
-def test_cookies_are_of_this_host_alone_under_tls(browser: Browser, session: str, csrf: str) -> None:
+def test_cookies_are_limited_to_this_host_under_tls(browser: Browser, session: str, csrf: str) -> None:
     browser.ask("get", "/_/admin/login/")
     assert browser.set.keys() == {csrf}
     cookies = dict(browser.set)
@@ -100,7 +100,7 @@ def test_cookies_are_of_this_host_alone_under_tls(browser: Browser, session: str
     assert browser.is_logged_in()
 
 
-def test_a_key_is_made_by_a_form_of_the_session(browser: Browser, users: dict[str, Any]) -> None:
+def test_a_key_is_created_by_a_form_of_the_session(browser: Browser, users: dict[str, Any]) -> None:
     browser.log_in("admin")
     page = browser.ask("get", ADD)
     made = browser.ask("post", ADD, {**token_of(page), "user": users["admin"].pk, "name": "mine"})
@@ -108,7 +108,7 @@ def test_a_key_is_made_by_a_form_of_the_session(browser: Browser, users: dict[st
     assert ApiKey.objects.count() == 1
 
 
-def test_a_session_of_one_scheme_is_none_of_the_other(users: dict[str, Any]) -> None:
+def test_a_session_is_not_valid_under_the_other_scheme(users: dict[str, Any]) -> None:
     """Cookies that a page without TLS plants or reads on the same host do not count under TLS."""
     plain, secure = Browser(False), Browser(True)
     plain.log_in("mallory")
@@ -121,7 +121,7 @@ def test_a_session_of_one_scheme_is_none_of_the_other(users: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["before", "after"])
-def test_a_planted_csrf_cookie_gains_nothing(browser: Browser, csrf: str, users: dict[str, Any], last: bool) -> None:
+def test_a_planted_csrf_cookie_has_no_effect(browser: Browser, csrf: str, users: dict[str, Any], last: bool) -> None:
     browser.log_in("admin")
     browser.ask("get", ADD)
     form = {"csrfmiddlewaretoken": KNOWN, "user": users["admin"].pk, "name": "stolen"}
@@ -133,7 +133,7 @@ def test_a_planted_csrf_cookie_gains_nothing(browser: Browser, csrf: str, users:
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["before", "after"])
-def test_a_planted_session_is_never_used_in_place_of_ones_own(browser: Browser, session: str, last: bool) -> None:
+def test_a_planted_session_never_replaces_the_users_own(browser: Browser, session: str, last: bool) -> None:
     attacker = Browser(browser._secure)
     attacker.log_in("mallory")
     browser.log_in("admin")
@@ -144,7 +144,7 @@ def test_a_planted_session_is_never_used_in_place_of_ones_own(browser: Browser, 
     assert browser.is_logged_in() and attacker.is_logged_in()
 
 
-def test_a_session_planted_before_the_login_is_not_the_one_after_it(browser: Browser, session: str) -> None:
+def test_login_replaces_a_planted_session(browser: Browser, session: str) -> None:
     begun = SessionStore()
     begun["mine"] = "mallory's"
     begun.save()
@@ -167,7 +167,7 @@ def test_a_form_from_another_origin_is_refused(browser: Browser, users: dict[str
     assert browser.ask("post", "/_/admin/login/", form).status_code == 403
 
 
-def test_strangers_write_no_sessions(browser: Browser) -> None:
+def test_anonymous_requests_create_no_sessions(browser: Browser) -> None:
     before = Session.objects.count()
     for _ in range(5):
         browser.jar.clear()
@@ -176,7 +176,7 @@ def test_strangers_write_no_sessions(browser: Browser) -> None:
     assert Session.objects.count() == before
 
 
-def test_logging_out_takes_the_session_away(browser: Browser, session: str) -> None:
+def test_logging_out_ends_the_session(browser: Browser, session: str) -> None:
     browser.log_in("admin")
     page, kept = browser.ask("get", "/_/admin/"), browser.jar[session]
     assert browser.ask("post", "/_/admin/logout/", token_of(page)).status_code == 200

@@ -142,13 +142,13 @@ def with_query(page: str, query: str) -> str:
     return f"{page}{'&' if '?' in page else '?'}{query}"
 
 
-def test_no_place_in_a_list_makes_it_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_position_in_a_list_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     lists = [page for page in pages if "exact=" in page or page.endswith(("/bucket/", "/blob/", "/apikey/", "/user/"))]
     # Each page with a quarter of the values: a page takes tens of milliseconds.
     assert not failures(console, [with_query(page, f"p={value}") for n, page in enumerate(lists) for value in VALUES[n % 4 :: 4]])
 
 
-def test_no_filter_or_search_makes_a_list_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_filter_or_search_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     names = ["q", "o", "is_latest__exact", "bucket__id__exact", "object__id__exact", "upload__id__exact"]
     lists = [page for page in pages if "/change/" not in page]
     pairs = [(page, name) for page in lists for name in names]
@@ -157,7 +157,7 @@ def test_no_filter_or_search_makes_a_list_fail(console: Client, pages: list[str]
     assert not failures(console, urls)
 
 
-def test_no_name_of_a_parameter_makes_a_page_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_parameter_name_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     values = ("x", "9" * 5000, "%00(", "1")
     # Each page with a fifth of the names, and each name on a fifth of the pages.
     pairs = [(page, name) for page in pages for name in NAMES][::5]
@@ -166,7 +166,7 @@ def test_no_name_of_a_parameter_makes_a_page_fail(console: Client, pages: list[s
     assert not failures(console, [with_query(page, f"{NAMES[n % 6]}=x&{NAMES[n % 6]}=1") for n, page in enumerate(pages)])
 
 
-def test_no_number_in_a_path_makes_a_page_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_number_in_a_path_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     wrong = []
     for model in (
         "post3/object",
@@ -185,7 +185,7 @@ def test_no_number_in_a_path_makes_a_page_fail(console: Client, pages: list[str]
 
 
 @pytest.mark.parametrize("field", ["", "id", "username", "nothing", "pk"])
-def test_no_field_that_a_form_names_makes_a_page_fail(console: Client, pages: list[str], field: str) -> None:  # noqa: F811
+def test_no_field_named_by_a_form_causes_an_error(console: Client, pages: list[str], field: str) -> None:  # noqa: F811
     console.get("/_/admin/post3/apikey/add/")
     for page in pages:
         if page.endswith("/change/"):
@@ -205,7 +205,7 @@ KEYS = {
 
 @pytest.mark.parametrize("number", ["9" * 19, "9" * 25, "-" + "9" * 25, "9" * 4000, "9" * 5000, "1.5", "x", "\u0663"])
 @pytest.mark.parametrize("page", KEYS)
-def test_no_primary_key_in_a_form_makes_a_page_fail(console: Client, page: str, number: str) -> None:  # noqa: F811
+def test_no_primary_key_in_a_form_causes_an_error(console: Client, page: str, number: str) -> None:  # noqa: F811
     user = User.objects.get(is_superuser=True)
     names = {"name": "n", "username": user.username, "action": "revoke_selected" if "apikey" in page else "delete_selected"}
     for field in KEYS[page]:
@@ -227,7 +227,7 @@ def test_no_primary_key_in_a_form_makes_a_page_fail(console: Client, page: str, 
     ],
 )
 @pytest.mark.parametrize("path", ["/_/nothing", "/_%0Fadmin/", "/_/admin/nothing/", "/_/admin/post3/bucket/", "/_/static/x"])
-def test_no_form_that_cannot_be_read_makes_a_refusal_fail(
+def test_no_unreadable_form_turns_a_refusal_into_an_error(
     console: Client,  # noqa: F811
     path: str,
     content_type: str,
@@ -240,14 +240,14 @@ def test_no_form_that_cannot_be_read_makes_a_refusal_fail(
     assert client.generic("POST", path, body, content_type=content_type).status_code in (302, 400, 403, 404, 405)
 
 
-def test_lists_of_users_take_only_their_own_filters(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_lists_of_users_accept_only_their_own_filters(console: Client, pages: list[str]) -> None:  # noqa: F811
     for query in ("is_staff__exact=1", "is_active__exact=0", "groups__id__exact=1", "groups__isnull=True", "q=root", "o=1"):
         assert console.get(f"/_/admin/auth/user/?{query}").status_code == 200, query
     for query in ("username__regex=(", "username__regex=(a%2B)%2B", "email__contains=x", "password__startswith=p"):
         assert console.get(f"/_/admin/auth/user/?{query}").status_code == 400, query
 
 
-def test_deleting_a_user_who_owns_objects_collects_none_of_them(console: Client, owner: Any) -> None:  # noqa: F811
+def test_deleting_a_user_does_not_load_their_objects(console: Client, owner: Any) -> None:  # noqa: F811
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -275,7 +275,7 @@ def test_deleting_a_user_who_owns_objects_collects_none_of_them(console: Client,
     assert not User.objects.filter(pk=poor.pk).exists()
 
 
-def test_a_user_who_owns_objects_cannot_be_deleted_by_code_either(owner: Any) -> None:  # noqa: F811
+def test_a_user_who_owns_objects_cannot_be_deleted_in_code_either(owner: Any) -> None:  # noqa: F811
     from django.db import connection
     from django.db.models import ProtectedError
     from django.test.utils import CaptureQueriesContext

@@ -144,18 +144,18 @@ def test_object_list_shows_odd_keys_escaped(console: Client, photos: Bucket) -> 
 
 
 @pytest.mark.parametrize("query", [{}, {"bucket__id__exact": "x"}, {"bucket__id__exact": 10**30}, {"e": 1}])
-def test_object_list_without_a_bucket_sends_to_the_buckets(console: Client, owner: Any, query: dict[str, Any]) -> None:
+def test_object_list_without_a_bucket_redirects_to_the_buckets(console: Client, owner: Any, query: dict[str, Any]) -> None:
     response = console.get(OBJECTS, query)
     assert (response.status_code, response["Location"]) == (302, "/_/admin/post3/bucket/")
 
 
 @pytest.mark.parametrize("lookup", [{"size__gt": 1}, {"etag": "x"}, {"key__contains": "x"}, {"is_latest__exact": 0}])
-def test_filters_that_no_index_serves_are_refused(console: Client, photos: Bucket, lookup: dict[str, Any]) -> None:
+def test_filters_without_an_index_are_refused(console: Client, photos: Bucket, lookup: dict[str, Any]) -> None:
     assert console.get(OBJECTS, {"bucket__id__exact": photos.pk, **lookup}).status_code == 400
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[1, 2, 3]", '[false, {"a": 1}]', r'[false, "\ud800"]', r'[false, "\u0000"]'])
-def test_malformed_position_is_answered_by_a_page(console: Client, photos: Bucket, text: str) -> None:
+def test_malformed_position_returns_a_page(console: Client, photos: Bucket, text: str) -> None:
     position = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=") or "é!"
     response = console.get(OBJECTS, {"bucket__id__exact": photos.pk, "is_latest__exact": 1, "p": position}, follow=True)
     assert response.status_code == 200

@@ -152,7 +152,7 @@ def test_every_bucket_operation_but_create_bucket_knows_the_expected_owner() -> 
     assert callable(permissions.check_expected_owner)
 
 
-def test_nothing_is_both_read_and_lacking() -> None:
+def test_no_name_is_both_read_and_unimplemented() -> None:
     for level, shape in ROWS:
         row = operations.TABLES[level][shape]
         assert not row.headers & row.lacks, row.name

@@ -42,7 +42,7 @@ def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Ite
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_deleted_object_goes(store: Store, size: int) -> None:
+def test_deleted_object_is_collected(store: Store, size: int) -> None:
     store.put("k", size)
     assert collect_garbage() == 0 and store.bytes_left() == size
     store.delete("k")
@@ -52,7 +52,7 @@ def test_deleted_object_goes(store: Store, size: int) -> None:
     assert collect_garbage() == 0
 
 
-def test_damaged_bytes_stay_while_an_object_has_them_and_go_with_it(store: Store) -> None:
+def test_damaged_bytes_stay_until_their_object_is_deleted(store: Store) -> None:
     store.put("k", SMALL)
     Blob.objects.update(state=Blob.State.DAMAGED, released_at=datetime.now(UTC) - timedelta(seconds=61))
     assert collect_garbage() == 0 and Blob.objects.get().state == Blob.State.DAMAGED
@@ -62,14 +62,14 @@ def test_damaged_bytes_stay_while_an_object_has_them_and_go_with_it(store: Store
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_overwritten_bytes_go_and_the_new_ones_stay(store: Store, size: int) -> None:
+def test_overwritten_bytes_are_collected_and_the_new_ones_stay(store: Store, size: int) -> None:
     for number in range(3):
         data = store.put("k", size + number)
     assert collect_garbage() == 2
     assert store.read("k") == data and store.bytes_left() == len(data)
 
 
-def test_released_bytes_stay_for_the_grace(store: Store) -> None:
+def test_released_bytes_stay_for_the_grace_period(store: Store) -> None:
     store.put("k", LARGE)
     body = objects.open_object("bucket", "k", ALWAYS).body
     beginning = next(body)
@@ -83,7 +83,7 @@ def test_released_bytes_stay_for_the_grace(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_bytes_shared_by_copies_stay_until_the_last_goes(store: Store, size: int) -> None:
+def test_bytes_shared_by_copies_stay_until_the_last_is_deleted(store: Store, size: int) -> None:
     data = store.put("a", size)
     store.copy("a", "b")
     store.copy("b", "c")
@@ -97,7 +97,7 @@ def test_bytes_shared_by_copies_stay_until_the_last_goes(store: Store, size: int
     assert store.read("b") == b"x" and store.bytes_left() == 1
 
 
-def test_parts_of_an_aborted_upload_go(store: Store) -> None:
+def test_parts_of_an_aborted_upload_are_collected(store: Store) -> None:
     upload = store.begin("k")
     for number in (1, 2, 3):
         store.part(upload, number, b"x" * LARGE)
@@ -108,7 +108,7 @@ def test_parts_of_an_aborted_upload_go(store: Store) -> None:
     assert (Blob.objects.count(), UploadPart.objects.count(), store.bytes_left()) == (0, 0, 0)
 
 
-def test_parts_of_a_completed_upload_stay_and_those_not_listed_go(store: Store) -> None:
+def test_parts_of_a_completed_upload_stay_and_unlisted_ones_are_collected(store: Store) -> None:
     upload = store.begin("k")
     parts = [store.part(upload, number, b"%d" % number * LARGE) for number in (1, 2, 3)]
     store.complete(upload, parts[0], parts[2])
@@ -121,7 +121,7 @@ def test_parts_of_a_completed_upload_stay_and_those_not_listed_go(store: Store) 
     assert collect_garbage() == 2 and store.bytes_left() == 0
 
 
-def test_abandoned_pending_bytes_go_after_their_time(store: Store) -> None:
+def test_abandoned_pending_bytes_are_collected_after_their_time(store: Store) -> None:
     saved = blobs.save(storages["STANDARD"], "bucket", "k", Body(b"x" * LARGE), described=True)  # then the process dies
     assert saved.size == LARGE and collect_garbage() == 0 and store.bytes_left() == LARGE
     with override_settings(POST3_PENDING_UPLOAD_SECONDS=0):
@@ -129,7 +129,7 @@ def test_abandoned_pending_bytes_go_after_their_time(store: Store) -> None:
     assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
 
 
-def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
+def test_interrupted_body_leaves_nothing(store: Store) -> None:
     class Cut(Body):
         def read(self, size: int = -1, /) -> bytes:
             data = super().read(size)
@@ -143,7 +143,7 @@ def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
     assert (Blob.objects.count(), Object.objects.count(), store.bytes_left()) == (0, 0, 0)
 
 
-def test_bucket_deleted_by_sql_takes_all_along(store: Store) -> None:
+def test_bucket_deleted_by_sql_releases_everything(store: Store) -> None:
     store.put("small", SMALL)
     store.put("large", LARGE)
     for key in ("done", "under way"):
@@ -161,7 +161,7 @@ def test_bucket_deleted_by_sql_takes_all_along(store: Store) -> None:
     assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
 
 
-def test_interrupted_deletion_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_deletion_is_resumed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("k", LARGE)
     store.delete("k")
 
@@ -177,7 +177,7 @@ def test_interrupted_deletion_is_taken_up_again(store: Store, monkeypatch: pytes
     assert collect_garbage() == 1 and store.bytes_left() == 0
 
 
-def test_more_than_a_batch_goes_in_one_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_a_batch_is_collected_in_one_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "BATCH", 3)
     for number in range(10):
         store.put("k", SMALL + number)
@@ -212,7 +212,7 @@ def in_threads(*works: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def test_workers_at_once_delete_each_blob_once(
+def test_concurrent_workers_delete_each_blob_once(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if connection.vendor != "postgresql":
@@ -256,7 +256,7 @@ def work_done() -> dict[str, tuple[int, int]]:
     return {state.name: (state.count, state.size) for state in WorkerState.objects.all()}
 
 
-def test_uploads_that_nobody_ends_are_aborted_a_week_after_their_last_part(store: Store) -> None:
+def test_unfinished_uploads_are_aborted_a_week_after_their_last_part(store: Store) -> None:
     old, active, young = store.begin("old"), store.begin("active"), store.begin("young")
     for upload in (old, active):
         store.part(upload, 1, b"x" * LARGE)
@@ -291,7 +291,7 @@ def test_upload_that_is_being_completed_does_not_expire(store: Store) -> None:
     assert collect_garbage() == 0 and store.read("k") == b"x" * SMALL
 
 
-def test_large_deletion_rests_stops_and_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_deletion_rests_stops_and_is_resumed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "MAX_SMALL_SIZE", 1_000_000)
     monkeypatch.setattr(blocks, "DELETE_STEP", 1)
     store.put("k", LARGE)

@@ -17,7 +17,7 @@ def spend(limit: rate_limit.RateLimit, key: str, times: int) -> int:
     return sum(limit.spend(key) for _ in range(times))
 
 
-def test_a_seconds_worth_may_come_at_once_and_then_as_fast_as_the_rate(clock: list[float]) -> None:
+def test_one_second_of_requests_may_come_in_a_burst_then_the_rate_applies(clock: list[float]) -> None:
     limit = rate_limit.RateLimit(10)
     assert spend(limit, "a", 30) == 10
     assert spend(limit, "b", 30) == 10, "another key has its own bucket"

@@ -90,7 +90,7 @@ def test_a_rule_that_denies_everything_stops_every_operation(
 
 
 @pytest.mark.parametrize("query", ["", "partNumber=1&uploadId=1"])
-def test_the_source_of_a_copy_takes_an_action_of_its_own(client: RawClient, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+def test_the_source_of_a_copy_requires_its_own_action(client: RawClient, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     asked = deny(monkeypatch, lambda request: request.key != "secret")
     headers = [("x-amz-copy-source", "/bucket/secret")]
     status, answer = ask(client, "PUT", "/bucket/target", query, headers)
@@ -121,7 +121,7 @@ def test_each_key_of_a_batch_is_authorised(client: RawClient, store: Store, monk
         ("DELETE", "", "s3:DeleteObject"),
     ],
 )
-def test_a_named_version_takes_another_action(
+def test_a_named_version_requires_another_action(
     client: RawClient, monkeypatch: pytest.MonkeyPatch, method: str, query: str, action: str
 ) -> None:
     asked = deny(monkeypatch)
@@ -130,7 +130,7 @@ def test_a_named_version_takes_another_action(
     assert asked[0].context == ({"s3:VersionId": "null"} if query else {})
 
 
-def test_a_rule_is_asked_about_anonymous_callers_too(client: RawClient, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+def test_a_rule_also_decides_about_anonymous_callers(client: RawClient, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     asked = deny(monkeypatch)
     monkeypatch.setattr(RawClient, "sign", lambda self, *args: _Unsigned())
     assert ask(client, "GET", "/bucket/k")[0] == 403

@@ -20,7 +20,7 @@ from .store import ALWAYS, PLAIN, Body, Store
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])
 @pytest.mark.parametrize("size", [0, 1000, 2_500_000])
-def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothing(
+def test_put_if_none_match_that_loses_after_its_check_is_refused_and_leaves_nothing(
     catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, backend: str, size: int
 ) -> None:
     options = {"location": str(tmp_path)} if backend == "filesystem" else {}
@@ -37,9 +37,7 @@ def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothin
         assert (Blob.objects.count(), store.bytes_left()) == (1, len(first))
 
 
-def test_bytes_that_lost_a_block_on_their_way_are_not_published(
-    catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_with_a_lost_block_are_not_published(catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """This happens if PostgreSQL crashes during an upload and loses writes that were not yet synced."""
     with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}):
         owner = get_user_model().objects.create_user("owner")

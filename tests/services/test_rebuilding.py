@@ -69,7 +69,7 @@ def test_owners_come_back_under_their_ids(tree: Store, lose: Callable[[], None])
     assert users.create_user("new").pk > other.pk
 
 
-def test_owner_that_is_somebody_else_now_is_refused(tree: Store, lose: Callable[[], None]) -> None:
+def test_owner_id_of_another_user_is_refused(tree: Store, lose: Callable[[], None]) -> None:
     tree.put("k", SMALL)
     lose()
     get_user_model().objects.create_user("admin", pk=tree.owner)
@@ -79,7 +79,7 @@ def test_owner_that_is_somebody_else_now_is_refused(tree: Store, lose: Callable[
     assert Object.objects.get().owner.username == "admin"
 
 
-def test_owner_whose_name_is_taken_gets_another(tree: Store, lose: Callable[[], None]) -> None:
+def test_owner_whose_name_is_taken_gets_another_name(tree: Store, lose: Callable[[], None]) -> None:
     lose()
     get_user_model().objects.create_user("owner", pk=tree.owner + 1)
     assert Report().users == {tree.owner: f"owner-{tree.owner}"}
@@ -150,7 +150,7 @@ def test_verify_marks_damaged_bytes(tree: Store, lose: Callable[[], None]) -> No
             tree.read(key)
 
 
-def test_catalogue_that_holds_something_is_refused(tree: Store) -> None:
+def test_catalogue_that_is_not_empty_is_refused(tree: Store) -> None:
     with pytest.raises(RebuildRefused, match="holds buckets already"):
         Report()
 
@@ -161,7 +161,7 @@ def test_without_a_describing_storage_it_is_refused(catalogue: Any) -> None:
         Report()
 
 
-def test_interrupted_rebuild_goes_on(tree: Store, lose: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_rebuild_is_resumed(tree: Store, lose: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         tree.put(f"{number}", SMALL)
     tree.copy("0", "copy")
@@ -225,7 +225,7 @@ def test_bucket_that_is_refused_leaves_the_description_alone(tree: Store) -> Non
     assert path.read_bytes() == document and json.loads(document)["owner"] == "owner"
 
 
-def test_bucket_that_cannot_be_described_is_not_made(tree: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bucket_that_cannot_be_described_is_not_created(tree: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str, document: bytes) -> None:
         raise StorageError("the disk is gone")
 

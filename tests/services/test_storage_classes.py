@@ -31,7 +31,7 @@ def store(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.mark.parametrize("size", [0, SMALL, LARGE])
-def test_copy_to_another_storage_class_takes_the_bytes_along(store: Store, size: int) -> None:
+def test_copy_to_another_storage_class_copies_the_bytes(store: Store, size: int) -> None:
     data = store.put("source", size)
     store.copy("source", "cold", "GLACIER_IR")
     assert Object.objects.get(key="cold").storage_class == "GLACIER_IR"

@@ -170,12 +170,12 @@ class StorageSuite:
         pieces.close()  # type: ignore[attr-defined]
         assert list(pieces) == []
 
-    def test_open_what_is_not_there(self, storage: Storage) -> None:
+    def test_open_a_missing_blob(self, storage: Storage) -> None:
         ref = dataclasses.replace(self.new_ref(storage), size=10)
         with pytest.raises(BlobMissing):
             storage.open(ref, 0, 10)
 
-    def test_open_what_has_lost_its_end(self, storage: Storage) -> None:
+    def test_open_a_truncated_blob(self, storage: Storage) -> None:
         ref = self.saved(storage, os.urandom(self.block // 2))
         self.damage(storage, ref)
         with pytest.raises(BlobMissing):
@@ -190,7 +190,7 @@ class StorageSuite:
             storage.delete(source)
             assert self.contents(storage, target) == data
 
-    def test_copy_what_is_damaged_leaves_nothing(self, storage: Storage) -> None:
+    def test_copy_of_a_damaged_blob_leaves_nothing(self, storage: Storage) -> None:
         source = self.saved(storage, os.urandom(3 * self.block))
         self.damage(storage, source)
         before = self.leftovers(storage)
@@ -271,7 +271,7 @@ class StorageSuite:
         assert storage.measure([*refs, self.new_ref(storage)]) == [1, self.block - 1, None, None]
         assert storage.measure([]) == []
 
-    def test_walk_finds_all_that_is_held(self, storage: Storage) -> None:
+    def test_walk_finds_everything_stored(self, storage: Storage) -> None:
         assert list(storage.walk()) == []
         refs = [self.saved(storage, b"x" * (number + 1), key) for number, key in enumerate(ODD_KEYS)]
         storage.delete(self.saved(storage, b"gone"))

@@ -78,7 +78,7 @@ def test_file_system_that_refuses_at_the_write(tmp_path: Path, monkeypatch: pyte
     assert written(tmp_path / "file", [BLOCK] * 4) == (tmp_path / "file").read_bytes()
 
 
-def test_page_cache_is_gone_past_where_that_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_cache_is_bypassed_if_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     real = direct._set_direct
     monkeypatch.setattr(direct, "_set_direct", lambda file, wanted: told.append(real(file, wanted)) or told[-1])
@@ -86,7 +86,7 @@ def test_page_cache_is_gone_past_where_that_can_be(tmp_path: Path, monkeypatch: 
     assert told in ([True, False], [False]), "direct for the blocks, buffered for the rest"
 
 
-def test_write_that_takes_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_that_accepts_fewer_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def take_less(write: Callable[..., int], file: int, data: Any, count: int) -> int:
         return write(file, memoryview(data)[:4096] if count == 2 else data)
 
@@ -94,7 +94,7 @@ def test_write_that_takes_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert written(tmp_path / "file", [BLOCK, 3 * BLOCK, 11]) == (tmp_path / "file").read_bytes()
 
 
-def test_other_errors_are_told_and_the_memory_is_kept_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_raised_and_the_memory_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(write: Callable[..., int], file: int, data: Any, count: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -92,7 +92,7 @@ def test_pieces_read_by_several_threads_at_once(storage: Storage, saved: Saved, 
     assert open_files() == 0, "all pieces are read, so no file may be open"
 
 
-def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
+def test_claims_respect_the_maximum(storage: Storage, saved: Saved) -> None:
     data = random.Random(4).randbytes(2 * MIB + 7)
     pieces, received = storage.pieces(saved(data), 0, len(data)), b""
     chance = random.Random(5)
@@ -103,7 +103,7 @@ def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
     assert received == data
 
 
-def test_claims_after_a_look_keep_to_the_most(storage: Storage, saved: Saved) -> None:
+def test_claims_after_a_peek_respect_the_maximum(storage: Storage, saved: Saved) -> None:
     data = random.Random(6).randbytes(2 * MIB + 7)
     pieces = storage.open(saved(data), 0, len(data))
     first = pieces.reserve()
@@ -136,7 +136,7 @@ def test_close_before_claimed_pieces_are_read(storage: Storage, saved: Saved, ho
     assert open_files() == 0
 
 
-def test_what_is_never_read_is_not_left_open(storage: Storage, saved: Saved) -> None:
+def test_unread_pieces_are_not_left_open(storage: Storage, saved: Saved) -> None:
     ref = saved(os.urandom(3 * MIB))
     pieces = storage.open(ref, 0, ref.size)
     next(pieces)
@@ -150,7 +150,7 @@ def test_what_is_never_read_is_not_left_open(storage: Storage, saved: Saved) -> 
     assert open_files() == 0
 
 
-def test_missing_bytes_show_when_opened_and_when_read(storage: Storage, saved: Saved) -> None:
+def test_missing_bytes_are_detected_when_opened_and_when_read(storage: Storage, saved: Saved) -> None:
     ref = saved(os.urandom(1000))
     storage.delete(ref)
     with pytest.raises(BlobMissing):
@@ -214,7 +214,7 @@ def test_pieces_of_parts_by_several_threads_after_a_close(parts: Parts) -> None:
     assert open_files() == 0
 
 
-def test_a_missing_first_part_shows_when_looked_at(storage: Storage, parts: Parts) -> None:
+def test_a_missing_first_part_is_detected_when_peeked_at(storage: Storage, parts: Parts) -> None:
     stored = parts([b"a" * 1000, b"b" * 1000])
     storage.delete(BlobRef(stored[0].blob_id or 0, stored[0].blob_name, stored[0].size, stored[0].block_size))
     with pytest.raises(BlobMissing):

@@ -103,7 +103,7 @@ def test_same_bytes_whatever_the_sizes_read(make: Callable[[bytes], io.BytesIO])
         assert received == data
 
 
-def test_no_more_is_read_ahead_than_told() -> None:
+def test_no_more_is_read_ahead_than_configured() -> None:
     inner = Recording(bytes(10 * PIECE))
     with ReadAhead(inner) as stream:
         # One more than those that are ready: it has been read and waits for space.
@@ -130,7 +130,7 @@ def test_errors_come_after_the_pieces_before_them(size: int) -> None:
             stream.read(1)
 
 
-def test_errors_that_are_no_exceptions_reach_the_reader_too() -> None:
+def test_errors_that_are_not_exceptions_reach_the_reader_too() -> None:
     class Broken:
         def read(self, size: int = -1, /) -> bytes:
             raise SystemExit(3)
@@ -164,7 +164,7 @@ def test_leaving_does_not_wait_for_a_stream_that_blocks() -> None:
     assert not thread.is_alive()
 
 
-def test_a_reader_that_waits_long_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_waits_long_gives_up_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readahead, "PARK_AFTER", 0.01)
     inner, place = Held(), Counted()
     threading.Thread(target=lambda: (place.given.wait(PATIENCE), inner.release.set())).start()
@@ -177,7 +177,7 @@ def test_a_reader_that_waits_long_gives_up_its_place(monkeypatch: pytest.MonkeyP
     assert place.steps == ["give up", "take again"]
 
 
-def test_a_reader_that_is_not_kept_waiting_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_does_not_wait_keeps_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readahead, "PARK_AFTER", PATIENCE)
     place = Counted()
     occupy(place)

@@ -50,7 +50,7 @@ def test_overwriting_with_vacuums_does_not_grow_the_table(monkeypatch: pytest.Mo
     assert sizes[-1] < 1.5 * sizes[0]
 
 
-def test_little_or_a_small_part_of_the_table_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_bytes_or_a_small_part_of_the_table_start_no_vacuum(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = Vacuum()
     assert not vacuums(noted, vacuum.MIN_FREED - 1)
     assert vacuums(noted, 1)
@@ -59,7 +59,7 @@ def test_little_or_a_small_part_of_the_table_is_no_reason(monkeypatch: pytest.Mo
     assert vacuums(noted, 1)
 
 
-def test_one_that_fails_is_told_and_harms_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_vacuum_is_logged_and_harmless(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(vacuum, "VACUUM", "VACUUM no_such_table")
     with caplog.at_level(logging.WARNING):
         assert vacuums(Vacuum(), vacuum.MIN_FREED)

@@ -92,7 +92,7 @@ def fresh_database() -> Iterator[str]:
         drop_database(POSTGRESQL_URL, url)
 
 
-def test_migrate_is_asked_for_where_it_was_due_and_works(store: Upgraded) -> None:
+def test_migrate_is_requested_if_needed_and_works(store: Upgraded) -> None:
     if store.was_due:
         assert (store.before.status, store.before.stdout) == (1, "")
         assert store.before.stderr.count("\n") == 1 and "Run `migrate`." in store.before.stderr
@@ -258,7 +258,7 @@ def test_objects_are_copied_overwritten_and_deleted(store: Upgraded, key: str) -
     assert refusal(user.s3.get_object, Bucket=MAIN, Key=key).code == "NoSuchKey"
 
 
-def test_garbage_goes_and_only_what_was_damaged_is_found(store: Upgraded) -> None:
+def test_garbage_is_collected_and_only_the_damage_is_found(store: Upgraded) -> None:
     once = store.commands("run_worker", "--once")
     assert once.status == 0 and int(once.stdout.split(": ")[1].split()[0]) > 0, once
     assert store.commands("collect_garbage").status == 0
