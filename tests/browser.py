@@ -1,4 +1,4 @@
-"""Headless Chromium for tests: Debian's own package, driven by playwright, which downloads no browser here."""
+"""Headless Chromium for tests: Debian's own package, driven by playwright, which downloads no browser."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from typing import Any
 
 from .programs import ensure_program
 
-#: `--no-sandbox`: the tests may run as root. The other: nothing but the tests' own servers is asked for anything.
+#: `--no-sandbox` because the tests may run as root; the other so that only the tests' own servers are contacted.
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Any]:
-    """Start Chromium, yield playwright's Browser, and end it. Raises RuntimeError where it cannot be installed."""
+    """Start Chromium, yield playwright's Browser, and close it. Raises RuntimeError if it cannot be installed."""
     from playwright.sync_api import sync_playwright
 
     path = ensure_program("chromium", "chromium")

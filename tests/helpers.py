@@ -1,4 +1,4 @@
-"""What tests over HTTP share: refusals as plain values, paths as sent, a look into a server's catalogue and files."""
+"""Helpers for tests over HTTP: errors as plain values, paths as sent, access to a server's catalogue and files."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error answer. `fields`: the elements of the document beside Code, Message, RequestId and HostId."""
+    """An error response. `fields` are the document's elements except Code, Message, RequestId and HostId."""
 
     status: int
     code: str
@@ -31,7 +31,7 @@ class Refusal:
 
 
 def refusal(call: Callable[..., Any], **arguments: Any) -> Refusal:
-    """Call boto3, which must be answered with an error."""
+    """Call boto3, which must raise an error response."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     error, metadata = dict(caught.value.response["Error"]), caught.value.response["ResponseMetadata"]
@@ -40,7 +40,7 @@ def refusal(call: Callable[..., Any], **arguments: Any) -> Refusal:
 
 
 def refusal_of(response: RawResponse | None) -> Refusal:
-    """Read an error answer that came as bytes; its document must be as S3 writes it (B001, B002)."""
+    """Parse an error response read as bytes. Its document must have S3's form (B001, B002)."""
     assert response is not None
     assert response.status >= 400, response
     assert response.headers["content-type"] == "application/xml"
@@ -55,17 +55,17 @@ def refusal_of(response: RawResponse | None) -> Refusal:
 
 
 def headers_of(answer: dict[str, Any]) -> dict[str, str]:
-    """The HTTP headers of boto3's answer."""
+    """Return the HTTP headers of a boto3 response."""
     return answer["ResponseMetadata"]["HTTPHeaders"]
 
 
 def status_of(answer: dict[str, Any]) -> int:
-    """The HTTP status of boto3's answer."""
+    """Return the HTTP status of a boto3 response."""
     return answer["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def path_of(bucket: str, key: str) -> str:
-    """The path of an object, encoded as S3 signs it; nothing is normalised."""
+    """Return the path of an object, encoded as S3 signs it, without any normalization."""
     return f"/{bucket}/{quote(key, safe='/')}"
 
 
@@ -74,18 +74,18 @@ def etag_of(body: bytes) -> str:
 
 
 def read(s3: Any, bucket: str, key: str) -> bytes:
-    """The bytes of an object."""
+    """Return the bytes of an object."""
     return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def keys_of(s3: Any, bucket: str) -> list[str]:
-    """The keys of a bucket, in order."""
+    """Return the keys of a bucket, in order."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
 def query(server: Server, statement: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-    """Ask a server's catalogue directly; placeholders are question marks."""
+    """Query a server's catalogue directly. Placeholders are question marks."""
     url = server.environment.get("DATABASE_URL")
     if not url:
         connection = sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3", timeout=30, isolation_level=None)
@@ -100,9 +100,9 @@ def query(server: Server, statement: str, parameters: Iterable[Any] = ()) -> lis
 
 
 def files_of(server: Server) -> set[str]:
-    """The files of objects and parts below the directory of the server's bytes, by their relative path.
+    """Return the relative paths of the files of objects and parts in the server's directory.
 
-    Not those that describe buckets, nor those that a test had set aside.
+    Descriptions of buckets and quarantined files are left out.
     """
     root = str(server.data_dir / "var" / "objects")
     files = {os.path.join(place, name)[len(root) + 1 :] for place, _, names in os.walk(root) for name in names}
@@ -110,7 +110,10 @@ def files_of(server: Server) -> set[str]:
 
 
 def tree(directory: Path, below: Path) -> set[str]:
-    """Everything in a directory, but for what is below one of its own. Not by pathlib: there may be many thousand files."""
+    """Return everything in a directory except the contents of `below`.
+
+    os.walk is used instead of pathlib, because there may be many thousands of files.
+    """
     root, left_out, found = str(directory), str(below), set[str]()
     for place, directories, names in os.walk(root):
         if place == left_out:

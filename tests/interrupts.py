@@ -1,4 +1,4 @@
-"""Programs that leave nothing behind when they are told to end."""
+"""Programs that clean up when they are terminated."""
 
 import contextlib
 import signal
@@ -11,11 +11,11 @@ from .cluster import NoPostgreSQL
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as an interrupt so that servers and clusters are stopped on the way out."""
+    """SIGTERM, raised like an interrupt, so that servers and clusters are stopped on the way out."""
 
 
 def run_program(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run `main` with the command line and exit with its status; SIGTERM and Ctrl-C unwind it."""
+    """Run `main` with the command line's arguments and exit with its status. SIGTERM and Ctrl-C unwind it."""
     signal.signal(signal.SIGTERM, _interrupt)
     with contextlib.suppress(KeyboardInterrupt):
         try:

@@ -1,4 +1,4 @@
-"""Programs of the machine that tests run: found, or installed through apt-get as `tests/cluster.py` installs PostgreSQL."""
+"""Programs used by tests: found on the machine, or installed through apt-get like PostgreSQL in `tests/cluster.py`."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def ensure_program(name: str, *packages: str) -> str:
-    """Return the path of a program; install its Debian packages first where it is missing. Raises RuntimeError."""
+    """Return the path of a program, installing its Debian packages if it is missing. Raises RuntimeError."""
     if found := shutil.which(name):
         return found
     with _one_at_a_time():
@@ -33,7 +33,7 @@ def _install(name: str, packages: tuple[str, ...]) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Wait for other runs of tests that install something: apt-get itself fails where another one is at work."""
+    """Wait for other test runs that install something, because apt-get fails while another one is running."""
     with open(Path(tempfile.gettempdir(), f"post3-tests-install-{os.geteuid()}"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

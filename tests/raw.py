@@ -1,7 +1,7 @@
-"""Requests byte by byte: signed here, independently of the code under test, and sent as they are.
+"""Requests as raw bytes, signed here independently of the code under test and sent unchanged.
 
-The path and the query go over the wire as given, never encoded or normalised; a body can break off.
-Signing follows https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
+The path and the query go over the wire as given, never encoded or normalized. A body can be interrupted. Signing
+follows https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(slots=True)
 class RawResponse:
-    """An answer as it came. Header names are in lower case; of a repeated header the last one counts."""
+    """A response as received. Header names are in lower case. The last one of a repeated header counts."""
 
     status: int
     headers: dict[str, str]
     body: bytes
-    #: The status line and the headers as they came.
+    #: The status line and the headers as received.
     head: bytes = b""
 
 
@@ -47,7 +47,7 @@ class SignedRequest:
         return "\r\n".join([*lines, "", ""]).encode()
 
     def chunk_signature(self, previous: str, data: bytes) -> str:
-        """Return the signature of one chunk of STREAMING-AWS4-HMAC-SHA256-PAYLOAD, `previous` being that of the one before."""
+        """Return the signature of a STREAMING-AWS4-HMAC-SHA256-PAYLOAD chunk. `previous` is the signature before it."""
         parts = [f"{ALGORITHM}-PAYLOAD", self.timestamp, self.scope, previous, _sha256(b""), _sha256(data)]
         return _hmac(self.signing_key, "\n".join(parts)).hex()
 
@@ -88,10 +88,11 @@ class RawClient:
         signed: bool = True,
         cut_at: int | None = None,
     ) -> RawResponse | None:
-        """Send one request and return the answer.
+        """Send a request and return the response.
 
-        `payload_hash`: x-amz-content-sha256; the body's own hash by default. `cut_at`: send only that many bytes of the
-        body, then close; the answer is None. `signed=False`: no signature and no x-amz-* headers but those given.
+        `payload_hash`: the value of x-amz-content-sha256; by default, the body's own hash. `cut_at`: send only this
+        many bytes of the body, then close and return None. `signed=False`: send neither a signature nor any x-amz-*
+        headers except the given ones.
         """
         if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in [*headers, *unsigned_headers]):
             unsigned_headers = (
@@ -109,9 +110,9 @@ class RawClient:
         return self.send_bytes(head + (body if cut_at is None else body[:cut_at]), method, answer=cut_at is None)
 
     def send_bytes(self, data: bytes, method: str = "GET", *, answer: bool = True) -> RawResponse | None:
-        """Send these bytes on a connection of their own; return the answer, or close without waiting for it."""
+        """Send these bytes on a new connection. Return the response, or close without waiting for it."""
         with socket.create_connection((self.host, self.port), timeout=60) as connection:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before the end: the answer tells
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused early: the response says so
                 connection.sendall(data)
             return read_response(connection, method) if answer else None
 
@@ -155,7 +156,7 @@ class RawClient:
     def _signature(
         self, method: str, path: str, query: str, headers: Headers, digest: str, timestamp: str
     ) -> tuple[str, str, str, bytes]:
-        """Return signature, names of the signed headers, scope and signing key."""
+        """Return the signature, the names of the signed headers, the scope and the signing key."""
         values: dict[str, str] = {}
         for name, value in headers:
             name, value = name.lower(), " ".join(value.split())
@@ -173,13 +174,13 @@ class RawClient:
 
 
 def read_response(connection: Any, method: str = "GET") -> RawResponse:
-    """Read one answer: to its Content-Length, its last chunk, or the end of the connection. An early end raises."""
+    """Read one response: to its Content-Length, its last chunk, or the end of the connection. An early end raises."""
     file = connection.makefile("rb")
     head = b""
     while True:
         line = file.readline()
         if not line:
-            raise ConnectionError(f"The server closed the connection without an answer: {head!r}")
+            raise ConnectionError(f"The server closed the connection without a response: {head!r}")
         head += line
         if line in (b"\r\n", b"\n"):
             if head.split(b" ", 2)[1].startswith(b"1"):  # 100 Continue
@@ -197,7 +198,7 @@ def read_response(connection: Any, method: str = "GET") -> RawResponse:
         length = int(headers["content-length"])
         body = file.read(length)
         if len(body) < length:
-            raise ConnectionError(f"The answer broke off after {len(body)} of {length} bytes.")
+            raise ConnectionError(f"The response broke off after {len(body)} of {length} bytes.")
         return RawResponse(status, headers, body, head)
     return RawResponse(status, headers, file.read(), head)
 

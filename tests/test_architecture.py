@@ -1,7 +1,8 @@
-"""The arrows between the rooms of the app, by the imports in the source.
+"""The allowed dependencies between the rooms of the app, checked against the imports in the source.
 
-server -> api -> services -> {descriptions, catalogue, storage} -> {models, db}, and api and services -> access. The console,
-commands and contrib stand beside api. A room stands for the package of that name; some modules have arrows of their own.
+server -> api -> services -> {descriptions, catalogue, storage} -> {models, db}, and api and services -> access. The
+console, commands and contrib are on the same level as api. A room is the package of that name. Some modules have their
+own rules.
 """
 
 import ast
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "post3"
 MAX_LINES = 330
 
-#: What every room may import.
+#: Every room may import these.
 FOUNDATION = {"checksums", "conf", "declaring", "errors", "values", "visible", "console_host"}
 #: Room, or module of a room -> the rooms and modules that it may import, besides the foundation and itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -27,12 +28,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "values": set(),
     "console_host": set(),
     "conf": set(),
-    # Below whoever waits or records.
+    # Below everything that waits or records.
     "db": set(),
     "threads": set(),
     "telemetry": {"db"},
     "web": set(),
-    # The wire: no model, no storage.
+    # The protocol: no models, no storage.
     "s3": {"web.header_fields"},
     "models": {"db"},
     "migrations": {"models"},
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"db"},
     "access": {"catalogue", "db", "models"},
     "descriptions": {"access", "catalogue", "models", "storage", "s3.names", "web.header_fields"},
-    # Meaning, not the wire: of `s3`, names alone.
+    # Meaning rather than protocol: from `s3`, only names.
     "services": {
         "access",
         "catalogue",
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "web.header_fields",
     },
     "maintenance": {"access", "catalogue", "db", "descriptions", "models", "services", "storage"},
-    # What metrics and health read lies beside what is recorded.
+    # The data read by metrics and health checks is next to the recorded data.
     "telemetry.catalogue_figures": {"db", "models", "storage"},
     "telemetry.readiness": {"catalogue", "db", "models", "services", "storage"},
     "telemetry.prometheus": {"__version__", "telemetry"},
@@ -93,9 +94,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "urls": {"api"},
     "console_urls": {"admin"},
     "handlers": {"server"},
-    # A client: nothing of the server's, and so nothing of Django.
+    # A client: nothing from the server, and therefore nothing from Django.
     "sdk": {"__version__"},
-    # Stands by itself: other projects' pytest imports it at start.
+    # Independent, because pytest of other projects imports it at startup.
     "pytest_plugin": set(),
 }
 
@@ -110,7 +111,7 @@ def module_of(path: Path) -> list[str]:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield (absolute dotted name of what is imported, line) of every import of the app's own modules."""
+    """Yield (absolute dotted name, line) of every import of the app's own modules."""
     package = list(path.relative_to(ROOT).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -128,7 +129,7 @@ def part_of(name: str) -> str | None:
 
 
 def allowed_to(module: list[str]) -> set[str]:
-    """Return what a module may import: by the rule of its own, or that of its room."""
+    """Return the modules that a module may import, by its own rule or its room's."""
     own = ".".join(module[1:3])
     return MAY_IMPORT[own if own in MAY_IMPORT else module[1]] | FOUNDATION
 
@@ -139,7 +140,7 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     if len(module) == 1:  # post3/__init__.py
         assert not [name for name, _ in imports(path) if name.startswith("post3")]
         return
-    assert module[1] in MAY_IMPORT, f"{module[1]} is not a room of the architecture; give it a place in MAY_IMPORT"
+    assert module[1] in MAY_IMPORT, f"{module[1]} is not a room of the architecture; add it to MAY_IMPORT"
     may_import = allowed_to(module)
     wrong = [
         f"line {line}: {name}"
@@ -159,7 +160,7 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
     TopologicalSorter(arrows).prepare()  # raises CycleError
 
 
-def test_the_top_of_the_app_holds_its_foundation_and_its_entry_points() -> None:
+def test_the_top_of_the_app_contains_only_its_foundation_and_entry_points() -> None:
     entries = {"__init__", "apps", "checks", "handlers", "urls", "console_urls", "pytest_plugin"}
     assert {path.stem for path in APP.glob("*.py")} == FOUNDATION | entries
 
@@ -187,21 +188,21 @@ def test_only_the_database_storage_touches_blocks() -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    # The SDK is no part of a server: its environment is the caller's. The plugin runs in other projects' tests, and hands their
-    # environment on to a server of its own.
+    # The SDK is not part of a server: its environment is the caller's. The plugin runs in the tests of other projects,
+    # and passes their environment to its own server.
     allowed = {ROOT / "post3_site" / "settings.py", APP / "sdk" / "connection.py", APP / "pytest_plugin.py"}
     found = []
     for path in [*sources(APP), *sources(ROOT / "post3_site"), ROOT / "manage.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv") and path not in allowed:
                 found.append((path, node.lineno))
-    # Telling Django which settings to read, or children where to listen, is writing, not reading.
+    # Setting Django's settings module, or the addresses of child processes, is writing, not reading.
     writing = re.compile(r"environ\.(setdefault|update)\(")
     found = [(path, line) for path, line in found if not writing.search(path.read_text().splitlines()[line - 1])]
     assert not found
 
 
-def test_commands_ask_no_manager() -> None:
+def test_commands_use_no_manager() -> None:
     found = [
         f"{path.name}:{node.lineno}"
         for path in sources(APP / "management")
@@ -212,7 +213,7 @@ def test_commands_ask_no_manager() -> None:
 
 
 def test_views_are_one_function_per_operation() -> None:
-    """Every operation in the table is AWS's name in snake_case, defined once in the whole app's views."""
+    """Every operation in the table has AWS's name in snake_case, and is defined exactly once among the app's views."""
     table = ast.parse((APP / "api" / "operations.py").read_text())
     views = {path.stem for path in sources(APP / "api" / "views")}
     named = {
@@ -235,7 +236,10 @@ def test_files_are_short(directory: str) -> None:
 
 
 def test_an_attribute_that_clients_give_is_declared_once() -> None:
-    """Besides its column, only its declaration names it: a further one touches the model, a migration and the declaration."""
+    """Besides its column, only its declaration names it.
+
+    A new one changes the model, a migration and the declaration.
+    """
     rooms = [
         path for room in ("api", "catalogue", "descriptions", "maintenance", "s3", "services") for path in sources(APP / room)
     ]
@@ -246,8 +250,8 @@ def test_an_attribute_that_clients_give_is_declared_once() -> None:
     assert "content_language" in declaration.read_text()
 
 
-def test_statements_stand_in_the_catalogue() -> None:
-    """Services, maintenance, access and descriptions write no SQL of their own."""
+def test_sql_statements_are_in_the_catalogue() -> None:
+    """Services, maintenance, access and descriptions contain no SQL."""
     rooms = [path for room in ("access", "descriptions", "maintenance", "services") for path in sources(APP / room)]
     sql = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE INDEX)\s+[a-z*%(1]")
     found = []
@@ -255,5 +259,5 @@ def test_statements_stand_in_the_catalogue() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and sql.search(node.value):
                 found.append(f"{path.relative_to(APP)}:{node.lineno}")
-    # The names that are gone through while a disk is checked are in a table of the process's own.
+    # While a disk is checked, the process keeps the names found in a private table.
     assert [place for place in found if not place.startswith("maintenance/orphans.py")] == []

@@ -1,4 +1,4 @@
-"""Facts about S3 are cited truly: what the code cites is in `docs/s3-behaviours.md`, and a test cites it too."""
+"""Citations of S3's behaviors: those in the code are in `docs/s3-behaviours.md`, and a test cites each of them, too."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ _STATED = re.compile(r"^\*\*B(\d{3})\*\*", re.MULTILINE)
 
 
 def cited(directory: str) -> dict[int, set[str]]:
-    """Return the numbers that Python files cite, with those files; "B037 to B040" cites four."""
+    """Return the numbers that Python files cite, with those files. "B037 to B040" cites four."""
     found: dict[int, set[str]] = {}
     for path in sorted((ROOT / directory).rglob("*.py")):
         for first, last in _CITED.findall(path.read_text()):

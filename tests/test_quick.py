@@ -1,4 +1,4 @@
-"""What `python -m tests --quick` leaves out, and that it says so."""
+"""The tests that `python -m tests --quick` leaves out, and its message about them."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def test_skipped(): raise AssertionError
 """
 
 
-def test_quick_tests_say_what_they_left_out(tmp_path: Path) -> None:
+def test_quick_tests_print_what_they_leave_out(tmp_path: Path) -> None:
     (tmp_path / "test_sample.py").write_text(MODULE)
     environment = {name: value for name, value in os.environ.items() if name != "POST3_TEST_POSTGRESQL_URL"}
     command = [sys.executable, "-m", "tests", "--quick", str(tmp_path / "test_sample.py")]
@@ -46,7 +46,7 @@ def test_quick_tests_say_what_they_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [*(path for paths in quick.PATHS.values() for path in paths), *quick.SLOW])
-def test_path_of_quick_tests_is_there(path: str) -> None:
+def test_path_of_quick_tests_exists(path: str) -> None:
     module, _, name = path.partition("::")
     assert (ROOT / module).exists()
     assert not name or f"def {name}(" in (ROOT / module).read_text()

@@ -1,4 +1,4 @@
-"""The README tells the truth: its lists of operations are those of `api/operations.py`, its settings are the declared ones."""
+"""The README matches the code: its operations are those of `api/operations.py`, its settings the declared ones."""
 
 import re
 import runpy
@@ -25,7 +25,7 @@ def test_readme_lists_the_operations_that_are_not_implemented() -> None:
     assert set(re.findall(r"\w+", text)) == _names(implemented=False)
 
 
-def test_the_tables_of_settings_are_made_from_the_declarations() -> None:
+def test_the_tables_of_settings_are_generated_from_the_declarations() -> None:
     made = runpy.run_path(str(Path(__file__).parent.parent / "docs" / "settings_table.py"))["pages"]()
     stale = [path.name for path, text in made.items() if path.read_text() != text]
     assert not stale, "run `make settings`"

@@ -1,4 +1,4 @@
-"""The Makefile and mise.toml tell the same story, and what they tell works."""
+"""The Makefile and mise.toml agree, and their tasks work."""
 
 import os
 import re
@@ -15,16 +15,16 @@ from .servers import ROOT, Server
 
 TASKS: dict[str, dict[str, str]] = tomllib.loads((ROOT / "mise.toml").read_text())["tasks"]
 MAKEFILE = (ROOT / "Makefile").read_text()
-#: Target -> what `make help` says of it.
+#: Target -> its description in `make help`.
 TARGETS = dict(re.findall(r"^([a-z0-9-]+):.*? ## (.*)$", MAKEFILE, re.MULTILINE))
 REQUIRED = """up down check dev test test:quick test:integration coverage db:shell db:reset build ci:pr ci:main
     example:basic example:metadata example:boto3 example:cli example:curl example:large""".split()
 
 
 def make(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run make, without bringing the environment in which the tests run up to date."""
+    """Run make without updating the environment in which the tests run."""
     command = ["make", "--no-print-directory", "-o", ".venv/.base", "-o", ".venv/.dev", f"PYTHON={sys.executable}", *arguments]
-    # Of the make that runs these tests.
+    # Variables of the make that runs these tests.
     inherited = {name: text for name, text in (environment or os.environ).items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     return subprocess.run(command, cwd=ROOT, env=inherited, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
@@ -35,7 +35,7 @@ def target_of(task: str) -> str:
     return found[1]
 
 
-def test_all_tasks_are_there() -> None:
+def test_all_tasks_exist() -> None:
     assert set(REQUIRED) <= set(TASKS)
 
 
@@ -44,7 +44,7 @@ def test_every_task_is_a_target_and_every_target_a_task() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_task_and_target_say_the_same(task: str) -> None:
+def test_task_and_target_have_the_same_description(task: str) -> None:
     assert TASKS[task]["description"] == TARGETS[target_of(task)]
 
 
@@ -73,7 +73,7 @@ def test_target_runs_something(target: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
-def test_targets_and_files_that_the_page_names_are_there(page: str) -> None:
+def test_targets_and_files_named_by_the_page_exist(page: str) -> None:
     words = re.findall(r"`([^`\n]+)`|^    (.+)$", (ROOT / page).read_text(), re.MULTILINE)
     code = [inline or block for inline, block in words]
     assert {text.split()[1] for text in code if text.startswith("make ")} <= set(TARGETS)
@@ -109,7 +109,7 @@ def test_dbreset_asks_and_empties_the_store(make_server: Callable[..., Server], 
     for table in ("object", "bucket", "blob", "apikey"):
         assert query(server, f"SELECT count(*) FROM post3_{table}") == [(0,)]
 
-    # And it is a store again, with other keys.
+    # The reset store can be used again, with other keys.
     server.access_key = ""
     server.start()
     s3 = server.client()

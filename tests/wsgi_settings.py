@@ -1,4 +1,4 @@
-"""gunicorn's settings for `tests/wsgi.py`: what `docs/django.md` names, and processes that count together as the site's do."""
+"""gunicorn's settings for `tests/wsgi.py`: those in `docs/django.md`, with counters shared between processes."""
 
 from typing import Any
 
@@ -15,5 +15,5 @@ forwarder_headers = ""
 
 
 def on_starting(server: Any) -> None:
-    """Check what the site checks, but for the class of the workers."""
+    """Run the site's checks, except the one of the worker class."""
     check_before_fork()

@@ -1,7 +1,8 @@
-"""`python -m tests.benchmarks [options]`: post3 measured against the machine it runs on (`make bench`).
+"""`python -m tests.benchmarks [options]`: post3 compared with the limits of the machine it runs on (`make bench`).
 
-A round measures the machine's limits, then each configuration in turn: gunicorn with its workers, on a PostgreSQL of our own
-or on SQLite. Rounds follow each other, so what disturbs a while of the run disturbs every configuration alike; medians count.
+Each round measures the machine's limits, then each configuration in turn: gunicorn with its workers, on a private
+PostgreSQL cluster or on SQLite. Results are medians over the rounds, so a temporary disturbance affects all
+configurations alike.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from .report import Rounds, machine, short, with_unit, write
 from .workloads import WORKLOADS, Workload
 
 ROOT = Path(__file__).resolve().parents[2]
-#: fsync and synchronous_commit stay on, as in every cluster of the tests: durability is part of what is measured.
+#: fsync and synchronous_commit stay on, as in all clusters of the tests: durability is part of the measurement.
 POSTGRESQL = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 CONFIGURATIONS = {
     "postgresql-blocks": {"POST3_STORAGE": "database"},
@@ -38,7 +39,7 @@ QUICK = ("put4k/8", "get4k/8", "list-page/8", "put64m/1", "get64m/1")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure, how often and how long."""
+    """What to measure, how many times and for how long."""
 
     workloads: list[Workload]
     configurations: list[str]
@@ -51,25 +52,25 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     kinds = list(dict.fromkeys(workload.kind for workload in WORKLOADS.values()))
-    parser.add_argument("--only", metavar="WORK,…", help=f"of {', '.join(kinds)}; or with connections, like put4k/8")
-    parser.add_argument("--configurations", metavar="NAME,…", help=f"of {', '.join(CONFIGURATIONS)}")
-    parser.add_argument("--rounds", type=int, help="how often everything is measured (3)")
-    parser.add_argument("--seconds", type=float, help="of load for each workload in each round (3)")
-    parser.add_argument("--quick", action="store_true", help="one round of one second, few workloads, few objects: a smoke test")
-    parser.add_argument("--output", type=Path, help="directory of the results (docs/benchmarks; of a part, build/benchmarks)")
+    parser.add_argument("--only", metavar="WORK,…", help=f"from {', '.join(kinds)}; or with connections, like put4k/8")
+    parser.add_argument("--configurations", metavar="NAME,…", help=f"from {', '.join(CONFIGURATIONS)}")
+    parser.add_argument("--rounds", type=int, help="number of measurement rounds (default: 3)")
+    parser.add_argument("--seconds", type=float, help="duration of each workload in each round (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="smoke test: one round of one second, few workloads and objects")
+    parser.add_argument("--output", type=Path, help="directory of the results (docs/benchmarks, or build/benchmarks for a part)")
     given = parser.parse_args(arguments)
     chosen = given.only.split(",") if given.only else list(QUICK) if given.quick else kinds
     configurations = given.configurations.split(",") if given.configurations else list(CONFIGURATIONS)
     for name in chosen:
         if name not in WORKLOADS and name not in kinds:
-            parser.error(f"there is no workload {name}")
+            parser.error(f"unknown workload {name}")
     for name in configurations:
         if name not in CONFIGURATIONS:
-            parser.error(f"there is no configuration {name}")
-    # Published results are those of a whole run; a part must not overwrite them.
+            parser.error(f"unknown configuration {name}")
+    # Published results come from complete runs. A partial run must not overwrite them.
     whole = not (given.only or given.quick or given.configurations)
     return Options(
         [workload for workload in WORKLOADS.values() if workload.name in chosen or workload.kind in chosen],
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
         rounds = Rounds(machine(_version(url) if url else "–", filesystem_of(directory)))
         rounds.machine |= {"rounds": options.rounds, "seconds": options.seconds}
         if rounds.machine["filesystem"] == "tmpfs":
-            print("Files are in memory here, so writes are not durable: set TMPDIR to a directory on a disk.")
+            print("Files are in memory, so writes are not durable. Set TMPDIR to a directory on a disk.")
         table = ""
         for number in range(1, options.rounds + 1):
             print(f"=== Round {number} of {options.rounds}: limits", flush=True)
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
                 one.tidy()
                 if configuration.startswith("postgresql"):
                     _vacuum(one.server.environment["DATABASE_URL"])
-            # After each round, so that an interrupted run leaves what it has.
+            # After each round, so that an interrupted run keeps the results it has.
             table = write(rounds, options.output)
         print(f"\n{table}\n\nWritten to {os.path.relpath(options.output)}.")
         failed = [one for works in rounds.measurements.values() for them in works.values() for one in them if one.outcome.errors]
@@ -114,10 +115,10 @@ def main(arguments: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def bench(configuration: str, directory: Path, url: str, options: Options) -> Iterator[Bench]:
-    """Start a server of a configuration; stop it and drop its database, whatever happens."""
+    """Start a server with a configuration. Always stop it and drop its database."""
     place = directory / configuration
     place.mkdir()
-    # Without grace, so that `tidy` frees what a round wrote: nobody is reading it.
+    # Without a grace period, so that `tidy` frees the data of a round. Nothing is reading it.
     environment = {**CONFIGURATIONS[configuration], "POST3_GARBAGE_GRACE_SECONDS": "0"}
     roots = []
     if configuration.startswith("postgresql"):
@@ -137,7 +138,7 @@ def bench(configuration: str, directory: Path, url: str, options: Options) -> It
 
 
 def limits(options: Options, directory: Path, url: str) -> dict[str, float]:
-    """Measure the limits, PostgreSQL's in a database of their own where a configuration uses it."""
+    """Measure the limits, in a separate database if a configuration uses PostgreSQL."""
     database = create_database(url) if url else None
     try:
         values = measure_limits(options.limit_seconds, directory, database)
@@ -150,7 +151,10 @@ def limits(options: Options, directory: Path, url: str) -> dict[str, float]:
 
 
 def measure(workload: Workload, one: Bench) -> Measurement:
-    """Measure a workload and print a line; one that cannot be measured counts as an error, and the run goes on."""
+    """Measure a workload and print a line.
+
+    A workload that cannot be measured counts as an error, and the run continues.
+    """
     try:
         measurement = workload.measure(one, workload.connections)
     except (OSError, RuntimeError) as error:
@@ -168,7 +172,7 @@ def measure(workload: Workload, one: Bench) -> Measurement:
 
 
 def _vacuum(url: str) -> None:
-    """Make the room of what was collected usable again now, not while something else is measured."""
+    """Make the space of collected blobs reusable now, rather than during another measurement."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 

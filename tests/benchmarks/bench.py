@@ -1,4 +1,4 @@
-"""A server under load: the objects that workloads read, made when first asked for, and what a measurement cost it."""
+"""A server under load: the objects that workloads read, created on first use, and the cost of a measurement."""
 
 import functools
 import hashlib
@@ -19,19 +19,20 @@ KIB, MIB = 1024, 1024 * 1024
 BUCKET, LIST_BUCKET = "bench", "bench-list"
 #: Objects of 1 MiB and of 64 MiB that GET and ranges read.
 MEDIUM_OBJECTS, LARGE_OBJECTS = 32, 2
-#: Keys in each folder of the bucket that is listed.
+#: Keys in each folder of the listed bucket.
 FOLDER_SIZE = 100
-#: Different bodies of one size, at most; the fewer the larger, because each must be hashed to be signed.
+#: The maximum number of different bodies of one size. Larger sizes have fewer, because each body must be hashed to be
+#: signed.
 VARIETY = 2000
-#: Connections that objects are put by where nothing is timed: flushes to disk are shared among them.
+#: Connections used to put objects when nothing is timed, so that they share flushes to disk.
 FILLING = 32
-#: Seconds of load before a timed one, so that caches, connections and prepared statements are there; and of rest before that.
+#: Seconds of load before a timed run, which fills caches and opens connections; and seconds of rest before that.
 WARM_UP, REST = 0.3, 0.2
 
 
 @dataclass(slots=True)
 class Measurement:
-    """An outcome, the server's CPU seconds for it, and how many cores somebody else kept busy, which should be none."""
+    """An outcome, the server's CPU seconds, and the number of cores kept busy by unrelated processes (ideally 0)."""
 
     outcome: Outcome
     server_cpu: float
@@ -39,7 +40,7 @@ class Measurement:
 
 
 class Meter:
-    """Reads CPU times when it is made and when it stops."""
+    """Reads CPU times when it is created and when it is stopped."""
 
     def __init__(self, roots: Sequence[int]) -> None:
         self._roots = roots
@@ -53,18 +54,18 @@ class Meter:
 
 @dataclass
 class Bench:
-    """A running server and what it holds. `roots` are the processes whose CPU time, with their children's, is the server's."""
+    """A running server and its contents. The CPU time of `roots` and their descendants counts as the server's."""
 
     server: Server
     roots: list[int]
-    #: Of load in one timed run.
+    #: Seconds of load in one timed run.
     seconds: float
-    #: Objects of 4 KiB that GET and HEAD read, and keys in the bucket that is listed.
+    #: Number of 4 KiB objects that GET and HEAD read, and of keys in the listed bucket.
     small_objects: int = 2000
     listed_keys: int = 10_000
-    #: Objects of 4 KiB that nobody reads, for DELETE.
+    #: Keys of 4 KiB objects that nothing reads, for DELETE.
     spare_keys: list[str] = field(default_factory=list)
-    #: Objects to be deleted when the round is over, because they are large.
+    #: Keys of large objects, to be deleted after the round.
     large_keys: list[str] = field(default_factory=list)
     _keys_made: int = 0
 
@@ -74,30 +75,33 @@ class Bench:
             self.ask("PUT", f"/{bucket}")
 
     def run(self, requests: Sequence[Request], connections: int, seconds: float | None = None) -> Outcome:
-        """Send the requests once, `seconds` long at most. Raises RuntimeError where an answer is wrong."""
+        """Send each request once, for at most `seconds`. Raises RuntimeError if a response is wrong."""
         count = len(requests)
         outcome = run(self.server.host, self.server.port, requests, connections, seconds=seconds, count=count)
         if outcome.errors:
-            raise RuntimeError(f"{outcome.errors} wrong answers before the measurement, the first to {outcome.first_error}")
+            raise RuntimeError(f"{outcome.errors} wrong responses before the measurement, the first to {outcome.first_error}")
         return outcome
 
     def warm_up(self, requests: Sequence[Request], connections: int) -> Outcome:
         return self.run(requests, connections, min(WARM_UP, self.seconds))
 
     def measure(self, requests: Sequence[Request], connections: int, *, once: bool = False) -> Measurement:
-        """Send the requests round and round, or `once`, for the timed seconds."""
+        """Send the requests cyclically for the timed seconds, or each of them only `once`."""
         self.rest()
         count = len(requests) if once else None
         meter = Meter(self.roots)
         return meter.stop(run(self.server.host, self.server.port, requests, connections, seconds=self.seconds, count=count))
 
     def rest(self) -> None:
-        """Let what earlier writes left in the page cache go to disk, so that it is not paid for by who comes next."""
+        """Flush the page cache, so that writes of earlier workloads do not slow down the next one."""
         os.sync()
         time.sleep(REST)
 
     def ask(self, method: str, path: str, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
-        """Send one request on a connection of its own; return the body of its answer. Raises RuntimeError unless it is 200."""
+        """Send a request on a new connection and return the response's body.
+
+        Raises RuntimeError if the status is not 200.
+        """
         digest = hashlib.sha256(body).hexdigest()
         head = self.signer.head(method, path, query, digest, None if method == "GET" else len(body))
         with socket.create_connection((self.server.host, self.server.port), timeout=60) as connection:
@@ -108,13 +112,13 @@ class Bench:
         return response.body
 
     def put(self, bucket: str, key: str, number: int, size: int, *, signed: bool = True) -> Request:
-        """Return the PUT of an object whose body is number `number` of its size."""
+        """Return a PUT request for an object with body number `number` of this size."""
         body = body_of(number, size)
         digest = body_hash(number % variety(size), size) if signed else UNSIGNED_PAYLOAD
         return Request(self.signer.head("PUT", f"/{bucket}/{key}", None, digest, size), body, length=0)
 
     def puts(self, count: int, size: int, *, signed: bool = True) -> tuple[list[str], list[Request]]:
-        """Return keys that were never there, and their PUTs."""
+        """Return new keys and their PUT requests."""
         keys = [self.new_key() for _ in range(count)]
         return keys, [self.put(BUCKET, key, number, size, signed=signed) for number, key in enumerate(keys)]
 
@@ -127,7 +131,7 @@ class Bench:
         return Request(head, length=size, expected=body_of(number, size))
 
     def take_spare_keys(self, count: int) -> list[str]:
-        """Return keys of small objects, putting those that are missing, and never return them again."""
+        """Return keys of small objects, creating missing objects. A key is returned only once."""
         if (missing := count - len(self.spare_keys)) > 0:
             keys, requests = self.puts(missing, 4 * KIB)
             self.run(requests, FILLING)
@@ -139,7 +143,7 @@ class Bench:
         return Request(self.signer.head("DELETE", f"/{BUCKET}/{key}"), status=204, length=0)
 
     def tidy(self) -> None:
-        """Delete the large objects that workloads put, and free their bytes, as the worker would do."""
+        """Delete the large objects that workloads created, and free their bytes as the worker would."""
         self.run([self.delete(key) for key in self.large_keys], 4)
         self.large_keys.clear()
         self.server.manage("collect_garbage")
@@ -174,12 +178,12 @@ def listed_key(number: int) -> str:
 
 @functools.cache
 def payload() -> memoryview:
-    """Return random bytes, which no file system and no database can make smaller."""
+    """Return random bytes, which no file system or database can compress."""
     return memoryview(os.urandom(65 * MIB))
 
 
 def variety(size: int) -> int:
-    """Return how many different bodies of a size there are."""
+    """Return the number of different bodies of a size."""
     return min(VARIETY, max(2, 128 * MIB // size))
 
 

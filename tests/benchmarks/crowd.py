@@ -1,10 +1,10 @@
-"""What a crowd of slow clients costs the others.
+"""The effect of a crowd of slow clients on other clients.
 
     python -m tests.benchmarks.crowd [--downloads 1000] [--uploads 200] [--output docs/benchmarks]
 
-Rates on 8 connections before, while and after many slow downloads and uploads are open, each moving 4 KiB a second of 64 MiB;
-the server's memory and database connections meanwhile. POST3_THREADS and POST3_UPLOAD_THREADS are taken from the
-environment. Writes `crowd.json` and `crowd.md`.
+Measures request rates on 8 connections before, during and after many slow downloads and uploads of 64 MiB at 4 KiB per
+second each, and the server's memory and database connections meanwhile. POST3_THREADS and POST3_UPLOAD_THREADS are read
+from the environment. Writes `crowd.json` and `crowd.md`.
 """
 
 import argparse
@@ -42,16 +42,16 @@ from .stand import (
 
 KIB, MIB = 1024, 1024 * 1024
 BUCKET, LARGE, SMALL_OBJECTS, LARGE_OBJECTS = "crowd", 64 * MIB, 1000, 4
-#: Seconds after which memory is looked at, once all slow clients are under way; and how long that may take.
+#: Seconds after which memory is measured, once all slow clients are transferring; and the time allowed to get there.
 MOMENTS, PATIENCE = (10, 40), 60
-#: GETs with the crowd there, of those before; memory at the second moment, of that at the first.
+#: The target ratio of the GET rate with the crowd to the rate before; and of memory at the second moment to the first.
 KEEPS, GROWS = 0.7, 1.1
 OPERATIONS = ("GET 4 KiB", "PUT 4 KiB", "PUT 1 MiB")
 
 
 @dataclass
 class Watch:
-    """What is measured, as it comes."""
+    """The measurements taken so far."""
 
     server: Server
     seconds: float
@@ -69,7 +69,7 @@ class Watch:
         return Request(self.signer.head("PUT", f"/{BUCKET}/{key}", None, digest, len(body)), body, length=0)
 
     def requests(self, operation: str) -> list[Request]:
-        """Sign requests anew; signatures hold for 15 minutes."""
+        """Sign new requests, because signatures are valid for 15 minutes."""
         if operation == "GET 4 KiB":
             keys = [f"small/{number}" for number in range(SMALL_OBJECTS)]
             return [Request(self.signer.head("GET", f"/{BUCKET}/{key}"), length=4 * KIB, expected=body_of(key)) for key in keys]
@@ -79,17 +79,17 @@ class Watch:
         return [self.put(f"new/{number}", body) for number in range(self._puts - count, self._puts)]
 
     def measure(self, when: str, operation: str, rounds: int | None = None) -> None:
-        """Measure a rate. Errors are part of the result: a server that a crowd keeps busy may not answer at all."""
+        """Measure a rate. Errors are part of the result: a server busy with a crowd may not respond at all."""
         for _ in range(rounds or self.rounds):
             outcome = run(self.server.host, self.server.port, self.requests(operation), CONNECTIONS, seconds=self.seconds)
             self.rates.setdefault(operation, {}).setdefault(when, []).append(outcome)
             say(f"{when}: {operation}: {outcome.rate:,.0f} per second, {outcome.errors} errors {outcome.first_error}")
             self.look(when)
             if outcome.errors:
-                return  # a run without answers takes a minute
+                return  # a run without responses takes a minute
 
     def look(self, when: str) -> None:
-        """Count connections of the server to its database; the most are kept."""
+        """Count the server's database connections, and keep the maximum."""
         statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         count = ask(self.server, f"{statement} AND backend_type = 'client backend'")[0][0]
         self.connections[when] = max(count, self.connections.get(when, 0))
@@ -104,12 +104,12 @@ def body_of(name: str) -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and report; return 1 where a target was missed."""
+    """Measure and report. Return 1 if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.crowd", description=__doc__.split("\n")[0])
     parser.add_argument("--downloads", type=int, default=1000)
     parser.add_argument("--uploads", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of load in a round")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
     raise_limit()
@@ -143,12 +143,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _threads(name: str) -> int:
-    # Not through `conf`, which wants Django set up.
+    # Not through `conf`, which requires Django to be set up.
     return int(os.environ.get(f"POST3_{name}", vars(Settings)[name].default))
 
 
 def _with_crowd(watch: Watch, downloads: int, uploads: int) -> dict[str, Any]:
-    """Open the slow clients and measure beside them; return how they were."""
+    """Connect the slow clients and measure while they are active. Return their final state."""
     server, signer = watch.server, watch.signer
     gets = [signer.head("GET", f"/{BUCKET}/large/{number % LARGE_OBJECTS}") for number in range(downloads)]
     puts = [signer.head("PUT", f"/{BUCKET}/slow/{number}", None, UNSIGNED_PAYLOAD, LARGE) for number in range(uploads)]
@@ -158,7 +158,7 @@ def _with_crowd(watch: Watch, downloads: int, uploads: int) -> dict[str, Any]:
         watch.measure("opening", "GET 4 KiB", 1)
         accepted_at = _wait_for(crowd, server.port, downloads, uploads)
         opened = time.monotonic()
-        # Until then the server may still be filling the kernel's buffers of all downloads, as fast as it can.
+        # Until then the server may still be filling the kernel's buffers of all downloads at full speed.
         _sleep_until(opened + MOMENTS[0])
         watch.remember_memory(f"crowd, {MOMENTS[0]} s")
         watch.measure("crowd", "GET 4 KiB")
@@ -173,7 +173,7 @@ def _with_crowd(watch: Watch, downloads: int, uploads: int) -> dict[str, Any]:
             "uploads_with_a_thread": ask(server, "SELECT count(*) FROM post3_blob WHERE state = 0")[0][0],
             **crowd.latest,
         }
-        # Last, because it may take a minute in which nothing is answered.
+        # Last, because there may be no response for a minute.
         watch.measure("crowd", "PUT 1 MiB", 1)
         state["at_the_end"] = crowd.latest
         state["seconds"] = time.monotonic() - opened
@@ -184,7 +184,10 @@ def _with_crowd(watch: Watch, downloads: int, uploads: int) -> dict[str, Any]:
 
 
 def _wait_for(crowd: Crowd, port: int, downloads: int, uploads: int) -> float:
-    """Wait until bytes flow on all connections; return when the server had accepted them all. Raises RuntimeError."""
+    """Wait until all clients transfer bytes. Return the time when the server had accepted all connections.
+
+    Raises RuntimeError after PATIENCE seconds.
+    """
     deadline, accepted_at = time.monotonic() + PATIENCE, 0.0
     while time.monotonic() < deadline and crowd.running:
         if not accepted_at and accepted(port) >= downloads + uploads:
@@ -194,23 +197,23 @@ def _wait_for(crowd: Crowd, port: int, downloads: int, uploads: int) -> float:
         if flowing and accepted_at:
             return accepted_at
         time.sleep(0.1)
-    raise RuntimeError(f"the slow clients are not under way after {PATIENCE} s: {accepted(port)} accepted, {crowd.latest}")
+    raise RuntimeError(f"not all slow clients are transferring after {PATIENCE} s: {accepted(port)} accepted, {crowd.latest}")
 
 
 def _wait_until_gone(port: int) -> None:
-    """Wait until the server has let go of the slow clients' connections. Raises RuntimeError."""
+    """Wait until the server has closed the slow clients' connections. Raises RuntimeError."""
     deadline = time.monotonic() + PATIENCE
     while left := accepted(port):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{left} connections are still open {PATIENCE} s after their clients went away")
+            raise RuntimeError(f"{left} connections are still open {PATIENCE} s after their clients disconnected")
         time.sleep(0.1)
 
 
 def accepted(port: int) -> int:
-    """Count connections that the server on this port holds: those still in its queue belong to no process yet."""
+    """Count the connections accepted by the server on this port. Queued connections do not belong to a process yet."""
     with open("/proc/net/tcp") as file:
         entries = [line.split() for line in file.readlines()[1:]]
-    # 01: established. 08: the client has closed, the server not.
+    # 01: established. 08: closed by the client, but not by the server.
     held = [entry for entry in entries if entry[1].endswith(f":{port:04X}") and entry[3] in ("01", "08") and entry[9] != "0"]
     return len(held)
 
@@ -225,7 +228,7 @@ def _rates_table(watch: Watch) -> Table:
         rate = {when: median(outcome.rate for outcome in those) for when, those in found.items()}
         kept = rate["crowd"] / rate["before"]
         judged = operation == "GET 4 KiB"
-        # A column each, also for what was not measured while they opened.
+        # All columns are needed, even for operations that were not measured while the crowd opened.
         line = Line(operation, {"before": rate["before"], "opening": rate.get("opening", ""), **rate, "crowd / before": kept})
         if judged:
             line.target, line.met = f"above {KEEPS}", kept > KEEPS
@@ -240,14 +243,14 @@ def _rates_table(watch: Watch) -> Table:
 
 
 def _state_table(watch: Watch, state: dict[str, Any], options: argparse.Namespace) -> Table:
-    """Tell of memory, connections and the slow clients themselves."""
-    table = Table("The server meanwhile")
+    """Report memory, connections and the state of the slow clients."""
+    table = Table("The server during the test")
     memory = {when: size / MIB for when, size in watch.memory.items()}
     first, second = (memory[f"crowd, {moment} s"] for moment in MOMENTS)
     flat = Line("Resident memory of all processes, MiB", {when: round(size) for when, size in memory.items()})
     flat.target, flat.met = f"{MOMENTS[1]} s within {GROWS} of {MOMENTS[0]} s", second <= first * GROWS
     most = max(watch.connections.values())
-    held = Line("Database connections, most", {"before": watch.connections["before"], f"crowd, {MOMENTS[1]} s": most})
+    held = Line("Database connections, peak", {"before": watch.connections["before"], f"crowd, {MOMENTS[1]} s": most})
     held.target, held.met = f"at most {state['bound']}", most <= state["bound"]
     table.lines += [flat, held]
     download, upload, end = state["download"], state["upload"], state["at_the_end"]
@@ -255,13 +258,14 @@ def _state_table(watch: Watch, state: dict[str, Any], options: argparse.Namespac
     per_download = (first - memory["before"]) / max(1, options.downloads)
     trouble = end["download"]["in_trouble"] + end["upload"]["in_trouble"]
     table.notes += [
-        f"{state['accepted']} connections accepted by the server in {state['accepted_in_seconds']:.1f} s, "
-        f"bytes on all of them in {state['opened_in_seconds']:.1f} s. After {MOMENTS[1]} s {download['under_way']} downloads "
-        f"had received {download['bytes'] / MIB:,.0f} MiB, {upload['under_way']} uploads sent {upload['bytes'] / MIB:,.0f} MiB. "
-        f"Memory grew by {per_download:.2f} MiB a download.",
-        f"{state['uploads_with_a_thread']} uploads were being stored, {waiting} waited for an upload thread.",
-        f"After {state['seconds']:.0f} s {trouble} slow clients were in trouble{': ' + end['problem'] if trouble else ''}. "
-        f"Their own process used {end['cpu'] / (state['seconds'] + state['opened_in_seconds']):.0%} of a core.",
+        f"The server accepted {state['accepted']} connections in {state['accepted_in_seconds']:.1f} s, "
+        f"and all of them had transferred bytes after {state['opened_in_seconds']:.1f} s. "
+        f"After {MOMENTS[1]} s, {download['under_way']} downloads had received {download['bytes'] / MIB:,.0f} MiB, "
+        f"and {upload['under_way']} uploads had sent {upload['bytes'] / MIB:,.0f} MiB. "
+        f"Memory grew by {per_download:.2f} MiB per download.",
+        f"{state['uploads_with_a_thread']} uploads were being stored; {waiting} were waiting for an upload thread.",
+        f"After {state['seconds']:.0f} s, {trouble} slow clients had problems{': ' + end['problem'] if trouble else ''}. "
+        f"Their process used {end['cpu'] / (state['seconds'] + state['opened_in_seconds']):.0%} of a core.",
     ]
     return table
 

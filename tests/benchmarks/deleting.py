@@ -1,10 +1,10 @@
-"""What the worker costs others while it deletes: rates before and while the blocks of a large object go away.
+"""The effect of the worker's deletions on others: rates before and while the blocks of a large object are deleted.
 
     python -m tests.benchmarks.deleting [--gib 5] [--seconds 3] [--rounds 3] [--churn 60]
 
-PostgreSQL with blocks, no grace. While blocks are deleted, rounds with the worker take turns with rounds in which it is stopped
-(SIGSTOP), so that other noise of the machine is in both. Then objects are overwritten for `--churn` seconds, and the database's
-size is told every few seconds: it must stop growing.
+Uses PostgreSQL with blocks and no grace period. While blocks are deleted, rounds with the worker running alternate with
+rounds in which it is stopped (SIGSTOP), so that other load on the machine affects both. Then objects are overwritten
+for `--churn` seconds, while the size of the database is printed every few seconds. It must stop growing.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def worker_of(server: Server) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def requests_of(server: Server, method: str, count: int, size: int = 4 * KIB) -> list[Request]:
-    """GETs of, or PUTs over, the same small objects. Signatures hold for 15 minutes."""
+    """Return GETs of, or PUTs over, the same small objects. Signatures are valid for 15 minutes."""
     signer, made = signer_of(server), []
     for number in range(count):
         body = hashlib.shake_128(str(number).encode()).digest(size)
@@ -77,7 +77,7 @@ def delete(server: Server, seconds: float, rounds: int) -> None:
     before = {method: [rate(server, method, seconds) for _ in range(rounds)] for method in methods}
     began = time.monotonic()
     server.client().delete_object(Bucket=BUCKET, Key="large")
-    say(f"DELETE answered after {(time.monotonic() - began) * 1000:.1f} ms")
+    say(f"DELETE returned after {(time.monotonic() - began) * 1000:.1f} ms")
     with worker_of(server) as worker:
         while not ask(server, "SELECT count(*) FROM post3_blob WHERE state = 2")[0][0]:
             time.sleep(0.1)
@@ -94,15 +94,15 @@ def delete(server: Server, seconds: float, rounds: int) -> None:
             say(f"{left} blocks left; " + "; ".join(f"{key}: {values[-1]:,.0f}" for key, values in rates.items()))
         while ask(server, LEFT)[0][0]:
             time.sleep(0.5)
-        say(f"gone after {time.monotonic() - began - stopped:.0f} s of the worker's time")
+        say(f"deleted after {time.monotonic() - began - stopped:.0f} s of the worker's time")
     for method in methods:
         one, idle = median(rates[method, True]), median(rates[method, False])
-        say(f"{method} 4 KiB a second: before {median(before[method]):,.0f}, worker stopped {idle:,.0f}, at work {one:,.0f}")
+        say(f"{method} 4 KiB per second: before {median(before[method]):,.0f}, worker stopped {idle:,.0f}, running {one:,.0f}")
         say(f"  ratio to stopped {one / idle:.2f}, to before {one / median(before[method]):.2f}")
 
 
 def churn(server: Server, seconds: float) -> None:
-    """Overwrite 200 objects of 4 KiB and 40 of 1 MiB, again and again."""
+    """Overwrite 200 objects of 4 KiB and 40 of 1 MiB repeatedly."""
     with worker_of(server):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -111,7 +111,7 @@ def churn(server: Server, seconds: float) -> None:
             assert not small.errors + large.errors, small.first_error or large.first_error
             database, blobs = ask(server, SIZES)[0]
             say(
-                f"{small.rate:,.0f} and {large.rate:,.0f} overwrites a second; "
+                f"{small.rate:,.0f} and {large.rate:,.0f} overwrites per second; "
                 f"database {database / MIB:,.0f} MiB, blobs {int(blobs) / MIB:,.0f} MiB"
             )
 
@@ -124,13 +124,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--churn", type=float, default=60)
     options = parser.parse_args(arguments)
     if options.gib < 1:
-        parser.error("at least 1 GiB, or it is gone before anything is measured")
+        parser.error("--gib must be at least 1, or the object is deleted before anything is measured")
     with serving({"POST3_GARBAGE_GRACE_SECONDS": "0"}) as server:
         server.client().create_bucket(Bucket=BUCKET)
         send(server, requests_of(server, "PUT", 500))
         began = time.monotonic()
         upload(server, int(options.gib * GIB))
-        say(f"{options.gib} GiB are there after {time.monotonic() - began:.0f} s")
+        say(f"{options.gib} GiB stored after {time.monotonic() - began:.0f} s")
         delete(server, options.seconds, options.rounds)
         churn(server, options.churn)
     return 0

@@ -1,7 +1,7 @@
-"""Buckets filled by SQL: rows as a PUT would have left them, millions in minutes.
+"""Fill buckets with SQL: the rows that PUTs would have left, millions of them in minutes.
 
-The keys of a bucket are `d0001/07/k00000123`: `tops` prefixes, `subs` below each, the rest evenly below those. Some objects,
-evenly spread, have bytes (4 KiB, a blob and a block); the others are empty.
+Keys have the form `d0001/07/k00000123`: `tops` prefixes, `subs` below each of them, and objects spread evenly below
+those. Some objects, evenly distributed, have 4 KiB of bytes (a blob and a block); the others are empty.
 """
 
 import base64
@@ -15,12 +15,12 @@ from awscrt import checksums
 from .stand import say
 
 BODY_SIZE, BLOCK_SIZE = 4096, 1 << 20
-#: Rows that one statement inserts.
+#: Rows inserted by one statement.
 BATCH = 500_000
-#: A prime: number * STRIDE modulo the number of objects goes through all of them, in no order to speak of.
+#: A prime: number * STRIDE modulo the number of objects visits all objects in no particular order.
 STRIDE = 2_654_435_761
 
-# MD5 and CRC64NVME of no bytes, for the objects that have none.
+# The MD5 and CRC64NVME of no bytes, for empty objects.
 OBJECTS = """
 INSERT INTO post3_object (
     bucket_id, key, version_id, sequence, is_latest, is_delete_marker, owner_id, size, etag, storage_class, last_modified,
@@ -40,14 +40,14 @@ LEFT JOIN body ON body.number = n
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What a bucket is filled with."""
+    """The contents of a bucket."""
 
     bucket: str
     objects: int
     tops: int
     subs: int
     bodies: int
-    #: Rows lie in the table in the order of their keys, as after an upload in order; else in none.
+    #: True if rows are stored in the order of their keys, as after an ordered upload; False for no particular order.
     in_order: bool = True
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Filling:
             raise ValueError(f"{self.objects} objects do not spread evenly over {self.tops} times {self.subs} prefixes")
 
     def key(self, number: int) -> str:
-        """Return the key of an object; keys sort as their numbers do."""
+        """Return the key of an object. Keys sort in the order of their numbers."""
         top, place = divmod(number, self.objects // self.tops)
         sub, place = divmod(place, self.objects // self.tops // self.subs)
         return f"d{top:04}/{sub:02}/k{place:08}"
@@ -70,9 +70,9 @@ def body_of(key: str) -> bytes:
 
 
 def fill(url: str, filling: Filling) -> None:
-    """Make a bucket's objects; the bucket is there already, and empty."""
+    """Create a bucket's objects. The bucket must exist and be empty."""
     with psycopg.connect(url, autocommit=True) as connection:
-        # Rows made by rule need no look at their bucket, owner and blob one by one; indexes and checks work as ever.
+        # These rows need no foreign key checks of bucket, owner and blob. Indexes and other constraints work as usual.
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET synchronous_commit = off")
         bucket, owner = _only(connection, "SELECT id, owner_id FROM post3_bucket WHERE name = %s", filling.bucket)
@@ -97,20 +97,24 @@ def fill(url: str, filling: Filling) -> None:
 
 
 def settle(url: str) -> None:
-    """Do at once what would otherwise begin during the measurements: vacuum, statistics, a checkpoint; count scans anew."""
+    """Run tasks now that would otherwise run during measurements: vacuum, statistics, a checkpoint.
+
+    Reset scan counts.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
-        # First of all, or vacuum cannot mark rows as committed whose commit is not on disk yet, and their first readers must.
+        # A checkpoint first, because vacuum cannot mark rows as committed before their commit is on disk, and the first
+        # readers would have to do it.
         connection.execute("CHECKPOINT")
-        # Not the others: of a table that was vacuumed while empty, PostgreSQL believes that it stays so, and plans to scan it.
+        # Only these tables: PostgreSQL assumes that a table vacuumed while empty stays empty, and plans to scan it.
         connection.execute("VACUUM (ANALYZE) post3_object, post3_blob, post3_block")
         connection.execute("CHECKPOINT")
         connection.execute("SELECT pg_stat_reset()")
 
 
 def _copy_bodies(connection: psycopg.Connection, filling: Filling) -> None:
-    """Make the blobs and blocks of the objects that have bytes; remember which are whose."""
+    """Create the blobs and blocks of objects with bytes. Record which object they belong to."""
     keys = [(number, filling.key(number)) for number in filling.numbers_with_body()]
-    # Numbers that no other session will be given.
+    # IDs that no other session can get.
     sequence = "pg_get_serial_sequence('post3_blob', 'id')"
     first = _only(connection, f"SELECT setval({sequence}, nextval({sequence}) + %s) - %s", len(keys), len(keys))[0]
     now = _only(connection, "SELECT now()")[0]

@@ -1,4 +1,4 @@
-"""Rates on a small and on a large bucket, in turns, so that whatever else the machine does meets both."""
+"""Rates of a small and a large bucket, measured alternately, so that other load on the machine affects both."""
 
 import hashlib
 import os
@@ -17,24 +17,24 @@ from .load import Outcome, Request
 from .stand import Line, Table, rates, say, send, signer_of
 
 PAGE = 1000
-#: Different requests that a side has at most; they come round again.
+#: The maximum number of different requests per side, which are then repeated.
 VARIETY = 20_000
-#: New objects that a second of load puts at most.
+#: The maximum number of new objects put in a second of load.
 MOST_PUTS = 4000
-#: Seconds of rest before a run, for what earlier writes left to reach the disk.
+#: Seconds of rest before a run, for earlier writes to reach the disk.
 REST = 0.2
 WITHIN = 1.5
 
 
 @dataclass
 class Side:
-    """One of the buckets, and the requests that it is asked."""
+    """One of the buckets, and the requests sent to it."""
 
     server: Server
     filling: Filling
     seconds: float
     requests: dict[str, list[Request]] = field(default_factory=dict)
-    #: What the last run of PUTs made, for DELETE to take away.
+    #: Keys created by the last run of PUTs, for DELETE.
     new_keys: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Side:
         return [self.filling.key(number) for number in self.chance.choices(numbers, k=VARIETY)]
 
     def repeated(self, name: str, make: Callable[[], list[Request]]) -> Outcome:
-        """Send the same requests in every round; signatures hold for 15 minutes."""
+        """Send the same requests in every round. Signatures are valid for 15 minutes."""
         if name not in self.requests:
             self.requests[name] = make()
             send(self.server, self.requests[name], seconds=min(0.3, self.seconds))
@@ -81,12 +81,12 @@ def head(side: Side) -> Outcome:
 
 
 def overwrite(side: Side) -> Outcome:
-    """Put what is there already, so that the objects stay what GET expects."""
+    """Overwrite existing objects with the same bytes, so that they remain what GET expects."""
     return side.repeated("PUT over", lambda: [_put(side, key, body_of(key)) for key in side.keys_with_body()])
 
 
 def put_new(side: Side) -> Outcome:
-    """Put new keys anywhere between those that are there."""
+    """Put new keys anywhere between the existing ones."""
     body, keys = body_of("new"), []
     for _ in range(int(MOST_PUTS * max(side.seconds, 1))):
         folder = side.filling.key(side.chance.randrange(side.filling.objects)).rpartition("/")[0]
@@ -97,7 +97,7 @@ def put_new(side: Side) -> Outcome:
 
 
 def delete(side: Side) -> Outcome:
-    """Delete the new keys, so that the bucket is what it was."""
+    """Delete the new keys, so that the bucket is in its former state."""
     side.chance.shuffle(side.new_keys)
     requests = [Request(side.signer.head("DELETE", side.path(key)), status=204, length=0) for key in side.new_keys]
     outcome = side.send(requests, seconds=side.seconds, count=len(requests))
@@ -108,7 +108,7 @@ def delete(side: Side) -> Outcome:
 
 
 def list_page(side: Side) -> Outcome:
-    """List 1,000 keys from random places that have so many behind them."""
+    """List 1,000 keys from random places that are followed by at least as many."""
 
     def make() -> list[Request]:
         places = [side.chance.randint(0, side.filling.objects - PAGE) for _ in range(500)]
@@ -137,7 +137,7 @@ def _list(side: Side, query: dict[str, str]) -> Request:
     return Request(side.signer.head("GET", f"/{side.filling.bucket}", query))
 
 
-#: In an order in which one takes away what another made, and nothing changes what a later one expects.
+#: In an order in which DELETE removes the new keys, and no operation changes what a later one expects.
 OPERATIONS: dict[str, Callable[[Side], Outcome]] = {
     "GET 4 KiB": get,
     "HEAD": head,
@@ -147,12 +147,12 @@ OPERATIONS: dict[str, Callable[[Side], Outcome]] = {
     "DELETE": delete,
     "PUT over": overwrite,
 }
-#: These share a round, because the second needs what the first made.
+#: These share a round, because the second needs the keys of the first.
 TOGETHER = {"PUT new key": ("PUT new key", "DELETE"), "DELETE": ()}
 
 
 def measure(sides: list[Side], rounds: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the figures of each operation on each side, by the bucket's name."""
+    """Return the figures of each operation on each side, by bucket name."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for name in OPERATIONS:
         together = TOGETHER.get(name, (name,))
@@ -171,7 +171,7 @@ def measure(sides: list[Side], rounds: int) -> dict[str, dict[str, dict[str, Any
 
 
 def table(alone: dict[str, Any], both: dict[str, Any]) -> Table:
-    """Compare: the small bucket while it was all there was, and both."""
+    """Compare the small bucket while it was the only one, the small bucket, and the large one."""
     result = Table("Operations per second at 8 connections, medians")
     for name, sides in both.items():
         small, large = sides["small"]["rate"], sides["large"]["rate"]
@@ -180,7 +180,7 @@ def table(alone: dict[str, Any], both: dict[str, Any]) -> Table:
         result.lines.append(Line(name, figures, f"within {WITHIN}", 1 / WITHIN <= ratio <= WITHIN))
         sizes = [_answer_size(sides[bucket]) for bucket in ("small", "large")]
         if name.startswith("LIST") and abs(sizes[0] - sizes[1]) > 0.02 * max(sizes):
-            raise RuntimeError(f"{name}: the answers differ, {sizes[0]:,.0f} bytes on average against {sizes[1]:,.0f}")
+            raise RuntimeError(f"{name}: the responses differ, {sizes[0]:,.0f} bytes on average and {sizes[1]:,.0f}")
     return result
 
 

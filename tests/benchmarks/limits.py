@@ -1,6 +1,7 @@
-"""The machine's limits, measured in the same run: what processor, loopback and disk give without any server.
+"""The machine's limits in the same run: the rates of processor, loopback and disk without any server.
 
-A figure of post3 means something beside the limit of what it does. PostgreSQL's are in `limits_postgresql.py`.
+A figure of post3 is meaningful only relative to the limit of its work. PostgreSQL's limits are in
+`limits_postgresql.py`.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What is measured, and whether it comes as operations (`/s`) or as millions of bytes (`MB/s`) per second."""
+    """The title of a limit, and its unit: operations (`/s`) or millions of bytes (`MB/s`) per second."""
 
     title: str
     unit: str
@@ -30,8 +31,8 @@ class Limit:
 LIMITS = {
     "select-4k/1": Limit("pgbench: prepared SELECT of a 4 KiB row by primary key", "/s"),
     "select-4k/8": Limit("pgbench: prepared SELECT of a 4 KiB row by primary key", "/s"),
-    "insert-4k/1": Limit("pgbench: durable INSERT of an object's row with 4 KiB, two indexes", "/s"),
-    "insert-4k/8": Limit("pgbench: durable INSERT of an object's row with 4 KiB, two indexes", "/s"),
+    "insert-4k/1": Limit("pgbench: durable INSERT of an object row with 4 KiB, two indexes", "/s"),
+    "insert-4k/8": Limit("pgbench: durable INSERT of an object row with 4 KiB, two indexes", "/s"),
     "page/1": Limit("pgbench: SELECT of 1,000 names by index", "/s"),
     "page/8": Limit("pgbench: SELECT of 1,000 names by index", "/s"),
     "folders/1": Limit("pgbench: loose index scan for 100 common prefixes of 10,000 names", "/s"),
@@ -48,7 +49,7 @@ LIMITS = {
 
 
 def measure_limits(seconds: float, directory: Path, database_url: str | None) -> dict[str, float]:
-    """Return the limits by name, each measured for so many seconds; PostgreSQL's where there is a database to use up."""
+    """Measure each limit for `seconds`. Return them by name, with PostgreSQL's if there is a database to use up."""
     limits = PostgreSQL(database_url, seconds, directory).measure() if database_url else {}
     return limits | {
         "md5": _hashing(hashlib.md5, seconds),
@@ -69,7 +70,7 @@ def _hashing(algorithm: Callable[[], Any], seconds: float) -> float:
 
 
 def _loopback(seconds: float) -> float:
-    """Send from one thread to another; both leave Python's lock to each other while the system copies."""
+    """Send from one thread to another. Both release Python's lock while the system copies."""
     piece, buffer, size = memoryview(os.urandom(256 * KIB)), bytearray(256 * KIB), 0
 
     def send(port: int) -> None:
@@ -92,7 +93,7 @@ def _loopback(seconds: float) -> float:
 
 
 def _small_files(directory: Path, seconds: float) -> float:
-    """Write files aside and move them into one of many directories, as a storage does that spreads its files."""
+    """Write files to a temporary name and move them into one of many directories, as a storage does."""
     body, counts = os.urandom(4 * KIB), [0] * THREADS
     aside, places = directory / "aside", [directory / f"{number:02x}" for number in range(256)]
     for place in (aside, *places):

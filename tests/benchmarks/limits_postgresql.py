@@ -1,6 +1,7 @@
-"""PostgreSQL's limits: the SQL that an object store cannot do without, by pgbench and by bare psycopg.
+"""PostgreSQL's limits: the SQL that an object store needs, run by pgbench and bare psycopg.
 
-pgbench costs little beside the server it asks; what moves megabytes is asked by psycopg in binary, which pgbench cannot.
+pgbench uses little CPU compared with the server. Megabytes are transferred by psycopg in binary, which pgbench cannot
+do.
 """
 
 import itertools
@@ -21,7 +22,7 @@ from tests.cluster import find_binaries
 KIB, MIB = 1024, 1024 * 1024
 BODIES, NAMES, FOLDER_SIZE, BLOCKS = 2000, 10_000, 100, 64
 
-# 4 KiB stay in the row, uncompressed, as random bytes would anyway.
+# 4 KiB stay in the row, and uncompressed, as random bytes would be anyway.
 TABLES = f"""
 CREATE TABLE body (id bigint PRIMARY KEY, data bytea NOT NULL) WITH (toast_tuple_target = 8160);
 ALTER TABLE body ALTER COLUMN data SET STORAGE EXTERNAL;
@@ -61,7 +62,7 @@ COPY_BLOCKS = "COPY block (blob, index, data) FROM STDIN (FORMAT BINARY)"
 
 
 class PostgreSQL:
-    """Measures the limits in a database of their own, which is as good as lost afterwards."""
+    """Measures the limits in a separate database, which is of no further use afterwards."""
 
     def __init__(self, url: str, seconds: float, directory: Path) -> None:
         self.url, self.seconds, self.directory = url, seconds, directory
@@ -91,9 +92,9 @@ class PostgreSQL:
             connection.execute("VACUUM ANALYZE")
 
     def _pgbench(self, script: str, connections: int) -> float:
-        """Return the transactions per second of a script on that many connections."""
+        """Return the transactions per second of a script on this many connections."""
         binaries = find_binaries()
-        assert binaries is not None, "a cluster runs, so its binaries are somewhere"
+        assert binaries is not None, "a cluster is running, so its binaries must exist"
         path = self.directory / "script.sql"
         path.write_text(script)
         place = urlsplit(self.url)
@@ -115,7 +116,7 @@ class PostgreSQL:
         return float(found[1])
 
     def _insert_blocks(self, threads: int) -> float:
-        """Insert blocks from that many threads, a commit each."""
+        """Insert blocks from this many threads, each in its own commit."""
         body, counts = os.urandom(MIB), [0] * threads
         blobs = [next(self._blobs) for _ in range(threads)]
         barrier = threading.Barrier(threads + 1)
@@ -169,7 +170,7 @@ class PostgreSQL:
         return self._rate(select)
 
     def _rate(self, step: Callable[[], int]) -> float:
-        """Return the sum of what steps return, per second."""
+        """Return the sum of the steps' return values, per second."""
         total, start = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < self.seconds:
             total += step()

@@ -1,11 +1,11 @@
-"""A load generator that is not the bottleneck: requests are signed and built before the time starts, and one thread sends them.
+"""A load generator that is not the bottleneck: one thread sends requests that were signed and built in advance.
 
     signer = Signer("127.0.0.1", 9000, access_key, secret_key)
     requests = [Request(signer.head("GET", "/bucket/key"), length=4096, expected=body)]
     outcome = run("127.0.0.1", 9000, requests, 8, seconds=3)
 
-Each connection sends its next request when it has the answer to its last one. Of every answer status and length are checked,
-of every `SAMPLE`th the whole body. A 4 KiB GET costs about 10 µs of a processor that has nothing else to do.
+Each connection sends its next request once it has the response to the previous one. The status and length of every
+response are checked, and the whole body of every `SAMPLE`th. On an idle processor, a 4 KiB GET costs about 10 µs.
 """
 
 import gc
@@ -17,34 +17,35 @@ from dataclasses import dataclass
 
 from .signer import Signer as Signer
 
-#: Of so many answers one is compared byte by byte. Prime, so that a round number of requests does not always show the same few.
+#: One response in this many is compared byte by byte. A prime, so that a round number of requests does not always check
+#: the same few.
 SAMPLE = 17
-#: Bytes of the buffer that answers are received into: more falls out of the processor's cache.
+#: Size in bytes of the buffer that responses are received into. A larger one would not fit into the processor's cache.
 BUFFER_SIZE = 256 * 1024
-#: Bodies up to this many bytes are joined to their heads beforehand and go out in one call.
+#: Bodies up to this size in bytes are joined to their heads in advance and sent in one call.
 SMALL = 16 * 1024
-#: Seconds to wait for any answer, and errors after which a run is given up.
+#: Seconds to wait for a response, and number of errors after which a run is aborted.
 TIMEOUT, MAX_ERRORS = 60.0, 100
 
 
 @dataclass(slots=True)
 class Request:
-    """A request as it goes over the wire, and the answer it should have."""
+    """A request as it goes over the wire, and the expected response."""
 
     head: bytes
     body: bytes | memoryview = b""
     status: int = 200
-    #: Of the answer's body, in bytes; None where any will do.
+    #: The length of the response's body in bytes, or None for any.
     length: int | None = None
-    #: The answer's body; None where it is not compared.
+    #: The response's body, or None if it is not compared.
     expected: bytes | memoryview | None = None
-    #: The answer has a Content-Length but no body, because this is a HEAD.
+    #: True if the response has a Content-Length but no body, because this is a HEAD.
     no_body: bool = False
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did. Times are in seconds; `bytes` counts the bodies that went and came in operations without errors."""
+    """The results of a run. Times are in seconds. `bytes` counts bodies sent and received in successful operations."""
 
     operations: int
     errors: int
@@ -69,9 +70,10 @@ class Outcome:
 def run(
     host: str, port: int, requests: Sequence[Request], connections: int, *, seconds: float | None = None, count: int | None = None
 ) -> Outcome:
-    """Cycle through the requests for `seconds`, or until `count` were sent, whichever comes first; by default send each once.
+    """Cycle through the requests for `seconds` or until `count` were sent, whichever comes first.
 
-    The time ends with the last answer, because requests under way at the end of `seconds` are waited for.
+    By default, each request is sent once. The measured time ends with the last response, because requests in
+    progress after `seconds` are waited for.
     """
     if seconds is None and count is None:
         count = len(requests)
@@ -79,7 +81,7 @@ def run(
 
 
 class _Connection:
-    """One socket and the request that is under way on it."""
+    """One socket and the request in progress on it."""
 
     __slots__ = tuple("compared early excerpt last length pending problem received request socket started writing".split())
 
@@ -89,24 +91,24 @@ class _Connection:
         self.renew()
 
     def renew(self) -> None:
-        """Forget the last request."""
+        """Reset the state of the last request."""
         self.request: Request
         self.started, self.received, self.length = 0.0, 0, -1
-        self.pending: list[memoryview] = []  # what is still to be sent
-        self.early = b""  # what came of a head that is not complete
+        self.pending: list[memoryview] = []  # bytes still to be sent
+        self.early = b""  # received bytes of an incomplete head
         self.problem, self.excerpt = "", b""
         self.compared: memoryview | None = None
-        self.last = False  # the server closes the connection after this answer
+        self.last = False  # the server closes the connection after this response
 
 
 class _Run:
-    """One run: its sockets, its counters, its clock."""
+    """One run: its sockets, counters and clock."""
 
     def __init__(
         self, host: str, port: int, requests: Sequence[Request], connections: int, seconds: float | None, count: int | None
     ) -> None:
         self.address, self.requests, self.count, self.seconds = (host, port), requests, count, seconds
-        # Joined here, before the time starts.
+        # Joined here, before the measurement starts.
         self.wires = [request.head + bytes(request.body) if len(request.body) <= SMALL else None for request in requests]
         self.statuses = [str(request.status).encode() for request in requests]
         self.buffer = bytearray(BUFFER_SIZE)
@@ -120,11 +122,11 @@ class _Run:
         self.deadline = self.ended = 0.0
 
     def outcome(self) -> Outcome:
-        """Send the requests; return what came of it."""
+        """Send the requests and return the results."""
         try:
             for connection in self.connections:
                 self._connect(connection)
-            # A collection would walk over all those prepared requests, and nothing here makes cycles.
+            # A collection would traverse all prepared requests, and nothing here creates cycles.
             gc.disable()
             cpu, start = time.thread_time(), time.perf_counter()
             self.ended = start
@@ -147,7 +149,7 @@ class _Run:
             events = self.epoll.poll(TIMEOUT)
             if not events:
                 for connection in list(self.by_number.values()):
-                    self._count_error(connection, f"no answer within {TIMEOUT:g} s")
+                    self._count_error(connection, f"no response within {TIMEOUT:g} s")
                 return
             for number, event in events:
                 connection = self.by_number.get(number)
@@ -172,7 +174,7 @@ class _Run:
         connection.socket.close()
 
     def _start(self, connection: _Connection, now: float) -> None:
-        """Send the next request on this connection, or close it when there is none."""
+        """Send the next request on this connection, or close it if there is none."""
         number = self.issued
         if number == self.count or now >= self.deadline:
             self._close(connection)
@@ -212,7 +214,7 @@ class _Run:
         except BlockingIOError:
             pass
         except OSError as error:
-            # The server may have answered before it closed, and the answer tells more than "broken pipe".
+            # The server may have responded before it closed, and its response says more than "broken pipe".
             pending.clear()
             connection.last = True
             connection.problem = f"sending: {error}"
@@ -232,7 +234,7 @@ class _Run:
             self._fail(connection, connection.problem or f"receiving: {error}")
             return
         if not received:
-            self._fail(connection, connection.problem or "the server closed the connection before the end of its answer")
+            self._fail(connection, connection.problem or "the server closed the connection before the end of its response")
             return
         end = start + received
         start = 0
@@ -246,10 +248,10 @@ class _Run:
         size = end - start
         if size:
             if connection.compared is not None:
-                # bytearray compares by memcmp, memoryview item by item.
+                # bytearray compares with memcmp, memoryview item by item.
                 expected = connection.compared[connection.received : connection.received + size]
                 if not connection.problem and self.buffer[start:end] != expected:
-                    connection.problem = "the body is not the one expected"
+                    connection.problem = "unexpected body"
             if connection.problem and len(connection.excerpt) < 300:
                 connection.excerpt += bytes(self.view[start : min(end, start + 300)])
             connection.received += size
@@ -257,27 +259,27 @@ class _Run:
             self._finish(connection)
 
     def _read_head(self, connection: _Connection, end: int) -> bool:
-        """Check status and announced length; return whether an answer of known length follows."""
+        """Check the status and announced length. Return whether a response of known length follows."""
         request = connection.request
         head = self.buffer[: end - 2].lower()
         status = bytes(head[9:12])
         connection.early = b""
         if status != b"%d" % request.status:
-            connection.problem = f"status {status.decode(errors='replace')} where {request.status} was expected"
+            connection.problem = f"status {status.decode(errors='replace')} instead of {request.status}"
         if b"\r\nconnection: close" in head:
             connection.last = True
         at = head.find(b"\r\ncontent-length:")
         if at < 0 and status not in (b"204", b"304"):
-            self._fail(connection, connection.problem or "an answer without Content-Length")
+            self._fail(connection, connection.problem or "a response without Content-Length")
             return False
         length = int(head[at + 17 : head.find(b"\r\n", at + 17)]) if at >= 0 else 0
         if request.length is not None and length != request.length and not connection.problem:
-            connection.problem = f"a body of {length} bytes where {request.length} were expected"
+            connection.problem = f"a body of {length} bytes instead of {request.length}"
         connection.length = 0 if request.no_body else length
         return True
 
     def _finish(self, connection: _Connection) -> None:
-        """Count the answer and go on with the next request."""
+        """Count the response and continue with the next request."""
         self.ended = now = time.perf_counter()
         if connection.received > connection.length:
             connection.problem = connection.problem or "more bytes than announced"
@@ -293,7 +295,7 @@ class _Run:
             self._start(connection, now)
 
     def _fail(self, connection: _Connection, problem: str) -> None:
-        """Count an answer that never came to its end, and go on with a new connection."""
+        """Count an incomplete response, and continue on a new connection."""
         self._count_error(connection, problem)
         self._restart(connection)
 
@@ -303,7 +305,7 @@ class _Run:
             try:
                 self._connect(connection)
             except OSError as error:
-                self._count_error(connection, f"connecting again: {error}")
+                self._count_error(connection, f"reconnecting: {error}")
                 return
             self._start(connection, time.perf_counter())
 

@@ -1,4 +1,4 @@
-"""The plot of results: an SVG file written by hand, a bar for each target, readable on light and dark pages."""
+"""The plot of results: a handwritten SVG file with a bar for each target, readable on light and dark pages."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ ROW, TOP, BOTTOM = 34, 62, 34
 LABELS, BARS, VALUES = 250, 460, 210
 WIDTH = LABELS + BARS + VALUES
 
-# The page's own colours are unknown to an image, so it brings its ground along.
+# An image does not know the page's colors, so it has its own background.
 STYLE = """
 text { fill: #1f2328; font: 12px system-ui, sans-serif }
 .title { font-size: 15px; font-weight: 600 } .small { font-size: 10px } .faint { fill: #59636e }
@@ -27,7 +27,7 @@ text { fill: #f0f6fc } .faint { fill: #9198a1 }
 
 
 def draw(verdicts: Sequence[Verdict]) -> str:
-    """Return the SVG: bars of measured figures as parts of their limits, with ticks at the goals."""
+    """Return the SVG: bars of measured figures relative to their limits, with ticks at the goals."""
     shown = [verdict for verdict in verdicts if verdict.ratio is not None]
     ratios = [part for one in shown for part in (one.ratio, one.part(one.target.at_least), one.part(one.target.aim)) if part]
     scale = math.ceil(max([1.0, *ratios]) * 4) / 4
@@ -36,9 +36,9 @@ def draw(verdicts: Sequence[Verdict]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
         f"<title>post3 measured against limits and targets</title><style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{height}" rx="6"/>',
-        '<text class="title" x="16" y="26">Measured, as a part of what the machine does without post3</text>',
-        '<text class="faint" x="16" y="45">grey: the limit · solid tick: at least · dashed tick: aim'
-        " · red: below, blue: reached, green: the aim reached</text>",
+        '<text class="title" x="16" y="26">Measured, relative to the limit of the machine without post3</text>',
+        '<text class="faint" x="16" y="45">gray: limit · solid tick: at least · dashed tick: aim'
+        " · red: below, blue: reached, green: aim reached</text>",
     ]
     step = 0.25 if scale <= 2 else math.ceil(scale / 8)
     for number in range(int(scale / step) + 1):
@@ -51,7 +51,7 @@ def draw(verdicts: Sequence[Verdict]) -> str:
 
 
 def _row(verdict: Verdict, y: int, width: float) -> list[str]:
-    """Return one target's label, bars and ticks; `width` is that of the limit."""
+    """Return one target's label, bars and ticks. `width` is the width of the limit's bar."""
     target, ratio = verdict.target, verdict.ratio or 0.0
     unit = verdict.unit if verdict.unit == "/s" else f" {verdict.unit}"
     value = f"{verdict.measured:,.0f} of {verdict.limit or 0:,.0f}{unit}"

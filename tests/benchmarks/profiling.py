@@ -1,10 +1,10 @@
-"""Where a server's time goes under full load, by py-spy, which looks at a running process from outside.
+"""Profile a server under full load with py-spy, which samples a running process from outside.
 
     python -m tests.benchmarks.profiling [--seconds 8] [--output docs/benchmarks]
 
-8 connections keep gunicorn busy, with blocks in PostgreSQL; one of its processes is sampled, the thread that holds Python's
-lock: what waits for a database, a disk or the lock is not counted. Needs the right to trace processes (root, or
-CAP_SYS_PTRACE). Writes `profile.md`.
+8 connections keep gunicorn busy, with blocks in PostgreSQL. One of its processes is sampled, and of it only the thread
+that holds Python's lock. Time spent waiting for a database, a disk or the lock does not count. Requires the right to
+trace processes (root, or CAP_SYS_PTRACE). Writes `profile.md`.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from .load import Outcome, Request, run
 from .report import machine
 from .stand import CONNECTIONS, OUTPUT, ask, say, serving, tree
 
-#: Samples a second; and seconds of load before the first one.
+#: Samples per second, and seconds of load before the first one.
 RATE, LEAD = 500, 1.0
-#: Functions that a table names at most, and the share of the samples that they must have been in.
+#: The maximum number of functions in a table, and their minimum share of the samples.
 ROWS, LEAST = 40, 0.015
-#: What every stack of a process or of a thread begins with.
+#: The outer functions of every stack of a process or thread.
 OUTER = re.compile(
     r"gunicorn|uvicorn_worker|<frozen runpy>|\(threading.py\)|asyncio/(runners|base_events|events)|_compat.py|Worker"
 )
@@ -38,7 +38,7 @@ OUTER = re.compile(
 
 @dataclass(slots=True)
 class Profile:
-    """Stacks of one process with how often they were seen, in `seconds`, while so many operations a second were answered."""
+    """Stacks of one process with their counts, sampled for `seconds` at a rate of operations per second."""
 
     stacks: Counter[tuple[str, ...]]
     seconds: float
@@ -49,7 +49,7 @@ class Profile:
         return self.stacks.total()
 
     def shares(self) -> tuple[Counter[str], Counter[str]]:
-        """Return how often each function was on the stack, and how often it was what ran."""
+        """Return how often each function was on the stack, and how often it was the running one."""
         within, alone = Counter[str](), Counter[str]()
         for stack, count in self.stacks.items():
             alone[stack[-1]] += count
@@ -59,7 +59,7 @@ class Profile:
 
 
 def workloads(bench: Bench) -> dict[str, Callable[[float], list[Request]]]:
-    """Return what is profiled: requests for so many seconds."""
+    """Return the profiled workloads: functions that return requests for so many seconds."""
     gets = [bench.get(key, number, 4 * KIB) for number, key in enumerate(bench.small)]
     delimited = {"list-type": "2", "delimiter": "/"}
     assert bench.listed
@@ -72,7 +72,7 @@ def workloads(bench: Bench) -> dict[str, Callable[[float], list[Request]]]:
 
 
 def profile(bench: Bench, worker: int, requests: Sequence[Request], seconds: float) -> Profile:
-    """Sample a process while requests go round and round. Raises RuntimeError where an answer is wrong."""
+    """Sample a process while requests are sent cyclically. Raises RuntimeError if a response is wrong."""
     outcomes: list[Outcome] = []
     server, load = bench.server, 2 * LEAD + seconds
 
@@ -106,12 +106,12 @@ def profile(bench: Bench, worker: int, requests: Sequence[Request], seconds: flo
             names, _, count = line.rpartition(" ")
             stacks[tuple(names.split(";"))] += int(count)
     if outcomes[0].errors:
-        raise RuntimeError(f"{outcomes[0].errors} wrong answers, the first to {outcomes[0].first_error}")
+        raise RuntimeError(f"{outcomes[0].errors} wrong responses, the first to {outcomes[0].first_error}")
     return Profile(stacks, seconds, outcomes[0].rate)
 
 
 def table_of(name: str, found: Profile) -> str:
-    """Return the functions that most samples were in."""
+    """Return a table of the functions found in most samples."""
     within, alone = found.shares()
     rows = [
         (count, function) for function, count in within.items() if count >= LEAST * found.total and not OUTER.search(function)
@@ -120,10 +120,10 @@ def table_of(name: str, found: Profile) -> str:
     lines = [
         f"## {name}",
         "",
-        f"{found.rate:,.0f} a second while sampled; one of the two processes held Python's lock "
-        f"{found.total / found.seconds / RATE:.0%} of the time, which is 100 % here.",
+        f"{found.rate:,.0f} requests per second while sampled. One of the two processes held Python's lock "
+        f"{found.total / found.seconds / RATE:.0%} of the time; that time is the 100 % of this table.",
         "",
-        "| function | within it | itself |",
+        "| function | total | self |",
         "| --- | ---: | ---: |",
     ]
     for count, function in rows[:ROWS]:
@@ -145,9 +145,9 @@ def main(arguments: Sequence[str]) -> int:
             say(name)
             tables.append(table_of(name, profile(bench, worker, make(options.seconds), options.seconds)))
             say(tables[-1])
-        bench.ask("GET", f"/{BUCKET}", {"list-type": "2"})  # the server still answers
+        bench.ask("GET", f"/{BUCKET}", {"list-type": "2"})  # the server still responds
     told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in machine(version, "").items() if value)
-    heading = f"# Profile under load\n\nMade by `python -m tests.benchmarks.profiling`: {told}.\n"
+    heading = f"# Profile under load\n\nGenerated by `python -m tests.benchmarks.profiling`: {told}.\n"
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "profile.md").write_text("\n\n".join([heading.rstrip(), *tables]) + "\n")
     return 0

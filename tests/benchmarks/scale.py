@@ -1,10 +1,10 @@
-"""Whether cost grows with what is stored.
+"""Test whether cost grows with the amount of stored data.
 
     python -m tests.benchmarks.scale [--objects 5000000] [--keys 10000000] [--output docs/benchmarks]
 
-On a PostgreSQL of its own: the same operations on a bucket of 1,000 objects, first while it is all there is, and then in turns
-with a bucket of `--objects`; a listing of three prefixes over `--keys`; pages of the console; a completed upload of 1,000
-parts; a copy of 5 GiB. Writes `scale.json`, `scale.md` and `explain-delimiter.txt`.
+On a private PostgreSQL cluster, measures the same operations on a bucket of 1,000 objects, first while it is the only
+one, then alternately with a bucket of `--objects`; a listing of three prefixes over `--keys`; pages of the console;
+completing an upload of 1,000 parts; a copy of 5 GiB. Writes `scale.json`, `scale.md` and `explain-delimiter.txt`.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from . import growth, single
 from .filling import Filling, fill, settle
 from .stand import OUTPUT, Line, Table, ask, facts_of, say, serving, show, write
 
-#: Below each top-level prefix; a listing with a delimiter answers so many.
+#: Prefixes below each top-level prefix, and thus entries in a listing with a delimiter.
 SUBS = 100
 SMALL, MOST_TOPS = 1000, 1000
 BIG_TABLES = ("post3_object", "post3_blob", "post3_block", "post3_objectmetadata", "post3_objectpart", "post3_uploadpart")
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and report; return 1 where a target was missed."""
+    """Measure and report. Return 1 if a target was missed."""
     options = _options(arguments)
     tops = min(MOST_TOPS, options.objects // SUBS)
     objects = options.objects // (tops * SUBS) * tops * SUBS
@@ -39,10 +39,10 @@ def main(arguments: list[str]) -> int:
         facts = facts_of(server)
         server.manage("createsuperuser", "--no-input")
         tables, data = _measure(server, options, small, large, prefixes)
-        server.stop()  # sessions report their scans at their end at the latest
+        server.stop()  # sessions report their scans when they end, at the latest
         tables.append(_scans(server, data))
         show(tables[-1])
-    write(options.output, "scale", "Cost and what is stored", facts, tables, data)
+    write(options.output, "scale", "Cost and the amount of stored data", facts, tables, data)
     return 0 if all(line.met is not False for table in tables for line in table.lines) else 1
 
 
@@ -51,13 +51,13 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, default=5_000_000, help="objects of the large bucket")
     parser.add_argument("--keys", type=int, default=10_000_000, help="keys under the three prefixes")
     parser.add_argument("--bodies", type=int, default=50_000, help="objects of the large bucket that have bytes")
-    parser.add_argument("--scattered", action="store_true", help="store rows in no order of their keys, which takes longer")
+    parser.add_argument("--scattered", action="store_true", help="store rows in random order of their keys, which takes longer")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of load in a round")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
     if options.objects < SMALL or options.keys < 3:
-        parser.error(f"at least {SMALL} objects and 3 keys")
+        parser.error(f"--objects must be at least {SMALL}, --keys at least 3")
     return options
 
 
@@ -78,10 +78,11 @@ def _measure(
     say(f"{large.objects + prefixes.objects:,} rows in {loaded:,.0f} s, settled in {time.perf_counter() - start - loaded:,.0f} s")
     both = growth.measure([growth.Side(server, filling, options.seconds) for filling in (small, large)], options.rounds)
     tables = [growth.table(alone, both)]
-    order = "in the order of their keys" if large.in_order else "in no order"
+    order = "in the order of their keys" if large.in_order else "in random order"
     tables[0].notes.append(
-        f"small: {small.objects:,} objects; large: {large.objects:,}, {large.bodies:,} of them of 4 KiB, which GET, HEAD and "
-        f"overwriting PUT take at random. Rows lie {order}; in the same tables are {prefixes.objects:,} keys of a third bucket."
+        f"The small bucket has {small.objects:,} objects, the large one {large.objects:,}. GET, HEAD and overwriting PUT "
+        f"choose at random among {large.bodies:,} of these, which have 4 KiB. Rows are stored {order}. "
+        f"The same tables contain {prefixes.objects:,} keys of a third bucket."
     )
     show(tables[0])
     lines = single.console(server, large)
@@ -104,18 +105,18 @@ def _measure(
 def _moved(sizes: dict[str, Any]) -> str:
     before, after = ({name: f"{size / 1e6:,.1f} MB" for name, size in sizes[when].items()} for when in ("before", "after"))
     return (
-        f"Before {sizes['copies']} copies of 5 GiB the database had {before['database']}, after them {after['database']}; "
-        f"its blocks {before['blocks']} and {after['blocks']}."
+        f"Before {sizes['copies']} copies of 5 GiB the database had {before['database']}, and after them {after['database']}; "
+        f"its blocks had {before['blocks']} and {after['blocks']}."
     )
 
 
 def _scans(server: Server, data: dict[str, Any]) -> Table:
-    """Tell how many rows sequential scans read since the buckets were full, whatever the operation."""
+    """Return a table of the rows that sequential scans have read since the buckets were filled."""
     statement = (
         "SELECT relname, seq_scan, seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = ANY(%s) ORDER BY relname"
     )
     time.sleep(1)
-    table = Table("Scans of the big tables during all of this", notes=["Readiness probes look at one row of post3_block each."])
+    table = Table("Scans of the large tables during the test", notes=["Each readiness probe reads one row of post3_block."])
     data["scans"] = {}
     for name, scans, rows, by_index in ask(server, statement, [list(BIG_TABLES)]):
         data["scans"][name] = {"sequential": scans, "rows": rows, "by_index": by_index}

@@ -1,7 +1,7 @@
-"""Signature Version 4 for requests that are made long before they are sent.
+"""Signature Version 4 for requests that are built long before they are sent.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html. Apart from `tests/raw.py`, which signs one
-request as freely as tests want it: this one makes a head in 12 µs.
+See https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html. Unlike `tests/raw.py`, which signs a
+request in any way a test wants, this signer builds a head in 12 µs.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 
 
 class Signer:
-    """Makes request heads with a Signature Version 4 in the Authorization header."""
+    """Builds request heads with a Signature Version 4 in the Authorization header."""
 
     def __init__(self, host: str, port: int, access_key: str, secret_key: str) -> None:
         self.host, self.access_key, self.secret_key = f"{host}:{port}", access_key, secret_key
@@ -30,9 +30,10 @@ class Signer:
         length: int | None = None,
         headers: dict[str, str] | None = None,
     ) -> bytes:
-        """Return the head of a request for a path that is not percent-encoded yet. Every header given is signed.
+        """Return the head of a request. The path must not be percent-encoded. All given headers are signed.
 
-        `payload_hash`: the body's SHA-256 in hex, or UNSIGNED_PAYLOAD; that of no body by default. `length`: Content-Length.
+        `payload_hash`: the body's SHA-256 in hex, or UNSIGNED_PAYLOAD; by default, the hash of an empty body. `length`:
+        Content-Length.
         """
         timestamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         payload_hash = payload_hash or EMPTY_HASH

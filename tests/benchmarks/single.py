@@ -1,4 +1,4 @@
-"""Single operations on a full catalogue: a root of ten million keys, the console, a completed upload, a copy of 5 GiB."""
+"""Single operations on a full catalogue: a root of ten million keys, the console, a completed upload, a 5 GiB copy."""
 
 import hashlib
 import http.cookiejar
@@ -21,13 +21,13 @@ from .stand import Line, ask, send, signer_of
 #: Seconds that any of these may take.
 TARGET = 1.0
 USER, PASSWORD = "admin", "only-for-benchmarks"
-#: A multipart upload of this size, in so many parts.
+#: The size and number of parts of a multipart upload.
 SIZE, PARTS = 5 << 30, 1000
 REPEATS = 5
 
 
 def timed(what: str, call: Callable[[], object]) -> Line:
-    """Call it some times; the slowest is judged, which is mostly the first."""
+    """Call a function several times. The slowest call, usually the first, is compared with the target."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -50,7 +50,7 @@ def root_listing(server: Server, filling: Filling) -> Line:
 
 
 def explain(server: Server, filling: Filling) -> str:
-    """Return what auto_explain says of the root listing, as the server's own code runs it in this process."""
+    """Return auto_explain's output for the root listing, run by the server's own code in this process."""
     names = [name for name in os.environ if name.startswith("POST3_")]
     for name in names:
         del os.environ[name]
@@ -72,7 +72,7 @@ def explain(server: Server, filling: Filling) -> str:
         raw.execute(f"SET auto_explain.{name} = on")
     raw.execute("SET auto_explain.log_min_duration = 0")
     raw.execute("SET client_min_messages = log")
-    # From the sixth time on PostgreSQL may settle for a plan that does not look at the parameters.
+    # From the sixth execution on, PostgreSQL may choose a plan that ignores the parameters.
     runs = []
     for _ in range(8):
         plans.clear()
@@ -82,11 +82,11 @@ def explain(server: Server, filling: Filling) -> str:
     connection.close()
     heading = f"{filling.tops} common prefixes at the root of a bucket of {filling.objects:,} keys, by auto_explain"
     told = f"{heading}\n\n-- the first run\n{runs[0]}\n\n-- the eighth run, prepared\n{runs[-1]}\n"
-    return re.sub(r"\U0010ffff+", lambda found: f"{len(found[0])} times U+10FFFF", told)  # what is beyond every key
+    return re.sub(r"\U0010ffff+", lambda found: f"{len(found[0])} times U+10FFFF", told)  # sorts after every key
 
 
 def summary_of(plan: str) -> dict[str, Any]:
-    """Return what matters in auto_explain's text: pages touched, and sequential scans of the big tables."""
+    """Extract the pages touched and the sequential scans of large tables from auto_explain's output."""
     runs = plan.split("-- the eighth run", 1)
     pages = []
     for run in runs:
@@ -96,7 +96,7 @@ def summary_of(plan: str) -> dict[str, Any]:
 
 
 def console(server: Server, large: Filling) -> list[Line]:
-    """Time pages of the admin, logged in over HTTP as a person would be."""
+    """Time pages of the admin, with an HTTP login as in a browser."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
     base = f"{server.console_url}/_/admin/"
 
@@ -114,7 +114,7 @@ def console(server: Server, large: Filling) -> list[Line]:
     first = page(latest)
     following = re.search(r'href="\?([^"]*\bp=[^"]+)"', first)
     detail = re.search(r'href="(/_/admin/post3/object/\d+/change/[^"]*)"', first)
-    assert following and detail, "the first page of objects has no next page or no objects"
+    assert following and detail, "the first page of objects has no objects or no next page"
     addresses = {
         "first page of objects": (latest, large.key(0)),
         "next page": (f"post3/object/?{following[1].replace('&amp;', '&')}", large.key(100)),
@@ -131,8 +131,8 @@ def console(server: Server, large: Filling) -> list[Line]:
 
 
 def multipart(server: Server) -> tuple[list[Line], dict[str, Any]]:
-    """Complete an upload of 1,000 parts, which together are 5 GiB, and copy the object."""
-    # Without checksums of its own, boto3 asks for those that plain PUTs get, so that parts are copied by reference.
+    """Complete an upload of 1,000 parts, 5 GiB in total, and copy the object."""
+    # If boto3 adds no checksums, the upload uses the ones of plain PUTs, and parts are copied by reference.
     client = server.client(request_checksum_calculation="when_required")
     client.create_bucket(Bucket="multipart")
     signer = signer_of(server)
@@ -172,7 +172,7 @@ def multipart(server: Server) -> tuple[list[Line], dict[str, Any]]:
     after = _sizes(server)
     assert client.head_object(Bucket="multipart", Key="copy-0")["ContentLength"] == SIZE
     across = client.get_object(Bucket="multipart", Key="copy-0", Range=f"bytes={size - 10}-{size + 9}")["Body"].read()
-    assert across == bytes(20), "the copy's bytes are not those of its source"
+    assert across == bytes(20), "the copy's bytes differ from its source"
     return [completed, copied], {"before": before, "after": after, "copies": REPEATS}
 
 

@@ -1,8 +1,8 @@
-"""Slow clients, thousands of them in one process: `python -m tests.benchmarks.slow` reads what to do as JSON from standard input.
+"""Thousands of slow clients in one process: `python -m tests.benchmarks.slow`, with instructions as JSON on stdin.
 
-Each downloads, or uploads, a piece now and then. No epoll: a socket with a full buffer is always ready, and would keep a
-core busy. Instead every connection has its turn once a second. A line of JSON on standard output tells once a second
-how they are; the end of standard input ends them all.
+Each client downloads or uploads a piece now and then. epoll is not used, because a socket with a full buffer is always
+ready and would keep a core busy. Instead, every connection gets a turn once per second. The state of the clients is
+written to standard output once per second, as a line of JSON. All clients stop when standard input ends.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from typing import Any
 
 from tests.servers import ROOT
 
-#: Bytes of a turn, and of the buffer that the kernel keeps for a download.
+#: Bytes per turn, and size of the kernel's receive buffer for a download.
 PIECE, RECEIVE_BUFFER = 4096, 16 * 1024
-#: Seconds between two turns of a connection, and the naps in between.
+#: Seconds between two turns of a connection, and seconds of the pauses in between.
 PERIOD, NAP = 1.0, 0.01
-#: File descriptors for all connections and whatever else a process has open.
+#: File descriptors for all connections and everything else that a process opens.
 DESCRIPTORS = 16_384
 
 
 def raise_limit() -> None:
-    """Let this process, and those it starts, open many sockets."""
+    """Allow this process and its children to open many sockets."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -37,7 +37,7 @@ def raise_limit() -> None:
 
 @dataclass(slots=True)
 class Client:
-    """One connection. `moved`: bytes of the body, received or handed to the kernel."""
+    """One connection. `moved` is the number of body bytes received or passed to the kernel."""
 
     socket: socket.socket
     kind: str
@@ -45,7 +45,7 @@ class Client:
     problem: str = ""
 
     def turn(self) -> None:
-        """Receive or send one piece, as far as that can be done at once."""
+        """Receive or send one piece, as far as possible without waiting."""
         if self.problem:
             return
         try:
@@ -60,12 +60,12 @@ class Client:
                 else:
                     self.moved += self.socket.send(bytes(PIECE))
         except BlockingIOError:
-            pass  # an upload whose bytes the server does not take
+            pass  # an upload whose bytes the server does not accept
         except OSError as error:
             self.problem = f"{error}"
 
     def _receive(self) -> bytes | None:
-        """Return what is there; None for nothing yet."""
+        """Return the available bytes, or None if there are none yet."""
         try:
             data = self.socket.recv(PIECE)
         except BlockingIOError:
@@ -80,7 +80,7 @@ def connect(host: str, port: int, head: str, kind: str) -> Client:
     client = socket.socket()
     client.settimeout(30)
     if kind == "download":
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # before connecting, which tells the window
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # must precede connecting
     client.connect((host, port))
     client.sendall(head.encode())
     client.setblocking(False)
@@ -88,7 +88,7 @@ def connect(host: str, port: int, head: str, kind: str) -> Client:
 
 
 def report(clients: list[Client]) -> dict[str, Any]:
-    """Count: how many there are of each kind, under way (some of the body went), in trouble, and all their bytes."""
+    """Count clients by kind: connected, transferring, with problems, and all their bytes."""
     result: dict[str, Any] = {"cpu": time.process_time(), "problem": next((c.problem for c in clients if c.problem), "")}
     for kind in ("download", "upload"):
         those = [client for client in clients if client.kind == kind]
@@ -102,7 +102,7 @@ def report(clients: list[Client]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do as standard input says, until it ends."""
+    """Follow the instructions on standard input until it ends."""
     raise_limit()
     task = json.loads(sys.stdin.readline())
     clients: list[Client] = []
@@ -121,7 +121,7 @@ def main() -> None:
 
 
 def _turns(clients: list[Client]) -> Iterator[float | None]:
-    """Give every client its turn within a period; yield how long to rest, and None when a period is over."""
+    """Give every client its turn within a period. Yield the time to rest, and None after each period."""
     share = max(1, round(len(clients) * NAP / PERIOD))
     while True:
         start = time.monotonic()
@@ -133,7 +133,7 @@ def _turns(clients: list[Client]) -> Iterator[float | None]:
 
 
 class Crowd:
-    """The process of the slow clients, seen from the benchmark."""
+    """The process of the slow clients, controlled by the benchmark."""
 
     def __init__(self, host: str, port: int, downloads: list[bytes], uploads: list[bytes]) -> None:
         task = {
@@ -161,7 +161,7 @@ class Crowd:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End all clients."""
+        """Stop all clients."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()

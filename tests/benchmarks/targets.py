@@ -1,6 +1,6 @@
-"""What post3 should reach: a part of the limit of what it does, or a figure of its own.
+"""Goals for post3: a ratio to the limit of the work, or an absolute figure.
 
-A ratio to a limit measured in the same run says more than a figure: another machine has other figures.
+A ratio to a limit measured in the same run says more than a figure, because figures differ from machine to machine.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ BLOCKS, FILES = "postgresql-blocks", ("sqlite-files", "postgresql-files")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A workload's goal. `at_least` and `aim` are parts of the limit, or figures in its unit where `absolute`."""
+    """A workload's goal. `at_least` and `aim` are ratios to the limit, or figures in its unit if `absolute`."""
 
     work: str
     configuration: str
@@ -26,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target beside what was measured. `ratio` is measured to limit, as is every other part; None without a limit."""
+    """A target and the measured figure. `ratio` is relative to the limit, like all ratios; None without a limit."""
 
     target: Target
     measured: float
@@ -42,7 +42,7 @@ class Verdict:
 
     @property
     def met(self) -> str:
-        """Return `aim`, `yes`, `no`, or `?` where there is nothing to compare with."""
+        """Return `aim`, `yes`, `no`, or `?` if there is nothing to compare with."""
         value = self.measured if self.target.absolute else self.ratio
         if value is None:
             return "?"
@@ -51,7 +51,7 @@ class Verdict:
         return "yes" if value >= self.target.at_least else "no"
 
     def part(self, goal: float | None) -> float | None:
-        """Return a goal as a part of the limit."""
+        """Return a goal as a ratio to the limit."""
         if goal is None or not self.target.absolute:
             return goal
         return goal / self.limit if self.limit else None

@@ -1,4 +1,4 @@
-"""The benchmark runs, and its load generator notices wrong answers. Nothing here is timed."""
+"""The benchmark runs, and its load generator detects wrong responses. Nothing here is timed."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ def test_quick_benchmark_writes_its_results(tmp_path: Path) -> None:
         try:
             printed, _ = process.communicate()
         finally:
-            # So that it stops its server, where this test is broken off.
+            # Terminate it so that it stops its server, even if this test is interrupted.
             process.terminate()
             process.wait(STOP_TIMEOUT)
     assert process.returncode == 0, printed
@@ -47,7 +47,7 @@ def test_quick_benchmark_writes_its_results(tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "results.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_targets_are_of_known_workloads_and_can_be_drawn() -> None:
+def test_targets_name_known_workloads_and_can_be_drawn() -> None:
     assert {target.work for target in TARGETS} <= set(WORKLOADS)
     picture = draw([Verdict(target, 1000.0, 1000.0) for target in TARGETS])
     assert picture.count('class="limit"') == len(TARGETS)
@@ -66,7 +66,7 @@ def test_target_is_judged_by_ratio_or_by_figure() -> None:
 
 @pytest.fixture
 def answering() -> Iterator[Answering]:
-    """Start a server that answers every request by the same pieces of bytes, and return its port."""
+    """Yield a function that starts a server which sends the same bytes to every request. It returns the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve(pieces: tuple[bytes, ...]) -> None:
@@ -79,7 +79,7 @@ def answering() -> Iterator[Answering]:
 
         def answer(connection: socket.socket, pieces: tuple[bytes, ...]) -> None:
             with connection, connection.makefile("rb") as file:
-                while head := list(takewhile(lambda line: line.strip(), file)):  # an end of file ends the head too
+                while head := list(takewhile(lambda line: line.strip(), file)):  # the end of the file also ends the head
                     lengths = [int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")]
                     file.read(sum(lengths))
                     for piece in pieces:
@@ -88,7 +88,7 @@ def answering() -> Iterator[Answering]:
                         connection.sendall(piece)
 
         def start(*pieces: bytes) -> int:
-            """Answer by these pieces; an empty one closes the connection."""
+            """Respond with these pieces. An empty one closes the connection."""
             threading.Thread(target=serve, args=(pieces,), daemon=True).start()
             return listening.getsockname()[1]
 
@@ -106,7 +106,7 @@ def requests(port: int, method: str = "GET", body: bytes = b"", **answer: object
 
 
 @pytest.mark.parametrize("pieces", [(HEAD + b"right",), (HEAD[:20], HEAD[20:] + b"ri", b"ght")], ids=["whole", "in pieces"])
-def test_load_counts_right_answers(answering: Answering, pieces: tuple[bytes, ...]) -> None:
+def test_load_counts_correct_responses(answering: Answering, pieces: tuple[bytes, ...]) -> None:
     port = answering(*pieces)
     outcome = run("127.0.0.1", port, requests(port, length=5, expected=b"right"), 2, count=40)
     assert (outcome.operations, outcome.errors, outcome.first_error, outcome.bytes) == (40, 0, "", 200)
@@ -120,31 +120,31 @@ def test_load_ends_after_its_seconds(answering: Answering) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-def test_load_sends_bodies_whole(answering: Answering, size: int) -> None:
+def test_load_sends_complete_bodies(answering: Answering, size: int) -> None:
     port = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     outcome = run("127.0.0.1", port, requests(port, "PUT", bytes(size), length=0), 2)
     assert (outcome.operations, outcome.errors, outcome.bytes) == (3, 0, 3 * size)
 
 
-def test_load_takes_answers_without_a_body(answering: Answering) -> None:
+def test_load_accepts_responses_without_a_body(answering: Answering) -> None:
     port = answering(HEAD)
     assert run("127.0.0.1", port, requests(port, "HEAD", length=5, no_body=True), 1).operations == 3
     assert run("127.0.0.1", port, requests(port, "HEAD", length=6, no_body=True), 1).errors == 3
 
 
 WRONG = {
-    "another status": ([b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nright"], "status 404 where 200 was expected right"),
-    "another body": ([HEAD + b"wrong"], "the body is not the one expected"),
-    "another length": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nrigh"], "a body of 4 bytes where 5 were expected"),
-    "no length": ([b"HTTP/1.1 200 OK\r\n\r\nright"], "an answer without Content-Length"),
-    "more than announced": ([HEAD + b"right or wrong"], "the body is not the one expected"),
-    "an early end": ([HEAD + b"rig", b""], "the server closed the connection before the end of its answer"),
-    "no answer": ([b""], "the server closed the connection before the end of its answer"),
+    "another status": ([b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nright"], "status 404 instead of 200 right"),
+    "another body": ([HEAD + b"wrong"], "unexpected body"),
+    "another length": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nrigh"], "a body of 4 bytes instead of 5"),
+    "no length": ([b"HTTP/1.1 200 OK\r\n\r\nright"], "a response without Content-Length"),
+    "more than announced": ([HEAD + b"right or wrong"], "unexpected body"),
+    "an early end": ([HEAD + b"rig", b""], "the server closed the connection before the end of its response"),
+    "no answer": ([b""], "the server closed the connection before the end of its response"),
 }
 
 
 @pytest.mark.parametrize(("pieces", "problem"), WRONG.values(), ids=WRONG)
-def test_load_reports_wrong_answers(answering: Answering, pieces: list[bytes], problem: str) -> None:
+def test_load_reports_wrong_responses(answering: Answering, pieces: list[bytes], problem: str) -> None:
     port = answering(*pieces)
     outcome = run("127.0.0.1", port, requests(port, length=5, expected=b"right"), 1)
     assert outcome.errors and outcome.operations + outcome.errors == 3

@@ -1,6 +1,6 @@
-"""The workloads, by the names `put4k/8`: a kind and a number of connections.
+"""The workloads, with names such as `put4k/8`: a kind and a number of connections.
 
-Each is a function of a bench and a number of connections that prepares what it needs, then measures.
+Each is a function of a bench and a number of connections. It makes its preparations, then measures.
 """
 
 import functools
@@ -15,22 +15,23 @@ from statistics import median
 from .bench import BUCKET, FOLDER_SIZE, KIB, LIST_BUCKET, MIB, Bench, Measurement, Meter, body_hash, body_of, listed_key
 from .load import Outcome, Request, run
 
-#: Of a multipart upload.
+#: The part size and number of parts of a multipart upload.
 PART, PARTS = 8 * MIB, 32
-#: The range workload asks for so many different ranges of so many bytes.
+#: Number of different ranges that the range workload requests, and their size in bytes.
 RANGES, RANGE_SIZE = 1000, 64 * KIB
-#: Objects deleted in a second of load at most, because each must be put first; the run ends when there are no more.
+#: The maximum number of objects deleted per second of load, because each must be put first. The run ends when none are
+#: left.
 MOST_DELETES = 2000
 
 
 def put(bench: Bench, connections: int, size: int, *, signed: bool = True) -> Measurement:
-    """Put objects of new keys."""
+    """Put objects with new keys."""
     warm_keys, requests = bench.puts(min(2000, max(connections, 256 * MIB // size)), size, signed=signed)
     warm = bench.warm_up(requests, connections)
     keys, requests = bench.puts(max(2 * connections, int(warm.rate * bench.seconds * 1.5)), size, signed=signed)
     measurement = bench.measure(requests, connections, once=True)
     written = warm_keys[: warm.operations]
-    if not measurement.outcome.errors:  # else nobody knows which
+    if not measurement.outcome.errors:  # otherwise it is not known which
         written += keys[: measurement.outcome.operations]
     if size == 4 * KIB:
         bench.spare_keys += written
@@ -40,7 +41,7 @@ def put(bench: Bench, connections: int, size: int, *, signed: bool = True) -> Me
 
 
 def get(bench: Bench, connections: int, size: int) -> Measurement:
-    """Get the same objects again and again."""
+    """Get the same objects repeatedly."""
     keys = {4 * KIB: lambda: bench.small, MIB: lambda: bench.medium, 64 * MIB: lambda: bench.large}[size]()
     return _repeat(bench, connections, [bench.get(key, number, size) for number, key in enumerate(keys)])
 
@@ -76,7 +77,7 @@ def ranges(bench: Bench, connections: int) -> Measurement:
 
 
 def list_page(bench: Bench, connections: int) -> Measurement:
-    """List 1,000 keys, from each thousandth key on."""
+    """List 1,000 keys, starting at each thousandth key."""
     starts = [listed_key(number - 1) if number else "" for number in range(0, bench.listed_keys, 1000)]
     queries = [{"list-type": "2", **({"start-after": start} if start else {})} for start in starts]
     return _list(bench, connections, queries, b"<Key>", 1000)
@@ -96,7 +97,10 @@ def list_delim(bench: Bench, connections: int) -> Measurement:
 
 
 def multipart(bench: Bench, connections: int) -> Measurement:
-    """Upload objects in parts; an operation is all of it, from CreateMultipartUpload to CompleteMultipartUpload."""
+    """Upload objects in parts.
+
+    One operation is the whole upload, from CreateMultipartUpload to CompleteMultipartUpload.
+    """
     bodies = [body_of(number, PART) for number in range(PARTS)]
     hashes = [body_hash(number, PART) for number in range(PARTS)]
     etags = [hashlib.md5(body).hexdigest() for body in bodies]
@@ -136,13 +140,13 @@ def _repeat(bench: Bench, connections: int, requests: list[Request]) -> Measurem
 
 
 def _list(bench: Bench, connections: int, queries: Iterable[dict[str, str]], tag: bytes, count: int) -> Measurement:
-    """Ask each query once and count what came; every answer under load must be the same."""
+    """Send each query once and count the results. Every response under load must be the same."""
     assert bench.listed
     requests = []
     for query in queries:
         answer = bench.ask("GET", f"/{LIST_BUCKET}", query)
         if (found := answer.count(tag)) != count:
-            raise RuntimeError(f"a listing {query} of {found} {tag.decode()} where {count} were expected")
+            raise RuntimeError(f"a listing {query} of {found} {tag.decode()} instead of {count}")
         requests.append(Request(bench.signer.head("GET", f"/{LIST_BUCKET}", query), length=len(answer), expected=answer))
     return _repeat(bench, connections, requests)
 
@@ -150,7 +154,7 @@ def _list(bench: Bench, connections: int, queries: Iterable[dict[str, str]], tag
 def _upload_id(document: bytes) -> str:
     found = re.search(rb"<UploadId>([^<]+)</UploadId>", document)
     if found is None:
-        raise RuntimeError(f"an answer without UploadId: {document[:300]!r}")
+        raise RuntimeError(f"a response without UploadId: {document[:300]!r}")
     return found[1].decode()
 
 

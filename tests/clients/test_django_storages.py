@@ -1,4 +1,4 @@
-"""django-storages by HTTP, configured by the very block of docs/django-storages.md."""
+"""django-storages over HTTP, configured by the code block in docs/django-storages.md."""
 
 import re
 import urllib.request
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "django-storages.md").read_text()
 
 @pytest.fixture
 def storage(server: Server, bucket: str) -> Any:
-    """What Django would make of the page's STORAGES, with this server's endpoint, key and bucket."""
+    """Return the storage that Django creates from the page's STORAGES, with this server's endpoint, key and bucket."""
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     values: dict[str, Any] = {}
     exec(block, values)
@@ -27,7 +27,7 @@ def storage(server: Server, bucket: str) -> Any:
     return import_string(entry["BACKEND"])(**{**entry["OPTIONS"], **own})
 
 
-def test_files_by_http(storage: Any, server: Server) -> None:
+def test_files_over_http(storage: Any, server: Server) -> None:
     name = storage.save("reports/Jahr ü.txt", ContentFile(b"abc"))
     assert name == "reports/Jahr ü.txt" and storage.exists(name) and storage.size(name) == 3
     assert storage.open(name).read() == b"abc"
@@ -44,8 +44,8 @@ def test_files_by_http(storage: Any, server: Server) -> None:
     assert not storage.exists(name)
 
 
-def test_a_large_file_goes_in_parts_both_ways(storage: Any) -> None:
-    data = bytes(range(256)) * 4 * 20_000  # 20 MB: over the 8 MiB from which boto3 sends parts
+def test_a_large_file_is_transferred_in_parts_both_ways(storage: Any) -> None:
+    data = bytes(range(256)) * 4 * 20_000  # 20 MB: above the 8 MiB from which boto3 uploads in parts
     with storage.open("written", "wb") as file:
         file.write(data)
     for name in (storage.save("big", ContentFile(data)), "written"):

@@ -1,4 +1,4 @@
-"""Memory stays flat: a large object goes through the server in pieces, whatever holds its bytes."""
+"""Memory stays flat: a large object passes through the server in pieces, wherever its bytes are stored."""
 
 import hashlib
 import socket
@@ -13,12 +13,12 @@ from tests.servers import Server
 
 MIB = 1 << 20
 SIZE, LIMIT = 300 * MIB, 300 * MIB
-#: Seconds that each way may take.
+#: Seconds that each direction may take.
 PATIENCE = 60
 
 
 def tree_of(pid: int) -> Iterator[int]:
-    """Yield a process and all below it."""
+    """Yield a process and all its descendants."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
@@ -26,7 +26,7 @@ def tree_of(pid: int) -> Iterator[int]:
 
 
 def peak_of(pid: int) -> int:
-    """Return the most bytes that a process and those below it have had resident, together."""
+    """Return the sum of the peak resident bytes of a process and its descendants."""
     peaks = [Path(f"/proc/{process}/status").read_text() for process in tree_of(pid)]
     return sum(int(line.split()[1]) * 1024 for status in peaks for line in status.splitlines() if line.startswith("VmHWM:"))
 
@@ -66,8 +66,8 @@ def test_memory_of_a_large_upload_and_its_download(make_server: Callable[..., Se
     assert (count, received.hexdigest()) == (SIZE, sent.hexdigest())
     assert time.monotonic() - start < PATIENCE
     peak = peak_of(server.pid)
-    assert peak < LIMIT, f"{before >> 20} MiB at first, {after_upload >> 20} after the upload, {peak >> 20} after the download"
-    # What is measured is resident memory indeed, and far from the object's size.
+    assert peak < LIMIT, f"{before >> 20} MiB before, {after_upload >> 20} after the upload, {peak >> 20} after the download"
+    # These figures are really resident memory, and far from the object's size.
     assert 20 * MIB < before <= after_upload <= peak
     server.client().delete_object(Bucket="memory", Key="large")
     server.stop()

@@ -1,4 +1,4 @@
-"""The same clients against every way of serving: what a server in between may change, must not show."""
+"""The same clients against every server. Differences between the servers must not be visible."""
 
 import hashlib
 import http.client
@@ -17,7 +17,7 @@ from tests.servers import RUNNERS, Server
 
 MIB = 1 << 20
 BUCKET = "clients"
-#: All ways of serving on the default configuration; the fastest one on PostgreSQL too.
+#: All servers with the default configuration, and the fastest one with PostgreSQL, too.
 SERVED = [
     *((runner, "sqlite-files") for runner in RUNNERS),
     ("gunicorn-asgi", "postgresql-blocks"),
@@ -96,7 +96,7 @@ def test_listing_in_pages(client: Any) -> None:
 @pytest.mark.parametrize("size", [3, 70_000, 2 * MIB])
 @pytest.mark.parametrize("chunked_transfer", [False, True])
 def test_aws_chunked_upload(client: Any, wire: RawClient, size: int, chunked_transfer: bool) -> None:
-    """Framing is no part of the object, with Content-Length and with Transfer-Encoding: chunked."""
+    """Framing is not part of the object, with either Content-Length or Transfer-Encoding: chunked."""
     data = body_of(size)
     chunks = [data[start : start + 65536] for start in range(0, size, 65536)]
     headers = [("x-amz-decoded-content-length", str(size)), ("Content-Encoding", "aws-chunked")]
@@ -115,7 +115,7 @@ def test_aws_chunked_upload(client: Any, wire: RawClient, size: int, chunked_tra
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MIB])
-def test_cut_off_upload_leaves_the_old_object(client: Any, wire: RawClient, size: int) -> None:
+def test_interrupted_upload_leaves_the_old_object(client: Any, wire: RawClient, size: int) -> None:
     client.put_object(Bucket=BUCKET, Key="cut", Body=b"old")
     for payload_hash in (None, "UNSIGNED-PAYLOAD"):
         for cut_at in (0, size // 2, size - 1):
@@ -125,7 +125,7 @@ def test_cut_off_upload_leaves_the_old_object(client: Any, wire: RawClient, size
     assert "Contents" not in client.list_objects_v2(Bucket=BUCKET, Prefix="never")
 
 
-def test_connection_is_used_again_after_every_kind_of_answer(client: Any, wire: RawClient) -> None:
+def test_connection_is_reused_after_every_kind_of_response(client: Any, wire: RawClient) -> None:
     client.put_object(Bucket=BUCKET, Key="alive", Body=b"body")
     requests = [("GET", "alive", 200), ("HEAD", "alive", 200), ("GET", "missing", 404), ("DELETE", "missing", 204)]
     requests += [("PUT", "alive", 200), ("HEAD", "missing", 404), ("GET", "alive", 200)]
@@ -164,7 +164,7 @@ def test_presigned_url_by_another_client(served: Server) -> None:
 
 
 def test_sixteen_clients_at_once(client: Any) -> None:
-    """Each works on keys of its own, 20 rounds of mixed requests; every answer is right."""
+    """Each client runs 20 rounds of mixed requests on its own keys. Every response is correct."""
 
     def work(number: int) -> int:
         chance = random.Random(number)

@@ -1,4 +1,4 @@
-"""Slow clients keep nobody out, lose nothing, and may go away."""
+"""Slow clients do not block others, lose nothing, and may disconnect."""
 
 import hashlib
 import socket
@@ -14,9 +14,9 @@ from tests.servers import Server
 
 KIB, MIB = 1 << 10, 1 << 20
 BUCKET = "slow"
-#: Slow uploads, and the threads that a process has for large bodies: far fewer.
+#: The number of slow uploads, and of a process's threads for large bodies: far fewer.
 UPLOADS, UPLOAD_THREADS = 10, 2
-#: Seconds that a quick client may have to wait; the slow ones are given up after 60 only.
+#: Seconds that a fast client may have to wait. Slow clients are given up only after 60.
 PATIENCE = 20
 
 
@@ -40,7 +40,7 @@ def body_of(name: str, size: int) -> bytes:
 
 def connect(wire: RawClient, *, timeout: float = PATIENCE, receive_buffer: int | None = None) -> socket.socket:
     connection = socket.socket()
-    if receive_buffer is not None:  # before connecting, or the window is as large already
+    if receive_buffer is not None:  # before connecting, otherwise the window is large already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.settimeout(timeout)
     connection.connect((wire.host, wire.port))
@@ -58,14 +58,14 @@ def begin_put(wire: RawClient, key: str, length: int) -> socket.socket:
 
 
 def begin_get(wire: RawClient, key: str) -> socket.socket:
-    """Ask for an object, on a connection whose buffer is small, so that what is not read stays with the server."""
+    """Request an object on a connection with a small buffer, so that unread data stays on the server."""
     connection = connect(wire, receive_buffer=64 * KIB)
     connection.sendall(wire.sign("GET", f"/{BUCKET}/{key}").head())
     return connection
 
 
 def put(wire: RawClient, key: str, data: bytes) -> None:
-    """Upload quickly."""
+    """Upload an object at full speed."""
     with begin_put(wire, key, len(data)) as connection:
         connection.sendall(data)
         answer = read_response(connection, "PUT")
@@ -81,15 +81,15 @@ def get(wire: RawClient, key: str) -> bytes:
     return answer.body
 
 
-def test_slow_uploads_keep_no_other_out(wire: RawClient) -> None:
+def test_slow_uploads_do_not_block_others(wire: RawClient) -> None:
     datas = [body_of(f"slow {number}", 2 * MIB) for number in range(UPLOADS)]
     with ExitStack() as stack:
         slow = [stack.enter_context(begin_put(wire, f"slow-{number}", 2 * MIB)) for number in range(UPLOADS)]
         for connection, data in zip(slow, datas, strict=True):
             connection.sendall(data[: 100 * KIB])
-        for number in range(6):  # some to each process
+        for number in range(6):  # some for each process
             put(wire, f"quick-{number}", body_of(f"quick {number}", MIB + 17))
-        # All go on at once, so they stand in line for the few places.
+        # All continue at the same time, and wait for the few slots.
         with ThreadPoolExecutor(UPLOADS) as threads:
             list(threads.map(lambda pair: pair[0].sendall(pair[1][100 * KIB :]), zip(slow, datas, strict=True)))
             answers = list(threads.map(lambda connection: read_response(connection, "PUT"), slow))
@@ -101,18 +101,18 @@ def test_slow_uploads_keep_no_other_out(wire: RawClient) -> None:
         assert get(wire, f"quick-{number}") == body_of(f"quick {number}", MIB + 17)
 
 
-def test_slow_uploads_that_go_away_leave_nothing(wire: RawClient, served: Server) -> None:
+def test_slow_uploads_that_disconnect_leave_nothing(wire: RawClient, served: Server) -> None:
     with ExitStack() as stack:
         for number in range(UPLOADS):
             connection = stack.enter_context(begin_put(wire, f"gone-{number}", 2 * MIB))
             connection.sendall(body_of("gone", 1500 * KIB))
-        time.sleep(1)  # so long that all are parked
+        time.sleep(1)  # long enough for all of them to be parked
     for number in range(6):
         put(wire, f"after-{number}", body_of(f"after {number}", MIB + 17))
     assert "Contents" not in served.client().list_objects_v2(Bucket=BUCKET, Prefix="gone-")
 
 
-def test_slow_download_is_whole(wire: RawClient) -> None:
+def test_slow_download_is_complete(wire: RawClient) -> None:
     data = body_of("large", 32 * MIB)
     put(wire, "large", data)
     with begin_get(wire, "large") as connection:
@@ -120,7 +120,7 @@ def test_slow_download_is_whole(wire: RawClient) -> None:
         answer = read_response(connection)
     assert answer.status == 200
     assert len(answer.body) == len(data) and answer.body == data
-    # One that stops again and again, after the server has begun to read ahead for it.
+    # A client that pauses again and again, after the server has started to read ahead for it.
     with begin_get(wire, "large") as connection:
         received = b""
         while b"\r\n\r\n" not in received:
@@ -129,7 +129,7 @@ def test_slow_download_is_whole(wire: RawClient) -> None:
         count, pause_at = len(pieces[0]), 6 * MIB
         while count < len(data):
             pieces.append(connection.recv(64 * KIB))
-            assert pieces[-1], f"it broke off after {count} bytes"
+            assert pieces[-1], f"interrupted after {count} bytes"
             count += len(pieces[-1])
             if count >= pause_at:
                 time.sleep(0.2)
@@ -137,8 +137,8 @@ def test_slow_download_is_whole(wire: RawClient) -> None:
     assert b"".join(pieces) == data
 
 
-def test_downloads_whose_clients_go_away_leave_the_server_serving(wire: RawClient) -> None:
-    """More than there are threads, at several moments: at once, while the server waits, while it reads ahead."""
+def test_downloads_whose_clients_disconnect_do_not_block_the_server(wire: RawClient) -> None:
+    """More clients than threads disconnect: immediately, while the server waits, and while it reads ahead."""
     data = body_of("left", 32 * MIB)
     put(wire, "left", data)
     for taken in (0, 1, 5 * MIB):

@@ -1,4 +1,4 @@
-"""The console as a browser uses it: log in, make a key, sign with it, look at objects, revoke the key."""
+"""The console as used by a browser: log in, create a key, sign with it, browse objects, revoke the key."""
 
 import http.cookiejar
 import re
@@ -24,7 +24,7 @@ users.filter(username="console").exists() or users.create_superuser("console", p
 
 
 class Browser:
-    """Keeps cookies, follows redirects, sends forms with their CSRF token."""
+    """Keeps cookies, follows redirects, and sends forms with their CSRF tokens."""
 
     def __init__(self, server: Server) -> None:
         self.url = server.console_url
@@ -44,13 +44,13 @@ class Browser:
         return self.page
 
     def post(self, path: str, **form: str) -> str:
-        """Send a form, with the token of the page shown last."""
+        """Send a form with the token of the current page."""
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.page)
         assert token, self.page
         return self.get(path, {"csrfmiddlewaretoken": token[1], **form})
 
     def follow(self, text: str, part: str = "") -> str:
-        """Follow the first link whose text is that, and whose address holds that part."""
+        """Follow the first link with this text and with `part` in its URL."""
         pattern = rf'<a href="([^"]*{re.escape(part)}[^"]*)"[^>]*>(?:<span[^>]*>)?{re.escape(text)}<'
         link = re.search(pattern, self.page)
         assert link, f"no link {text!r} in {self.page}"
@@ -59,7 +59,7 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def logged_in(server: Server) -> list[http.cookiejar.Cookie]:
-    """The cookies of an administrator: to check a password takes a second of CPU."""
+    """Return an administrator's cookies. Log in only once, because checking a password takes a second of CPU."""
     server.manage("shell", "-v", "0", "-c", MAKE_ADMIN)
     browser = Browser(server)
     browser.get("/_/admin/login/")
@@ -98,19 +98,19 @@ def make_key(browser: Browser, name: str) -> tuple[str, str]:
     return shown[1], shown[2]
 
 
-def test_console_asks_a_stranger_to_log_in(server: Server) -> None:
+def test_console_asks_an_anonymous_user_to_log_in(server: Server) -> None:
     browser = Browser(server)
     for page in ("", "post3/object/", "post3/apikey/add/"):
         browser.get(f"/_/admin/{page}")
         assert "/_/admin/login/" in browser.address
 
 
-def test_key_made_in_the_console_signs_until_it_is_revoked(browser: Browser, server: Server) -> None:
+def test_key_created_in_the_console_signs_until_it_is_revoked(browser: Browser, server: Server) -> None:
     access_key, secret = make_key(browser, "created in the console")
     assert "Belongs to user console; created in the console" in browser.page
     s3 = client(server, access_key, secret)
     s3.list_buckets()
-    # Shown once: not in any later page, and in no cookie.
+    # The secret is shown only once: it is on no later page and in no cookie.
     browser.get("/_/admin/post3/apikey/")
     assert access_key in browser.page and "created in the console" in browser.page and secret not in browser.page
     assert not [cookie for cookie in browser.cookies if secret in (cookie.value or "")]
@@ -120,7 +120,7 @@ def test_key_made_in_the_console_signs_until_it_is_revoked(browser: Browser, ser
     assert secret not in browser.page
     page = browser.post(f"/_/admin/post3/apikey/{pk[1]}/revoke/")
     assert f"{access_key} (created in the console) has been revoked" in page
-    server.manage("revoke_api_key", access_key)  # again changes nothing
+    server.manage("revoke_api_key", access_key)  # a second revocation changes nothing
     with pytest.raises(ClientError) as refused:
         s3.list_buckets()
     assert refused.value.response["Error"]["Code"] == "InvalidAccessKeyId"
@@ -135,12 +135,12 @@ def test_keys_are_revoked_by_the_action_on_the_list(browser: Browser) -> None:
     assert f"{access_key} (by action) has been revoked" in page
 
 
-def test_revoking_takes_a_form(browser: Browser) -> None:
+def test_revoking_requires_a_form(browser: Browser) -> None:
     browser.get("/_/admin/post3/apikey/1/revoke/")
     assert browser.status == 403
 
 
-def test_objects_are_found_by_bucket_and_prefix_and_shown_whole(browser: Browser, s3: object, bucket: str) -> None:
+def test_objects_are_found_by_bucket_and_prefix_and_shown_with_all_fields(browser: Browser, s3: object, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a/1.txt", Body=b"one", ContentType="text/plain", Metadata={"camera": "a <b>"})
     s3.put_object(Bucket=bucket, Key="b/2.txt", Body=b"two")
     browser.get(f"/_/admin/post3/bucket/?q={bucket}")
@@ -154,7 +154,7 @@ def test_objects_are_found_by_bucket_and_prefix_and_shown_whole(browser: Browser
         assert text in page, text
 
 
-def test_uploads_under_way_are_shown_with_their_parts(browser: Browser, s3: object, bucket: str) -> None:
+def test_uploads_in_progress_are_shown_with_their_parts(browser: Browser, s3: object, bucket: str) -> None:
     upload = s3.create_multipart_upload(Bucket=bucket, Key="big.bin")["UploadId"]
     s3.upload_part(Bucket=bucket, Key="big.bin", UploadId=upload, PartNumber=7, Body=b"part")
     browser.get(f"/_/admin/post3/bucket/?q={bucket}")

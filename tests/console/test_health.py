@@ -1,4 +1,4 @@
-"""`/_/health/live` and `/_/health/ready`, as a load balancer asks them."""
+"""`/_/health/live` and `/_/health/ready`, as requested by a load balancer."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from ..servers import Server
 
 
 def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any, Any]:
-    """Return status, headers and JSON of an answer."""
+    """Return the status, headers and JSON of a response."""
     request = urllib.request.Request(server.url + path, method=method)
     try:
         answer = urllib.request.urlopen(request, timeout=10)
@@ -24,7 +24,7 @@ def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any, Any]:
         return answer.status, answer.headers, json.loads(body) if is_json else None
 
 
-def test_live_answers_without_authentication(server: Server) -> None:
+def test_live_responds_without_authentication(server: Server) -> None:
     status, headers, answer = ask(server, "/_/health/live")
     assert (status, answer) == (200, {"status": "ok"})
     assert "no-store" in headers["Cache-Control"]
@@ -36,7 +36,7 @@ def test_ready_names_database_and_storages(server: Server) -> None:
     assert answer["checks"] == {"database": "ok", "storage STANDARD": "ok"}
 
 
-def test_health_answers_head_and_refuses_to_be_written_to(server: Server) -> None:
+def test_health_supports_head_and_refuses_writes(server: Server) -> None:
     assert ask(server, "/_/health/ready", "HEAD")[0] == 200
     assert ask(server, "/_/health/ready", "POST")[0] == 405
 
@@ -49,11 +49,11 @@ def test_ready_names_the_storage_that_fails(make_server: Callable[..., Server], 
     status, _, answer = ask(server, "/_/health/ready")
     assert (status, answer["status"], answer["failed"]) == (503, "unavailable", ["storage STANDARD"])
     assert answer["checks"]["database"] == "ok"
-    assert str(server.data_dir) not in json.dumps(answer), "the answer to anyone tells a path"
+    assert str(server.data_dir) not in json.dumps(answer), "the public response contains a path"
     assert ask(server, "/_/health/live")[0] == 200
 
 
-def test_probes_may_ask_by_an_address_that_is_no_name_of_the_console(server: Server) -> None:
+def test_probes_may_use_an_address_that_is_not_a_console_host(server: Server) -> None:
     for path in ("/_/health/live", "/_/health/ready"):
         request = urllib.request.Request(server.url + path, headers={"Host": "10.11.12.13:9000"})
         with urllib.request.urlopen(request, timeout=10) as answer:

@@ -1,4 +1,4 @@
-"""Every link of every page of the console leads to a page, whatever the store holds."""
+"""Every link on every page of the console leads to a page, whatever the store contains."""
 
 import re
 from html import unescape
@@ -11,7 +11,7 @@ from ..helpers import query
 from ..servers import Server
 from .test_console import Browser, browser, logged_in, make_key  # noqa: F401  (fixtures)
 
-#: Links that are followed, of those whose addresses differ in numbers and values only.
+#: The number of links followed among those whose URLs differ only in numbers and values.
 ALIKE = 2
 VIEWER = """
 from django.contrib.auth.models import Permission, User
@@ -24,7 +24,10 @@ viewer.user_permissions.set(Permission.objects.filter(content_type__app_label="p
 
 @pytest.fixture
 def filled(server: Server, s3: Any, bucket: str) -> str:
-    """The name of a bucket with one of everything: objects with metadata and parts, an upload, damaged and empty ones."""
+    """Fill a bucket with one object of each kind (with metadata, parts, damage, empty) and an upload.
+
+    Return its name.
+    """
     s3.put_object(Bucket=bucket, Key="whole", Body=b"whole", Metadata={"a": "b"})
     s3.put_object(Bucket=bucket, Key="folder/a b%2F+?&#<>", Body=b"x")
     s3.put_object(Bucket=bucket, Key="empty", Body=b"")
@@ -49,14 +52,14 @@ def filled(server: Server, s3: Any, bucket: str) -> str:
 
 
 def links_of(browser: Browser) -> set[str]:  # noqa: F811
-    """Return the addresses, below the console, of all that the page shown leads to or loads."""
+    """Return the URLs within the console that the current page links to or loads."""
     found = re.findall(r'<(?:a|link|script|img)\b[^>]*?\b(?:href|src)="([^"]*)"', browser.page)
     urls = {urldefrag(urljoin(browser.address, unescape(url)))[0] for url in found}
     return {url for url in urls if urlsplit(url).netloc == urlsplit(browser.url).netloc}
 
 
 def crawl(browser: Browser) -> dict[str, str]:  # noqa: F811
-    """Follow all links from the index; return what was wrong, by address."""
+    """Follow all links from the index. Return the failures by URL."""
     todo, seen, shapes, wrong = [browser.url + "/_/admin/"], set[str](), dict[str, int](), dict[str, str]()
     while todo:
         url = todo.pop()
@@ -82,7 +85,7 @@ def test_every_link_of_the_console_leads_to_a_page(browser: Browser, filled: str
     assert crawl(browser) == {}
 
 
-def test_every_link_leads_to_a_page_for_somebody_who_may_only_view(server: Server, filled: str) -> None:
+def test_every_link_leads_to_a_page_for_a_user_with_view_permission_only(server: Server, filled: str) -> None:
     server.manage("shell", "-v", "0", "-c", VIEWER)
     visitor = Browser(server)
     visitor.get("/_/admin/login/")

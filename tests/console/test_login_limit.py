@@ -1,4 +1,4 @@
-"""How many passwords may be guessed at the console's login, whatever the form, and from how many addresses."""
+"""Limits on password guesses at the console's login, for every form and any number of addresses."""
 
 import http.client
 import re
@@ -20,13 +20,13 @@ QUICK = {"DJANGO_SETTINGS_MODULE": "tests.quick_passwords"}
 
 @dataclass
 class Visitor:
-    """Somebody with an address of their own, of those that lead to this machine."""
+    """A client with its own address, one of those that lead to this machine."""
 
     server: Server
     address: str = "127.0.0.1"
 
     def log_in(self, name: str, password: str, path: str = LOGIN) -> tuple[int, http.client.HTTPMessage, str]:
-        """Return status, headers and page of the answer to the form."""
+        """Submit the login form. Return the response's status, headers and page."""
         connection = http.client.HTTPConnection(self.server.host, self.server.console_port, 60, source_address=(self.address, 0))
         connection.request("GET", LOGIN)
         answer = connection.getresponse()
@@ -40,13 +40,13 @@ class Visitor:
         return answer.status, answer.headers, answer.read().decode()
 
     def guess(self, name: str, count: int = 1) -> list[int]:
-        """Return the statuses of that many wrong passwords."""
+        """Submit `count` wrong passwords. Return the statuses."""
         return [self.log_in(name, f"wrong {number}")[0] for number in range(count)]
 
 
 @pytest.fixture(scope="module", params=["sqlite-files", "postgresql-blocks"])
 def careful(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server that allows two guesses at once."""
+    """Start a server that allows a burst of two guesses."""
     server = make_server(request.param, environment={**QUICK, "POST3_LOGIN_GUESSES": "2"})
     server.manage("shell", "-v", "0", "-c", MAKE_ADMIN)
     return server
@@ -54,7 +54,7 @@ def careful(request: pytest.FixtureRequest, make_server: Callable[..., Server]) 
 
 @pytest.fixture
 def console(careful: Server) -> Server:
-    """That server, with nothing remembered."""
+    """Return that server with no remembered guesses."""
     query(careful, "DELETE FROM post3_loginallowance RETURNING digest")
     return careful
 
@@ -67,11 +67,11 @@ def test_login_refuses_further_guesses_of_one_name_from_one_address(console: Ser
     assert status == 429
     assert 1 <= int(headers["Retry-After"]) <= 60
     assert "Too many wrong passwords" in page and "Try again in" in page
-    # Other names are not concerned, whether such a user exists or not.
+    # Other names are unaffected, even if no such user exists.
     assert visitor.guess("somebody else") == [200]
 
 
-def test_login_counts_guesses_sent_at_once_as_those_sent_one_by_one(console: Server) -> None:
+def test_login_counts_simultaneous_guesses_like_sequential_ones(console: Server) -> None:
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(lambda _: Visitor(console, "127.0.0.9").guess("console")[0], range(16)))
     assert statuses.count(200) == 2 and statuses.count(429) == 14, statuses
@@ -91,10 +91,10 @@ def test_login_refuses_further_guesses_of_one_name_from_many_addresses(console: 
     guessed = [status for number in range(20, 28) for status in Visitor(console, f"127.0.0.{number}").guess("console", 2)]
     assert guessed[:12] == [200] * 12 and 429 in guessed[12:], guessed
     assert stranger.log_in("console", PASSWORD)[0] == 429
-    assert home.log_in("console", PASSWORD)[0] == 302, "an administrator is locked out by those who know their name"
+    assert home.log_in("console", PASSWORD)[0] == 302, "an attacker who knows an administrator's name can lock them out"
 
 
-def test_login_forgets_guesses_once_the_password_was_right(console: Server) -> None:
+def test_login_forgets_guesses_after_a_correct_password(console: Server) -> None:
     visitor = Visitor(console, "127.0.0.9")
     for _ in range(4):
         assert visitor.guess("console", 1) == [200]
@@ -116,7 +116,7 @@ def test_login_form_sent_to_another_page_tries_no_password(console: Server) -> N
     assert query(console, "SELECT count(*) FROM post3_loginallowance") == [(0,)]
 
 
-def test_worker_removes_what_is_remembered_no_longer(console: Server) -> None:
+def test_worker_removes_expired_guesses(console: Server) -> None:
     Visitor(console, "127.0.0.9").guess("console", 2)
     assert query(console, "SELECT count(*) FROM post3_loginallowance") == [(3,)]
     console.manage("run_worker", "--once")
@@ -133,13 +133,13 @@ def test_login_keeps_neither_names_nor_addresses(console: Server) -> None:
     assert name not in rows and "127.0.0.9" not in rows
 
 
-def test_login_limit_can_be_changed_and_switched_off(make_server: Callable[..., Server]) -> None:
+def test_login_limit_can_be_changed_and_disabled(make_server: Callable[..., Server]) -> None:
     for environment, expected in (({}, [200] * 5 + [429]), ({"POST3_LOGIN_GUESSES": "0"}, [200] * 8)):
         server = make_server("sqlite-files", environment={**QUICK, **environment})
         assert Visitor(server).guess("console", len(expected)) == expected
 
 
-def test_login_limit_is_one_for_all_processes(make_server: Callable[..., Server]) -> None:
+def test_login_limit_is_shared_by_all_processes(make_server: Callable[..., Server]) -> None:
     environment = {"WEB_CONCURRENCY": "3", "GUNICORN_CMD_ARGS": "--workers 3"}
     server = make_server("postgresql-blocks", runner="gunicorn-asgi", environment=environment)
     with ThreadPoolExecutor(12) as pool:

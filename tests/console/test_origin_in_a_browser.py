@@ -1,7 +1,8 @@
-"""An object opened by a logged-in administrator, in a real browser: what its scripts and forms can do to the console.
+"""An object opened by a logged-in administrator in a real browser: what its scripts and forms can do to the console.
 
-Each object tries to read a page of the console, to make an API key, to frame the console, and to read, set and overwrite its
-cookies. It says what worked on the browser's console, and the test looks at the cookies and the keys that are there afterwards.
+Each object tries to read a page of the console, to create an API key, to frame the console, and to read, set and
+overwrite its cookies. It logs each success on the browser's console. Afterwards the test checks the cookies and the
+keys.
 """
 
 from collections.abc import Callable, Iterator
@@ -77,7 +78,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def site(make_server: Callable[..., Server]) -> Server:
-    """The site as `serve` and gunicorn serve it: the console on another port of the same host."""
+    """Start the site as `serve` and gunicorn do, with the console on another port of the same host."""
     server = make_server("sqlite-files")
     server.manage("shell", "-v", "0", "-c", MAKE_ADMIN)
     return server
@@ -85,7 +86,7 @@ def site(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project that mounts S3 and the console on one origin."""
+    """Yield a project that mounts S3 and the console on one origin."""
     project = Project(tmp_path_factory.mktemp("mounted"), SERVERS["uvicorn on SQLite and files"], "")
     project.manage("shell", "-v", "0", "-c", MAKE_ADMIN)
     yield project
@@ -104,7 +105,7 @@ def log_in(context: Any, console: str) -> Any:
 
 
 def attack(context: Any, s3: Any, console: str, kind: str) -> list[str]:
-    """Open an object that attacks the console; return what it says that worked."""
+    """Open an object that attacks the console. Return the successes it logged."""
     template, content_type = OBJECTS[kind]
     script = f"const CONSOLE = {console!r};{ATTACK}"
     body = template.replace("{form}", FORM.format(console=console, known="a" * 32)).replace("{script}", script)

@@ -1,4 +1,7 @@
-"""The console's origin, over HTTP: S3 is not served there, the console is not served elsewhere, in every way of serving."""
+"""The console's own origin, over HTTP, under every server.
+
+S3 is not served at the console's address, and the console is not served anywhere else.
+"""
 
 import contextlib
 import re
@@ -11,7 +14,7 @@ import pytest
 from ..raw import RawClient, RawResponse
 from ..servers import RUNNERS, Server
 
-#: Those that listen on two addresses.
+#: Runners that listen on two addresses.
 ON_TWO_PORTS = sorted(RUNNERS.keys() - {"uvicorn-plain"})
 CONSOLE_PATHS = ["/_/admin/", "/_/admin/login/", "/_/admin/post3/apikey/add/", "/_/static/admin/css/base.css", "/_/admin"]
 S3_REQUESTS = [
@@ -25,7 +28,7 @@ S3_REQUESTS = [
 
 @pytest.fixture(scope="module", params=ON_TWO_PORTS)
 def apart(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server of each kind that listens on two addresses, with a bucket and an object."""
+    """Start a server of each kind that listens on two addresses, with a bucket and an object."""
     server = make_server("sqlite-files", runner=request.param)
     server.client().create_bucket(Bucket="bucket")
     server.client().put_object(Bucket="bucket", Key="key", Body=b"<script>", ContentType="text/html")
@@ -91,11 +94,11 @@ def test_health_and_metrics_are_on_both(apart: Server) -> None:
 
 
 def test_the_consoles_address_answers_to_its_own_hosts_only(apart: Server) -> None:
-    """Or a name that an attacker points here would be an origin of his that the console answers on."""
+    """Otherwise an attacker could point a name of theirs here, which would make their origin the console's."""
     assert ask(apart, apart.console_port, "/_/admin/login/", "evil.example.com").status == 400
 
 
-def test_objects_are_sandboxed_and_their_types_believed(apart: Server) -> None:
+def test_objects_are_sandboxed_and_keep_their_types(apart: Server) -> None:
     s3 = apart.client()
     stored = {"ContentType": "text/html", "Metadata": {"content-security-policy": "x", "x": "y"}, "CacheControl": "no-cache"}
     s3.put_object(Bucket="bucket", Key="large", Body=b"<p>" * 1_000_000, **stored)
@@ -118,7 +121,7 @@ def test_objects_are_sandboxed_and_their_types_believed(apart: Server) -> None:
 
 @pytest.fixture(scope="module", params=["uvicorn", "uvicorn-plain", "gunicorn-asgi", "gunicorn-wsgi"])
 def named(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server whose console has a host name, and no port."""
+    """Start a server whose console has a host name and no port."""
     environment = {"POST3_CONSOLE_HOST": "console.example.com"}
     server = make_server("sqlite-files", runner=request.param, environment=environment)
     server.client().create_bucket(Bucket="bucket")
@@ -126,7 +129,7 @@ def named(request: pytest.FixtureRequest, make_server: Callable[..., Server]) ->
     return server
 
 
-def test_a_host_name_of_its_own_is_the_consoles(named: Server) -> None:
+def test_a_separate_host_name_serves_only_the_console(named: Server) -> None:
     for host in ("console.example.com", "console.example.com:8080", "CONSOLE.example.com"):
         assert ask(named, named.port, "/_/admin/login/", host).status == 200
         assert ask(named, named.port, "/bucket/key", host).status == 404
@@ -138,13 +141,13 @@ def test_a_host_name_of_its_own_is_the_consoles(named: Server) -> None:
     assert ask(named, port, "/").headers["location"] == f"http://console.example.com:{port}/_/admin/"
 
 
-def test_objects_need_no_sandbox_beside_a_console_with_a_host_name_of_its_own(named: Server) -> None:
+def test_objects_need_no_sandbox_if_the_console_has_a_separate_host_name(named: Server) -> None:
     answer = at(named, named.port).send("GET", "/bucket/key")
     assert answer.headers["x-content-type-options"] == "nosniff" and "content-security-policy" not in answer.headers
 
 
 @pytest.mark.parametrize("runner", ["uvicorn", "gunicorn-wsgi"])
-def test_a_host_name_and_a_port_are_both_the_consoles(make_server: Callable[..., Server], runner: str) -> None:
+def test_the_console_can_have_both_a_host_name_and_a_port(make_server: Callable[..., Server], runner: str) -> None:
     from ..servers import free_port
 
     port = free_port()
@@ -159,7 +162,7 @@ def test_a_host_name_and_a_port_are_both_the_consoles(make_server: Callable[...,
 
 
 @pytest.mark.parametrize("value", ["9001", "http://console.example.com", "127.0.0.1:0", "a b"])
-def test_a_wrong_place_stops_the_server_with_a_sentence(make_server: Callable[..., Server], value: str) -> None:
+def test_a_wrong_console_host_stops_the_server_with_a_sentence(make_server: Callable[..., Server], value: str) -> None:
     server: Any = make_server("sqlite-files")
     server.stop()
     server.environment["POST3_CONSOLE_HOST"] = value
@@ -170,9 +173,9 @@ def test_a_wrong_place_stops_the_server_with_a_sentence(make_server: Callable[..
         assert "Traceback" not in server.log()
 
 
-def test_gunicorn_serves_s3_alone_where_the_consoles_default_port_is_in_use(make_server: Callable[..., Server]) -> None:
+def test_gunicorn_serves_only_s3_if_the_consoles_default_port_is_in_use(make_server: Callable[..., Server]) -> None:
     with contextlib.ExitStack() as open_here:
-        with contextlib.suppress(OSError):  # in use already, by something else
+        with contextlib.suppress(OSError):  # the port is already in use by another process
             open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
         server = make_server("sqlite-files", runner="gunicorn-asgi", environment={"POST3_CONSOLE_HOST": ""})
         server.client().create_bucket(Bucket="alone")

@@ -1,4 +1,4 @@
-"""Characters that would command a terminal, reverse a line or hide in a name are shown, never obeyed: on pages and terminals."""
+"""Characters that control terminals, reverse text or are invisible are escaped on pages and in terminals."""
 
 import io
 import logging
@@ -13,7 +13,7 @@ from ..helpers import query
 from ..servers import Server
 from .test_console import Browser, browser, logged_in  # noqa: F401  (fixtures)
 
-#: What a key may hold, and how it is shown.
+#: Characters that a key may contain, and how they are shown.
 HOSTILE = {
     "\u202e": r"\u202e",  # right-to-left override
     "\u2066": r"\u2066",  # left-to-right isolate
@@ -27,7 +27,7 @@ HOSTILE = {
     "\x85": r"\x85",
     "\n": r"\n",
     "\r": r"\r",
-    "\U000e0041": r"\U000e0041",  # a tag
+    "\U000e0041": r"\U000e0041",  # a tag character
 }
 UNSEEN = re.compile("[^\n\t -~\u00a1-\u00ac\u00ae-\u04ff\u2010-\u2027\u2030-\u205e\u2190-\u2bff]")
 
@@ -45,7 +45,7 @@ def test_console_shows_characters_of_keys_and_metadata(
     upload = s3.create_multipart_upload(Bucket=bucket, Key="upload")["UploadId"]
     pk, bucket_pk = query(server, "SELECT id, bucket_id FROM post3_object WHERE key = ?", [key])[0]
     query(server, "UPDATE post3_multipartupload SET key = ? WHERE upload_id = ? RETURNING id", [key, upload])
-    # As SQL by hand, or an older release, may have left it.
+    # Values that direct SQL or an older release may have left.
     query(server, "UPDATE post3_objectmetadata SET value = ? WHERE object_id = ? RETURNING id", [key, pk])
     query(server, "UPDATE post3_object SET content_type = ?, content_language = ? WHERE id = ? RETURNING id", [key, key, pk])
     query(server, "UPDATE post3_blob SET state = 3 WHERE id = (SELECT blob_id FROM post3_object WHERE id = ?) RETURNING id", [pk])
@@ -67,7 +67,7 @@ def test_console_shows_characters_of_keys_and_metadata(
     query(server, "DELETE FROM post3_multipartupload WHERE upload_id = ? RETURNING id", [upload])
     title = re.search(r"<title>(.*?)</title>", browser.get(f"/_/admin/post3/object/{pk}/change/"), re.DOTALL)
     assert title and shown in title[1]
-    s3.delete_object(Bucket=bucket, Key=key)  # DeleteObjects cannot name it: XML holds no such characters
+    s3.delete_object(Bucket=bucket, Key=key)  # DeleteObjects cannot name the key: XML does not allow such characters
 
 
 @pytest.mark.parametrize("char", ["%E2%80%AE", "%1B", "%C2%85", "%EF%BB%BF"])
@@ -76,8 +76,8 @@ def test_console_shows_characters_of_addresses(browser: Browser, char: str) -> N
         assert not UNSEEN.findall(browser.get(f"/_/admin/{page}{char}")), page
 
 
-def test_console_form_gives_back_what_it_was_given(browser: Browser, server: Server) -> None:  # noqa: F811
-    """A Persian name holds zero-width non-joiners: showing it in a form must not change it."""
+def test_console_form_keeps_its_values(browser: Browser, server: Server) -> None:  # noqa: F811
+    """Persian names contain zero-width non-joiners. Showing a name in a form must not change it."""
     name = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
     pk = query(server, "UPDATE auth_user SET first_name = ? WHERE username = 'console' RETURNING id", [name])[0][0]
     page = browser.get(f"/_/admin/auth/user/{pk}/change/")
@@ -105,7 +105,7 @@ def test_commands_show_characters_of_names(server: Server, s3: Any, bucket: str)
 
 
 def run(server: Server, *arguments: str) -> str:
-    """Return what a command prints, whatever its status."""
+    """Return a command's output, whatever its exit status."""
     import subprocess
     import sys
 
@@ -136,7 +136,7 @@ def test_log_lines_show_characters_of_their_messages(char: str) -> None:
     assert "Traceback (most recent call last):\n" in written
 
 
-def test_visible_leaves_what_can_be_seen() -> None:
+def test_visible_leaves_printable_characters_unchanged() -> None:
     for text in ("", "a b", "Ünïcödé", "日本語", "عربي", "🙂", "a\\b", "<&>"):
         assert visible(text) == text
     assert visible("\ud800") == r"\ud800"

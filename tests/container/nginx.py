@@ -1,4 +1,4 @@
-"""nginx with the project's docker/nginx.conf, in front of a server of the tests."""
+"""nginx with the project's docker/nginx.conf, in front of a test server."""
 
 import contextlib
 import copy
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from ..servers import ROOT, Server, free_port
 
-#: Seconds for nginx to start and to end.
+#: Seconds for nginx to start and to stop.
 PATIENCE = 30
-#: What the file says of its container -> what a test has instead.
+#: Lines specific to the container, which tests replace.
 UPSTREAM, LISTEN, RESOLVER = "server server:9000 resolve;", "listen 8080;", "resolver 127.0.0.11 valid=5s;"
 CONSOLE_UPSTREAM, CONSOLE_LISTEN = "server server:9001 resolve;", "listen 8081;"
 
 
 def find_nginx() -> str:
-    """Return nginx's path; install it through apt-get where it is missing. Raises where it cannot be."""
+    """Return nginx's path. Install nginx through apt-get if it is missing. Fails if that is not possible."""
     path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if path:
         return path
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # Without a policy, Debian's package would start an nginx of its own on port 80.
+    # Without a policy, Debian's package would start its own nginx on port 80.
     policy = Path("/usr/sbin/policy-rc.d")
     if not policy.exists() and os.geteuid() == 0:
         policy.write_text("#!/bin/sh\nexit 101\n")
@@ -47,14 +47,14 @@ def find_nginx() -> str:
 
 
 def configuration(server: Server, port: int, console_port: int, directory: Path) -> str:
-    """Return docker/nginx.conf with this server behind it, these ports, and this directory for /tmp; all else is as it is."""
+    """Return docker/nginx.conf with this server behind it, and with these ports and this directory for /tmp."""
     text = (ROOT / "docker" / "nginx.conf").read_text()
     changes = {
         UPSTREAM: f"server {server.host}:{server.port};",
         LISTEN: f"listen 127.0.0.1:{port};",
         CONSOLE_UPSTREAM: f"server {server.host}:{server.console_port};",
         CONSOLE_LISTEN: f"listen 127.0.0.1:{console_port};",
-        # Docker's; no name is asked for here.
+        # Docker's resolver. No names are resolved here.
         RESOLVER: "",
         " /tmp/": f" {directory}/",
     }
@@ -66,9 +66,9 @@ def configuration(server: Server, port: int, console_port: int, directory: Path)
 
 @contextlib.contextmanager
 def nginx_before(server: Server, directory: Path) -> Iterator[Server]:
-    """Start nginx in front of a server; yield that server as seen through nginx; end nginx.
+    """Start nginx in front of a server, yield that server as seen through nginx, and stop nginx.
 
-    `directory` must be open to the user that nginx's processes become when root starts it.
+    `directory` must be accessible to nginx's worker processes, which run as another user if root starts nginx.
     """
     front = copy.copy(server)
     front.port = free_port()

@@ -1,4 +1,7 @@
-"""The compose files and the workflow against the published schemas, and what no schema knows: that names refer to something."""
+"""The compose files and the workflow, checked against the published schemas.
+
+Checks beyond the schemas: the names in them refer to something.
+"""
 
 import re
 import subprocess
@@ -38,8 +41,8 @@ def test_the_file_follows_its_schema(schema: str, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_schema_refuses_what_is_wrong() -> None:
-    """Or the test above would prove nothing."""
+def test_the_schema_refuses_errors() -> None:
+    """Otherwise the test above would prove nothing."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "-"]
     wrong = '{"services": {"server": {"image": "post3", "restarts": "always"}}}'
     done = subprocess.run(command, input=wrong, capture_output=True, text=True)
@@ -47,7 +50,7 @@ def test_the_schema_refuses_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("name", [COMPOSE, DEVELOPMENT])
-def test_services_name_services_and_volumes_that_are_there(name: str) -> None:
+def test_services_name_existing_services_and_volumes(name: str) -> None:
     document = load(name)
     services, volumes = document["services"], document["volumes"]
     used = set()
@@ -62,7 +65,7 @@ def test_services_name_services_and_volumes_that_are_there(name: str) -> None:
     assert used == set(volumes)
 
 
-def test_secrets_are_asked_for_and_none_is_in_the_file() -> None:
+def test_secrets_are_required_and_not_in_the_file() -> None:
     text = (ROOT / COMPOSE).read_text()
     for name in ("POST3_SECRET_KEY", "POSTGRES_PASSWORD"):
         uses = re.findall(rf"\$\{{{name}[^}}]*\}}", text)
@@ -70,25 +73,25 @@ def test_secrets_are_asked_for_and_none_is_in_the_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["migrate", "server", "worker"])
-def test_post3s_own_services_can_write_only_where_they_must(name: str) -> None:
+def test_post3s_own_services_can_write_only_to_required_places(name: str) -> None:
     service = load(COMPOSE)["services"][name]
     assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
     assert service["volumes"] == ["data:/var/lib/post3"] and service["tmpfs"][0].startswith("/tmp:")
 
 
-def test_a_container_is_given_longer_to_end_than_its_requests() -> None:
+def test_a_container_has_more_time_to_stop_than_its_requests() -> None:
     services = load(COMPOSE)["services"]
     assert all(seconds(services[name]["stop_grace_period"]) > gunicorn.graceful_timeout for name in ("server", "nginx"))
 
 
-def test_postgresql_takes_the_connections_of_eight_processes() -> None:
+def test_postgresql_accepts_the_connections_of_eight_processes() -> None:
     command = load(COMPOSE)["services"]["postgres"]["command"]
     allowed = next(int(word.split("=")[1]) for word in command if word.startswith("max_connections="))
     assert allowed >= 8 * (conf.THREADS + conf.UPLOAD_THREADS) + 20
 
 
 def test_postgresql_18_keeps_its_data_in_the_volume() -> None:
-    """The image's directory moved with version 18: with the old path, data would go with the container."""
+    """The image's data directory changed in version 18. With the old path, data would be lost with the container."""
     for name in (COMPOSE, DEVELOPMENT):
         service = load(name)["services"]["postgres"]
         assert service["image"] == "postgres:18" and service["volumes"] == ["database:/var/lib/postgresql"]
@@ -113,7 +116,7 @@ def test_the_matrix_is_every_supported_version() -> None:
     assert oldest == f">={matrix['python'][0]}" and matrix["python"] == [f"3.{minor}" for minor in range(11, 15)]
 
 
-def test_the_console_has_a_port_of_its_own() -> None:
+def test_the_console_has_its_own_port() -> None:
     services = load(COMPOSE)["services"]
     assert services["server"]["environment"]["POST3_CONSOLE_HOST"] == "${POST3_CONSOLE_HOST:-0.0.0.0:9001}"
     assert services["server"]["ports"] == [

@@ -1,4 +1,7 @@
-"""What the image is made of, without building it: `python -m tests.container.verify` builds and runs it, in minutes."""
+"""The ingredients of the image, tested without building it.
+
+`python -m tests.container.verify` builds and runs the image, in minutes.
+"""
 
 import os
 import re
@@ -15,22 +18,22 @@ import pytest
 from ..servers import ROOT, Server, free_port
 
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
-#: Instructions of the last stage, continued lines joined.
+#: Instructions of the last stage, with continued lines joined.
 FINAL = DOCKERFILE.replace("\\\n", " ").rsplit("\nFROM ", 1)[1].splitlines()
 PATIENCE = 60
 
 
 def instruction(name: str) -> str:
-    """The arguments of the last such instruction of the final image."""
+    """Return the arguments of the final image's last instruction of this name."""
     return [line.split(None, 1)[1] for line in FINAL if line.startswith(f"{name} ")][-1]
 
 
 def image_environment(server: Server) -> dict[str, str]:
-    """A server's environment, with this environment's programs first on PATH, as the image has its own."""
+    """Return a server's environment with this environment's programs first on PATH, as in the image."""
     return {**server.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def test_the_context_holds_all_that_the_dockerfile_copies(tmp_path: Path) -> None:
+def test_the_context_contains_everything_that_the_dockerfile_copies(tmp_path: Path) -> None:
     command = [sys.executable, "docker/ci/pipeline.py", "--step", "package", "--runner", "native", "--image", "no"]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,7 +48,7 @@ def test_the_context_holds_all_that_the_dockerfile_copies(tmp_path: Path) -> Non
     assert not [name for name in members if "__pycache__" in name or name.endswith(".env")]
 
 
-def test_the_image_runs_as_a_user_by_number_and_says_when_it_is_healthy() -> None:
+def test_the_image_runs_as_a_numeric_user_and_has_a_health_check() -> None:
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", instruction("USER"))
     assert instruction("STOPSIGNAL") == "SIGTERM" and instruction("VOLUME") == "/var/lib/post3"
     assert instruction("HEALTHCHECK").endswith('CMD ["python", "/app/health.py"]')
@@ -58,7 +61,7 @@ def test_base_images_are_arguments() -> None:
 
 @pytest.fixture
 def prepared(make_server: Callable[..., Server]) -> Server:
-    """A server's data and settings; the process that the fixture started is stopped."""
+    """Return a server with data and settings, whose process is stopped."""
     server = make_server("sqlite-files")
     server.stop()
     return server
@@ -95,18 +98,18 @@ def test_the_entrypoint_serves_until_sigterm_and_the_health_check_follows(prepar
 
 
 def health(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
-    """Run the image's health check; return its status and what it says."""
+    """Run the image's health check. Return its status and its error output."""
     command = [sys.executable, "docker/health.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return done.returncode, done.stderr
 
 
-def test_the_health_check_tells_an_address_that_is_none() -> None:
+def test_the_health_check_reports_an_invalid_address() -> None:
     status, text = health({**os.environ, "POST3_HOST": "0.0.0.0:none"})
     assert status == 1 and "0.0.0.0:none" in text and "Traceback" not in text
 
 
-def test_the_health_check_asks_the_loopback_where_the_server_listens_everywhere() -> None:
+def test_the_health_check_uses_the_loopback_if_the_server_listens_on_all_addresses() -> None:
     port = free_port()
     status, text = health({**os.environ, "POST3_HOST": f"0.0.0.0:{port}"})
     assert status == 1 and "refused" in text

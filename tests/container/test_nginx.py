@@ -1,4 +1,4 @@
-"""docker/nginx.conf in front of a running server: what is signed comes through as it was signed, and bodies stream."""
+"""docker/nginx.conf in front of a running server: signed requests arrive unchanged, and bodies are streamed."""
 
 import contextlib
 import random
@@ -26,7 +26,7 @@ SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 
 @pytest.fixture(scope="module")
 def behind(make_server: Callable[..., Server]) -> Server:
-    """The server itself."""
+    """Start the server itself."""
     server = make_server("sqlite-files", runner="gunicorn-asgi")
     server.client().create_bucket(Bucket=BUCKET)
     return server
@@ -34,8 +34,8 @@ def behind(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def front(behind: Server) -> Iterator[Server]:
-    """The server through nginx."""
-    # Not pytest's own directory, which nginx's processes may not enter: they are `nobody` when root starts nginx.
+    """Yield the server as seen through nginx."""
+    # pytest's own directory is not accessible to nginx's processes, which run as `nobody` if root starts nginx.
     directory = Path(tempfile.mkdtemp(prefix="post3-nginx-"))
     directory.chmod(0o755)
     with nginx_before(behind, directory) as server:
@@ -72,10 +72,10 @@ ODD_KEYS = [
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_key_comes_through_as_it_was_signed(behind: Server, wire: RawClient, key: str) -> None:
+def test_a_key_arrives_as_it_was_signed(behind: Server, wire: RawClient, key: str) -> None:
     body = key.encode()
     assert wire.send("PUT", path_of(BUCKET, key), body=body).status == 200
-    assert read(behind.client(), BUCKET, key) == body, "the server behind has it under another key"
+    assert read(behind.client(), BUCKET, key) == body, "the server stored it under another key"
     got = wire.send("GET", path_of(BUCKET, key))
     assert (got.status, got.body) == (200, body)
     assert wire.send("HEAD", path_of(BUCKET, key)).headers["content-length"] == str(len(body))
@@ -84,13 +84,13 @@ def test_a_key_comes_through_as_it_was_signed(behind: Server, wire: RawClient, k
 
 
 @pytest.mark.parametrize("segments", ["../../x", "%2E%2E/%2E%2E/x"])
-def test_a_path_that_climbs_above_the_root_is_refused_by_nginx_itself(wire: RawClient, segments: str) -> None:
-    """The one kind of key that nginx cannot be told to pass on (docs/operations.md)."""
+def test_a_path_above_the_root_is_refused_by_nginx_itself(wire: RawClient, segments: str) -> None:
+    """nginx cannot be configured to pass on this kind of key (docs/operations.md)."""
     answer = wire.send("GET", f"/{BUCKET}/{segments}")
     assert (answer.status, answer.headers["server"]) == (400, "nginx")
 
 
-def test_metadata_whose_names_nginx_does_not_like(client: Any) -> None:
+def test_metadata_with_names_that_nginx_considers_invalid(client: Any) -> None:
     metadata = {"with_underscore": "1", "with.dot": "2", "with-hyphen": "3", "long": "x" * 1900}
     client.put_object(Bucket=BUCKET, Key="metadata", Body=b"abc", Metadata=metadata)
     assert client.head_object(Bucket=BUCKET, Key="metadata")["Metadata"] == metadata
@@ -108,7 +108,7 @@ def test_twenty_mebibytes_as_aws_chunked(client: Any, wire: RawClient, over_http
 
 
 def aws_chunked(wire: RawClient, key: str, data: bytes, over_http_chunks: bool) -> bytes:
-    """The whole request of an upload in signed chunks."""
+    """Return the whole request of an upload in signed chunks."""
     headers = [("Content-Encoding", "aws-chunked"), ("x-amz-decoded-content-length", str(len(data)))]
     request = wire.sign("PUT", path_of(BUCKET, key), headers=headers, payload_hash=SIGNED_CHUNKS)
     body = request.chunked_body(data[start : start + MIB] for start in range(0, len(data), MIB))
@@ -121,7 +121,7 @@ def aws_chunked(wire: RawClient, key: str, data: bytes, over_http_chunks: bool) 
     return request.head() + body
 
 
-def test_an_upload_streams_to_the_server_before_it_is_whole(behind: Server, wire: RawClient) -> None:
+def test_an_upload_is_streamed_to_the_server_before_it_is_complete(behind: Server, wire: RawClient) -> None:
     data = random.Random(1).randbytes(16 * MIB)
     request = wire.sign("PUT", path_of(BUCKET, "streamed"), body=data, payload_hash="UNSIGNED-PAYLOAD")
     request.headers.append(("Content-Length", str(len(data))))
@@ -130,7 +130,7 @@ def test_an_upload_streams_to_the_server_before_it_is_whole(behind: Server, wire
         connection.sendall(request.head() + data[: 12 * MIB])
         deadline = time.monotonic() + 60
         while sum_of(written) < 4 * MIB:
-            assert time.monotonic() < deadline, "three quarters were sent, and nothing of it is at the server"
+            assert time.monotonic() < deadline, "three quarters were sent, but none of it reached the server"
             time.sleep(0.05)
         connection.sendall(data[12 * MIB :])
         answer = read_response(connection, "PUT")
@@ -138,7 +138,7 @@ def test_an_upload_streams_to_the_server_before_it_is_whole(behind: Server, wire
 
 
 def sum_of(directory: Path) -> int:
-    """The sizes of the files in a directory, of which some go while it is read."""
+    """Return the total size of the files in a directory. Some of them may vanish meanwhile."""
     total = 0
     for path in directory.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
@@ -161,7 +161,7 @@ def test_expect_100_continue(client: Any, wire: RawClient) -> None:
 @pytest.mark.parametrize("key", ["report 2026.pdf", "a//b/ü"])
 def test_presigned_get(client: Any, key: str) -> None:
     client.put_object(Bucket=BUCKET, Key=key, Body=b"presigned")
-    # A long one: several KiB of query are common where a file name and a token are in it.
+    # A long URL: queries of several KiB are common with a file name and a token in them.
     disposition = f'attachment; filename="{"n" * 6000}.pdf"'
     parameters = {"Bucket": BUCKET, "Key": key, "ResponseContentDisposition": disposition}
     url = client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=300)
@@ -169,14 +169,14 @@ def test_presigned_get(client: Any, key: str) -> None:
         assert (answer.read(), answer.headers["Content-Disposition"]) == (b"presigned", disposition)
 
 
-def test_a_large_upload_with_a_false_signature_is_told_so(front: Server) -> None:
-    """The server answers before the body has ended; nginx must pass that on, and make no 502 of it."""
+def test_a_large_upload_with_a_wrong_signature_gets_the_error(front: Server) -> None:
+    """The server responds before the body has ended. nginx must pass this response on instead of a 502."""
     stranger = RawClient(front.host, front.port, front.access_key, "another secret")
     answer = stranger.send("PUT", path_of(BUCKET, "forged"), body=bytes(20 * MIB), payload_hash="UNSIGNED-PAYLOAD")
     assert answer.status == 403 and b"SignatureDoesNotMatch" in answer.body
 
 
-def test_a_cut_upload_makes_no_object(behind: Server, wire: RawClient) -> None:
+def test_an_interrupted_upload_creates_no_object(behind: Server, wire: RawClient) -> None:
     wire.send("PUT", path_of(BUCKET, "cut"), body=bytes(3 * MIB), payload_hash="UNSIGNED-PAYLOAD", cut_at=2 * MIB)
     client = behind.client()
     assert client.list_objects_v2(Bucket=BUCKET, Prefix="cut")["KeyCount"] == 0
@@ -197,7 +197,7 @@ def test_multipart_upload_and_a_listing(client: Any) -> None:
     assert "parts" in keys_of(client, BUCKET)
 
 
-def test_the_console_has_an_origin_of_its_own_behind_nginx_too(front: Server, client: Any) -> None:
+def test_the_console_has_its_own_origin_behind_nginx_too(front: Server, client: Any) -> None:
     with urllib.request.urlopen(f"{front.console_url}/_/admin/login/", timeout=60) as answer:
         assert answer.status == 200 and b"csrfmiddlewaretoken" in answer.read()
     client.put_object(Bucket=BUCKET, Key="page", Body=b"<script>", ContentType="text/html")

@@ -1,11 +1,11 @@
-"""`python -m tests.container.verify`: build the container image and use it, in minutes, as root on a Debian.
+"""`python -m tests.container.verify`: build the container image and run it. Takes minutes, and needs root on Debian.
 
-No Docker and no registry of images is needed. The base is made by debootstrap from the mirror that this machine's apt
-names; buildah builds docker/Dockerfile on it; podman runs the image as docker/compose.yaml does: read-only, without
-capabilities, as its own user. First `serve` on SQLite, then migrate, server and worker on a PostgreSQL of the tests; each
-is asked for its health and stores and reads an object. Every figure is printed; the first thing that is wrong ends it with
-status 1. What is missing of the programs is installed through apt-get. Not verified is what needs Docker: compose itself,
-and the images of PostgreSQL and nginx.
+Docker and an image registry are not needed. debootstrap makes the base image from the mirror in this machine's apt
+configuration, buildah builds docker/Dockerfile on it, and podman runs the image as docker/compose.yaml does: read-only,
+without capabilities, as its own user. First `serve` runs on SQLite, then migrate, server and worker on a PostgreSQL of
+the tests. For each, the health check is run, and objects are stored and read. All figures are printed. The first
+failure ends the program with status 1. Missing programs are installed through apt-get. Not verified are the parts that
+need Docker: compose itself, and the images of PostgreSQL and nginx.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ import image
 
 PROGRAMS = {"buildah": "buildah", "podman": "podman", "debootstrap": "debootstrap", "runc": "runc"}
 BASE = "localhost/post3-base:bookworm"
-#: What debian:bookworm-slim leaves out of Debian, too.
+#: Directories that debian:bookworm-slim leaves out, too.
 NOT_SLIM = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/cache/apt")
-#: As the services of docker/compose.yaml.
+#: The restrictions of the services in docker/compose.yaml.
 CONFINED = "--read-only --tmpfs /tmp:size=256m --cap-drop all --security-opt no-new-privileges".split()
-#: Podman's own defaults want a systemd, whose timer runs the health check, and the right to raise limits, which a machine may
-#: lack; crun of Debian bookworm refuses some kinds of control groups, runc takes all.
+#: Podman's defaults need a systemd, whose timer runs the health check, and the right to raise limits, which a machine
+#: may lack. crun of Debian bookworm refuses some kinds of control groups; runc accepts all.
 PODMAN = ["podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
 FILES = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 UNMANAGED = f"--network host --health-interval disable --ulimit nofile={FILES}:{FILES} --ulimit nproc=1024:1024".split()
@@ -50,7 +50,7 @@ PATIENCE = 60
 
 
 class Wrong(Exception):
-    """Something is not as it must be. Says what."""
+    """A check failed, with a message."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{Path(sys.argv[0]).name} takes no arguments: {' '.join(arguments)}", file=sys.stderr)
         return 2
     if os.geteuid() != 0:
-        print("Making a base by debootstrap needs root.", file=sys.stderr)
+        print("Making a base image with debootstrap needs root.", file=sys.stderr)
         return 1
     try:
         install()
@@ -70,12 +70,12 @@ def main(arguments: Sequence[str]) -> int:
     except (Wrong, image.ImageFailed) as error:
         print(f"WRONG: {error}", file=sys.stderr)
         return 1
-    print("all right")
+    print("passed")
     return 0
 
 
 def run(*command: str, **arguments: Any) -> str:
-    """Run a command; return what it prints. Raises Wrong where it fails."""
+    """Run a command and return its output. Raises Wrong if it fails."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **arguments)
     if done.returncode:
         raise Wrong(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
@@ -95,7 +95,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def storage(directory: Path) -> Iterator[None]:
-    """Let buildah and podman keep everything below `directory`, by overlay where the kernel lets them, else by copying."""
+    """Make buildah and podman store everything below `directory`, with overlay if the kernel allows it, else copies."""
     for driver in ("overlay", "vfs"):
         path = directory / "storage.conf"
         places = f'graphroot = "{directory}/graph"\nrunroot = "{directory}/run"\n'
@@ -118,7 +118,7 @@ def storage(directory: Path) -> Iterator[None]:
 
 
 def make_base(directory: Path) -> None:
-    """Make Debian's smallest system an image named BASE."""
+    """Create an image named BASE from Debian's minimal system."""
     began, root = time.monotonic(), directory / "base"
     run("debootstrap", "--variant=minbase", "bookworm", str(root), mirror())
     for name in NOT_SLIM:
@@ -134,10 +134,10 @@ def make_base(directory: Path) -> None:
 
 
 def mirror() -> str:
-    """Return the address of the Debian mirror that this machine's apt uses."""
+    """Return the URL of the Debian mirror that this machine's apt uses."""
     for line in run("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").splitlines():
         codename, _, address = line.partition(" ")
-        # Security and updates are archives of their own.
+        # Security and updates are separate archives.
         if "-" not in codename:
             return address
     raise Wrong("apt names no mirror of Debian on this machine.")
@@ -149,7 +149,7 @@ def size_of(name: str) -> float:
 
 
 def build(directory: Path) -> None:
-    """Build the image as the pipeline does, on BASE, with this machine's ways to apt's mirror and to the package index."""
+    """Build the image on BASE as the pipeline does, with this machine's access to apt's mirror and package index."""
     began, context = time.monotonic(), directory / "context"
     image.copy_context(context)
     os.environ["POST3_BASE_IMAGE"] = BASE
@@ -161,7 +161,7 @@ def build(directory: Path) -> None:
 
 
 def ways_out(directory: Path) -> dict[Path, str]:
-    """Return what is mounted while the image is built, and is no part of it: sources, certificates, pip's configuration."""
+    """Return the files mounted only during the build: apt's sources, certificates, pip's configuration."""
     ways = directory / "ways"
     ways.mkdir()
     mounts = {Path("/etc/apt/sources.list.d"): "/etc/apt/sources.list.d", ways: "/ways"}
@@ -178,7 +178,7 @@ def ways_out(directory: Path) -> dict[Path, str]:
 
 
 class Container:
-    """A container of the image on this machine's network, confined as in docker/compose.yaml."""
+    """A container of the image on this machine's network, restricted as in docker/compose.yaml."""
 
     def __init__(self, name: str, volume: Path, settings: dict[str, str]) -> None:
         self.name, self.port = name, free_port()
@@ -190,11 +190,11 @@ class Container:
         self._run = [*PODMAN, "run", *UNMANAGED, *CONFINED, "--volume", f"{volume}:/var/lib/post3", *words]
 
     def command(self, *arguments: str) -> str:
-        """Run a command of manage.py in a container of its own; return what it prints."""
+        """Run a manage.py command in a separate container and return its output."""
         return run(*self._run, "--rm", "post3:latest", *arguments)
 
     def start(self, *arguments: str) -> float:
-        """Start it; return the seconds until it is ready."""
+        """Start the container. Return the seconds until it is ready."""
         began = time.monotonic()
         run(*self._run, "--detach", "--name", self.name, "post3:latest", *arguments)
         while not self.is_ready():
@@ -215,7 +215,7 @@ class Container:
         return done.stdout + done.stderr
 
     def stop(self) -> float:
-        """Stop it as compose does; return the seconds that took. Raises Wrong where it had to be killed."""
+        """Stop the container as compose does. Return the seconds this took. Raises Wrong if it had to be killed."""
         began = time.monotonic()
         run(*PODMAN, "stop", "--time", "40", self.name)
         took = time.monotonic() - began
@@ -225,7 +225,7 @@ class Container:
         return took
 
     def exercise(self, access_key: str, secret_key: str) -> None:
-        """Store and read objects; look at the health check, the user and the file system."""
+        """Store and read objects. Check the health check, the user and the file system."""
         s3 = boto3.client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{self.port}",

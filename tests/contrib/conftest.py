@@ -14,7 +14,7 @@ from post3.models import Blob, Block, Object
 
 
 class Document(models.Model):
-    """A project's model; its table is made by the fixture `documents`."""
+    """A model of a project. The fixture `documents` creates its table."""
 
     title = models.CharField(max_length=20)
     file = models.FileField(storage=Post3Storage(bucket="media"))
@@ -39,7 +39,7 @@ def documents(storage: Post3Storage) -> Iterator[type[Document]]:
     with connection.schema_editor() as editor:
         editor.create_model(Document)
     storage.save("first", _nothing())
-    storage.delete("first")  # the bucket is there now, and belongs to no test's transaction
+    storage.delete("first")  # creates the bucket outside of any test's transaction
     yield Document
     if connection.in_atomic_block:
         connection.close()
@@ -55,7 +55,7 @@ def _nothing() -> Any:
 
 @pytest.fixture
 def left(storage: Post3Storage, tmp_path: Path) -> Callable[[], dict[str, int]]:
-    """Count what is kept: objects, blobs, blocks, files of bytes and descriptions of objects."""
+    """Return a function that counts stored objects, blobs, blocks, files of bytes and descriptions."""
 
     def count() -> dict[str, int]:
         files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "bucket.json"]

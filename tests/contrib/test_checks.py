@@ -1,4 +1,4 @@
-"""Wrong options of a Post3Storage are told by system checks, never by a traceback."""
+"""Wrong options of a Post3Storage are reported by system checks, not by a traceback."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def test_wrong_options(options: dict[str, Any], expected: str) -> None:
     assert ids(**options) == [expected]
 
 
-def test_a_wrong_public_origin_is_told_once_and_a_right_one_serves() -> None:
+def test_a_wrong_public_origin_is_reported_once_and_a_correct_one_works() -> None:
     with override_settings(POST3_PUBLIC_ORIGIN="nowhere"):
         assert "post3.E060" in [message.id for message in run_checks()]
     with override_settings(POST3_PUBLIC_ORIGIN="https://example.com"):
@@ -56,7 +56,7 @@ def test_a_wrong_public_origin_is_told_once_and_a_right_one_serves() -> None:
 
 def test_storages_of_fields_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Document._meta.get_field("file").storage, "location", "..")
-    monkeypatch.setattr(apps, "get_models", lambda: [Document])  # it is no model of an installed app
+    monkeypatch.setattr(apps, "get_models", lambda: [Document])  # it belongs to no installed app
     assert [message.id for message in check_file_storages() if "tests.Document.file" in message.msg][:1] == ["post3.E063"]
 
 

@@ -1,4 +1,4 @@
-"""Post3Storage's interface, as Django describes it."""
+"""The interface of Post3Storage, as Django documents it."""
 
 import io
 import pickle
@@ -22,7 +22,7 @@ from post3.errors import KeyTooLongError
 from post3.models import ApiKey, Bucket, Object
 from post3.s3.presigning import presign_get
 
-BIG = bytes(range(256)) * 4 * 5000  # 5 MB, no two pieces of a MiB alike at the same place of a block
+BIG = bytes(range(256)) * 4 * 5000  # 5 MB
 
 
 def test_save_open_size_exists_delete(storage: Post3Storage) -> None:
@@ -78,7 +78,7 @@ def test_an_overwritten_file_is_never_read_half_old_half_new(storage: Post3Stora
 
 
 class Socket(io.RawIOBase):
-    """A stream that can be read once."""
+    """A stream that can be read only once."""
 
     def __init__(self, data: bytes) -> None:
         self._inner = io.BytesIO(data)
@@ -90,11 +90,11 @@ class Socket(io.RawIOBase):
         return self._inner.readinto(buffer)
 
 
-def test_content_of_any_kind_is_stored_whole(storage: Post3Storage) -> None:
+def test_content_of_any_kind_is_stored_completely(storage: Post3Storage) -> None:
     read = ContentFile(b"read before")
     read.read()
     with TemporaryUploadedFile("t.bin", "application/x-own", len(BIG), None) as temporary:
-        temporary.write(BIG)  # left at its end, as after an upload
+        temporary.write(BIG)  # left positioned at its end, as after an upload
         for name, content, expected in (
             ("temporary", temporary, BIG),
             ("read", read, b"read before"),
@@ -131,7 +131,7 @@ def test_a_name_in_use_gets_a_free_one_unless_overwriting_is_allowed(storage: Po
 
 
 @pytest.mark.parametrize("name", ["../a", "a/../b", "/a", "a//b", "a/./b", "a\x00b", "a\\..\\b"])
-def test_names_of_no_file_are_refused(storage: Post3Storage, name: str) -> None:
+def test_invalid_file_names_are_refused(storage: Post3Storage, name: str) -> None:
     with pytest.raises(SuspiciousFileOperation):
         storage.exists(name)
 
@@ -153,7 +153,7 @@ def test_listdir_and_location(storage: Post3Storage) -> None:
     assert storage.exists("deep/er/d/e/f") and not inner.exists("d")
 
 
-def test_listdir_goes_over_pages(storage: Post3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listdir_reads_all_pages(storage: Post3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("post3.contrib.storage.PAGE", 2)
     for number in range(7):
         storage.save(f"{number}" if number % 2 else f"{number}/x", ContentFile(b"x"))
@@ -169,7 +169,7 @@ def test_times(storage: Post3Storage) -> None:
         assert storage.get_modified_time("a").tzinfo is None
 
 
-def test_the_bucket_is_made_with_its_owner_and_a_key(storage: Post3Storage) -> None:
+def test_the_bucket_is_created_with_its_owner_and_a_key(storage: Post3Storage) -> None:
     made = Post3Storage(bucket="made", create_bucket=True, owner="new-owner", public_origin="http://x.example")
     made.save("a", ContentFile(b"x"))
     bucket = Bucket.objects.select_related("owner").get(name="made")
@@ -178,7 +178,7 @@ def test_the_bucket_is_made_with_its_owner_and_a_key(storage: Post3Storage) -> N
     assert ApiKey.objects.filter(user=bucket.owner).count() == 1
 
 
-def test_a_missing_bucket_is_told(storage: Post3Storage) -> None:
+def test_a_missing_bucket_is_reported(storage: Post3Storage) -> None:
     missing = Post3Storage(bucket="missing")
     with pytest.raises(ImproperlyConfigured, match="no bucket 'missing'"):
         missing.save("a", ContentFile(b"x"))
@@ -188,7 +188,7 @@ def test_a_missing_bucket_is_told(storage: Post3Storage) -> None:
         Post3Storage(bucket="missing", create_bucket=True).save("a", ContentFile(b"x"))
 
 
-def test_url_is_what_botocore_would_sign(storage: Post3Storage) -> None:
+def test_url_equals_the_one_that_botocore_signs(storage: Post3Storage) -> None:
     key, now = "a b/ü+~'(1).txt", datetime.now(UTC)
     ours = presign_get("https://Example.com:443/s3/", "media", key, ("P3KEY", "secret"), "eu-x-1", 60, now, {"versionId": "a b"})
     credentials = boto3.Session("P3KEY", "secret").get_credentials()
@@ -202,7 +202,7 @@ def test_url_is_what_botocore_would_sign(storage: Post3Storage) -> None:
     assert parse_qs(urlsplit(ours).query) == parse_qs(urlsplit(theirs).query)
 
 
-def test_url_without_origin_or_key_is_told(storage: Post3Storage) -> None:
+def test_url_without_origin_or_key_is_an_error(storage: Post3Storage) -> None:
     storage.save("a", ContentFile(b"x"))
     assert "X-Amz-Expires=3600" in storage.url("a") and "X-Amz-Expires=7&" in storage.url("a", expire=7)
     storage.access_key = "P3NOBODY"

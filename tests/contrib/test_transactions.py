@@ -1,4 +1,4 @@
-"""Files live and die with the transaction of their rows."""
+"""Files are committed and rolled back with the transaction of their rows."""
 
 import json
 import threading
@@ -22,12 +22,12 @@ from post3.models import Blob, Bucket
 from post3.storage.handler import storages
 
 Left = Callable[[], dict[str, int]]
-#: At hand, inline where bytes are blocks, and under a pending blob.
+#: Empty, small (inline if bytes are in blocks), and large enough for a pending blob.
 SIZES = [0, 10, 3 << 20]
 
 
 class Refused(Exception):
-    """What a view raises after it has stored a file."""
+    """Raised by a view after it has stored a file."""
 
 
 def content(size: int, fill: bytes = b"x") -> ContentFile:
@@ -44,7 +44,7 @@ def test_a_committed_row_has_its_file(storage: Post3Storage, documents: Any, siz
     with transaction.atomic():
         row = documents(title="a")
         row.file.save("a.txt", content(size))
-        assert read(storage, "a.txt") == b"x" * size  # its own transaction sees it
+        assert read(storage, "a.txt") == b"x" * size  # its own transaction sees the file
     assert documents.objects.get().file.read() == b"x" * size
     assert not Blob.objects.filter(state=Blob.State.PENDING).exists()
 
@@ -61,7 +61,7 @@ def test_a_rollback_leaves_neither_object_nor_bytes(storage: Post3Storage, docum
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_rolled_back_overwriting_leaves_the_old_file_whole_and_described(
+def test_a_rolled_back_overwrite_keeps_the_old_file_and_its_description(
     storage: Post3Storage, documents: Any, left: Left, size: int, tmp_path: Path
 ) -> None:
     storage.allow_overwrite = True
@@ -77,7 +77,7 @@ def test_a_rolled_back_overwriting_leaves_the_old_file_whole_and_described(
         assert json.loads(description.read_bytes())["etag"] == md5(b"old" * 5, usedforsecurity=False).hexdigest()
 
 
-def test_a_rolled_back_deletion_leaves_the_file_whole_and_described(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_a_rolled_back_deletion_keeps_the_file_and_its_description(storage: Post3Storage, documents: Any, left: Left) -> None:
     storage.save("a.txt", content(10))
     before = left()
     with pytest.raises(Refused), transaction.atomic():
@@ -87,7 +87,7 @@ def test_a_rolled_back_deletion_leaves_the_file_whole_and_described(storage: Pos
     assert left() == before and read(storage, "a.txt") == b"x" * 10
 
 
-def test_committed_overwriting_and_deletion_leave_one_description_and_then_none(
+def test_a_committed_overwrite_leaves_one_description_and_a_deletion_none(
     storage: Post3Storage, documents: Any, left: Left
 ) -> None:
     storage.allow_overwrite = True
@@ -103,7 +103,7 @@ def test_committed_overwriting_and_deletion_leave_one_description_and_then_none(
     assert left() == {"objects": 0, "blobs": 0, "blocks": 0, "files": 0, "descriptions": 0}
 
 
-def test_a_rollback_to_a_savepoint_takes_what_was_stored_since(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_a_rollback_to_a_savepoint_removes_files_stored_since(storage: Post3Storage, documents: Any, left: Left) -> None:
     with transaction.atomic():
         storage.save("kept", content(10))
         kept = left()
@@ -117,20 +117,20 @@ def test_a_rollback_to_a_savepoint_takes_what_was_stored_since(storage: Post3Sto
     assert storage.listdir("") == ([], ["kept", "later"])
 
 
-def test_a_rollback_takes_the_bucket_and_its_owner_along(storage: Post3Storage, left: Left, tmp_path: Path) -> None:
+def test_a_rollback_removes_the_bucket_and_its_owner(storage: Post3Storage, left: Left, tmp_path: Path) -> None:
     fresh = Post3Storage(bucket="fresh", create_bucket=True, owner="somebody")
     with pytest.raises(Refused), transaction.atomic():
         fresh.save("a", content(10))
         raise Refused
     assert not Bucket.objects.exists() and not list(tmp_path.rglob("*.json")) and not any(left().values())
-    # The same id may now be another user's, whose name the next description must tell.
+    # The ID may now belong to another user, whose name the next description must contain.
     owner = get_user_model().objects.create_user("another")
     assert user_name(owner.pk) == "another"
     fresh.save("a", content(10))
     assert Bucket.objects.get().owner.get_username() == "somebody" and read(fresh, "a") == b"x" * 10
 
 
-def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, left: Left) -> None:
+def test_set_rollback_removes_everything(storage: Post3Storage, documents: Any, left: Left) -> None:
     before = left()
     with transaction.atomic():
         storage.save("a", content(3 << 20))
@@ -138,10 +138,8 @@ def test_set_rollback_takes_everything(storage: Post3Storage, documents: Any, le
     assert left() == before
 
 
-def test_a_commit_that_the_database_refuses_leaves_nothing(
-    postgresql: Any, storage: Post3Storage, documents: Any, left: Left
-) -> None:
-    """PostgreSQL checks foreign keys at the commit; what was written aside must go then, too."""
+def test_a_failed_commit_leaves_nothing(postgresql: Any, storage: Post3Storage, documents: Any, left: Left) -> None:
+    """PostgreSQL checks foreign keys at commit. Bytes that were already written must then be removed, too."""
     before = left()
     with pytest.raises(IntegrityError), transaction.atomic():
         storage.save("a", content(3 << 20))
@@ -150,7 +148,7 @@ def test_a_commit_that_the_database_refuses_leaves_nothing(
     assert left() == before
 
 
-def test_a_failed_callback_after_the_commit_takes_no_bytes(storage: Post3Storage, documents: Any) -> None:
+def test_a_failed_callback_after_the_commit_removes_no_bytes(storage: Post3Storage, documents: Any) -> None:
     def fail() -> None:
         raise Refused
 
@@ -158,7 +156,7 @@ def test_a_failed_callback_after_the_commit_takes_no_bytes(storage: Post3Storage
         transaction.on_commit(fail)
         storage.save("a", content(10))
     assert read(storage, "a") == b"x" * 10
-    with pytest.raises(Refused), transaction.atomic():  # a later rollback on the same connection has nothing of it
+    with pytest.raises(Refused), transaction.atomic():  # a later rollback on the same connection must not affect it
         raise Refused
     assert read(storage, "a") == b"x" * 10
 
@@ -179,8 +177,11 @@ def test_a_refused_save_leaves_the_transaction_usable(storage: Post3Storage, doc
     assert left() == before and documents.objects.count() == 2
 
 
-def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: Post3Storage, documents: Any) -> None:
-    """Two at once on PostgreSQL, one after the other on SQLite: both found it free (`_save` does not look), and both are kept."""
+def test_a_name_taken_meanwhile_is_replaced_by_another(storage: Post3Storage, documents: Any) -> None:
+    """Both writers find the name free (`_save` does not check), and both files are kept.
+
+    They run in parallel on PostgreSQL and one after the other on SQLite.
+    """
     names: list[str] = []
     if connection.vendor == "postgresql":
         stored = threading.Event()
@@ -189,7 +190,7 @@ def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: 
             with transaction.atomic():
                 names.append(Post3Storage._save(storage, "a.txt", content(10, b"1")))
                 stored.set()
-                threading.Event().wait(0.3)  # the other transaction comes to wait for this one's commit
+                threading.Event().wait(0.3)  # the other transaction waits for this one's commit
             connections.close_all()
 
         thread = threading.Thread(target=other)
@@ -204,12 +205,12 @@ def test_a_name_that_somebody_else_takes_meanwhile_becomes_another_one(storage: 
     assert [read(storage, name) for name in names] == [b"1" * 10, b"2" * 10]
 
 
-def test_s3_requests_are_no_part_of_atomic_requests(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_requests_are_not_part_of_atomic_requests(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     assert BaseHandler().make_view_atomic(dispatch) is dispatch
 
 
-def test_a_file_of_the_storage_is_copied_within_the_transaction_that_made_it(storage: Post3Storage, documents: Any) -> None:
+def test_a_file_of_the_storage_is_copied_in_the_transaction_that_created_it(storage: Post3Storage, documents: Any) -> None:
     with transaction.atomic():
         storage.save("a", content(3 << 20))
         with storage.open("a") as file:

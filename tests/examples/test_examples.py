@@ -1,4 +1,4 @@
-"""Every example of docs/examples runs against a server of each kind, prints what it should, and leaves nothing behind."""
+"""Every example in docs/examples runs against a server of each kind, prints its expected lines, and cleans up."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from ..servers import ROOT, Server
 
 EXAMPLES = ROOT / "docs" / "examples"
 
-#: File and arguments -> lines that must be printed, in this order, each as a regular expression of a whole line.
+#: File and arguments -> regular expressions of whole lines that must be printed in this order.
 EXPECTED: dict[str, list[str]] = {
     "basic_sdk.py": [
         "Bytes: Hello, post3!",
@@ -91,12 +91,12 @@ NAMES = sorted({command.split()[0] for command in EXPECTED})
 
 
 def run_example(command: str, directory: Path, server: Server | None = None) -> subprocess.CompletedProcess[str]:
-    """Run an example as its README says, with a home directory that holds no configuration."""
+    """Run an example as its README says, with a home directory without configuration."""
     name, *arguments = command.split()
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "POST3_"))}
     environment = {
         **inherited,
-        # Without a key botocore would ask a machine of Amazon's for one.
+        # Without a key, botocore would request one from Amazon's instance metadata service.
         "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(directory),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -130,14 +130,14 @@ def test_example(command: str, server: Server, s3: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_example_without_a_key_says_so(name: str, tmp_path: Path) -> None:
+def test_example_without_a_key_reports_it(name: str, tmp_path: Path) -> None:
     done = run_example(name, tmp_path)
     assert done.returncode != 0
     assert re.search("key|[Cc]redentials", done.stderr.splitlines()[-1]), done.stderr
 
 
 @pytest.mark.parametrize("arguments", ["12Q", "0", "64M --part-size 1M", "1T --part-size 5M"])
-def test_large_file_with_a_size_that_is_none(arguments: str, tmp_path: Path) -> None:
+def test_large_file_with_an_invalid_size(arguments: str, tmp_path: Path) -> None:
     done = run_example(f"large_file.py {arguments}", tmp_path)
     assert done.returncode == 2
     assert "large_file.py: error:" in done.stderr.splitlines()[-1]

@@ -1,1 +1,4 @@
-"""Fault tests: crashes, power cuts, concurrent histories. Short forms are tests; `python -m tests.faults` runs the long ones."""
+"""Fault tests: crashes, power cuts, concurrent histories.
+
+The tests are short forms; `python -m tests.faults` runs the long ones.
+"""

@@ -1,6 +1,7 @@
-"""`python -m tests.faults NAME [options]`: the long form of a fault test (`make torture`); NAME is a module here with a `main`.
+"""`python -m tests.faults NAME [options]`: run the long form of a fault test (`make torture`).
 
-Without a name every one runs in turn, with its defaults.
+NAME is a module in this package with a `main` function. Without a name, all of them run one after the other with their
+defaults.
 """
 
 import importlib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from tests.interrupts import run_program
 
-#: In the order in which they run. One that is not there is left out.
+#: In the order in which they run. Missing modules are left out.
 PROGRAMS = ("linearizability", "crash", "powercut", "fuzz", "soak")
 
 

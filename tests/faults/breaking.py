@@ -1,4 +1,4 @@
-"""Damage done to stored bytes from behind the server's back, and `check_storage` run by hand."""
+"""Damage stored bytes behind the server's back, and run `check_storage`."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.servers import ROOT, Server
 
 
 def blobs_of(server: Server, bucket: str, key: str) -> list[tuple[int, str, int]]:
-    """Return (id, name, bytes) of the blobs of an object, in order."""
+    """Return (id, name, size) of an object's blobs, in order."""
     of = "FROM post3_object o JOIN post3_bucket u ON u.id = o.bucket_id"
     where = "WHERE u.name = ? AND o.key = ? AND o.is_latest"
     single = f"SELECT b.id, b.name, b.size {of} JOIN post3_blob b ON b.id = o.blob_id {where}"
@@ -27,7 +27,7 @@ def file_of(server: Server, name: str) -> Path:
 
 
 def flip(server: Server, blob: tuple[int, str, int], offset: int) -> None:
-    """Flip a bit of the byte at `offset` of a blob; doing so twice undoes it."""
+    """Flip a bit of the byte at `offset` of a blob. Doing so twice undoes it."""
     blob_id, name, _ = blob
     if name:
         with file_of(server, name).open("r+b") as file:
@@ -44,7 +44,7 @@ def flip(server: Server, blob: tuple[int, str, int], offset: int) -> None:
 
 
 def lose_the_end(server: Server, blob: tuple[int, str, int]) -> None:
-    """Take the last byte away, which is in a block of its own where the blob is a byte longer than a block."""
+    """Remove the last byte. If the blob is one byte longer than a block, this removes the last block."""
     blob_id, name, size = blob
     if name:
         with file_of(server, name).open("r+b") as file:
@@ -58,7 +58,7 @@ def lose_the_end(server: Server, blob: tuple[int, str, int]) -> None:
 
 
 def check_storage(server: Server, *arguments: str) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
-    """Run the command; return its exit status, its findings, and its sums."""
+    """Run the command. Return its exit status, its findings, and its summary."""
     command = [sys.executable, "manage.py", "check_storage", "--json", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=120)
     assert done.returncode in (0, 2, 3), done.stderr

@@ -1,6 +1,7 @@
-"""An S3 client that knows what it does not know: an answer, or nobody can tell whether the request was done.
+"""An S3 client that distinguishes between a response and not knowing whether the request was executed.
 
-One connection for one thread. boto3 takes two milliseconds a call and retries behind one's back; this takes a tenth of one.
+Each thread has one connection. boto3 takes two milliseconds per call and retries implicitly; this client takes a tenth
+of a millisecond.
 """
 
 import contextlib
@@ -14,20 +15,20 @@ from tests.raw import RawResponse, read_response
 from tests.servers import Server
 
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-#: Seconds to wait for any answer; then it is unknown what became of the request.
+#: Seconds to wait for a response. After that, the result of the request is unknown.
 TIMEOUT = 60.0
 
 
 class NotSent(Exception):
-    """Nobody listens: the request did not reach the server, so it did nothing."""
+    """The server does not listen. It did not receive the request, so the request had no effect."""
 
 
 class Unanswered(Exception):
-    """The request was sent, at least in part, and no whole answer came: it may have been done, or not."""
+    """The request was sent at least in part and no complete response came. It may or may not have been executed."""
 
 
 class Client:
-    """Signs and sends one request after the other. `timeout` in seconds."""
+    """Signs and sends one request after the other. `timeout` is in seconds."""
 
     def __init__(self, server: Server, bucket: str = "", timeout: float = TIMEOUT) -> None:
         self.bucket, self._address, self._timeout = bucket, (server.host, server.port), timeout
@@ -42,7 +43,10 @@ class Client:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
     ) -> RawResponse:
-        """Send one request about a key, or the bucket; return the answer, whatever its status. Raises NotSent, Unanswered."""
+        """Send a request for a key or the bucket.
+
+        Return the response, whatever its status. Raises NotSent, Unanswered.
+        """
         path = f"/{self.bucket}/{key}" if key else f"/{self.bucket}"
         length = len(body) if body or method in ("PUT", "POST") else None
         head = self._signer.head(method, path, query, hashlib.sha256(body).hexdigest(), length, headers)
@@ -57,7 +61,7 @@ class Client:
             connection.sendall(head + body)
             answer = read_response(connection, method)
         except (OSError, ValueError, IndexError) as error:
-            # OSError: broken off or timed out. The others: an answer whose head broke off within a line.
+            # OSError: interrupted or timed out. The others: a response whose head was interrupted within a line.
             self.close()
             raise Unanswered(str(error)) from None
         if answer.headers.get("connection", "").lower() == "close":
@@ -65,9 +69,9 @@ class Client:
         return answer
 
     def names(self, kind: str, prefix: str = "") -> list[tuple[str, Any]]:
-        """List the keys with a prefix: kind "objects" gives (key, (etag, size)), "uploads" (key, upload id).
+        """List the keys with a prefix: "objects" gives (key, (etag, size)), "uploads" gives (key, upload ID).
 
-        Raises NotSent, Unanswered, and AssertionError for an answer other than 200.
+        Raises NotSent, Unanswered, and AssertionError for a response other than 200.
         """
         found: list[tuple[str, Any]] = []
         markers = {"objects": {"list-type": "2"}, "uploads": {"uploads": ""}}[kind] | {"prefix": prefix}
@@ -88,7 +92,7 @@ class Client:
                 return found
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connection. The next call opens another one."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.close()
@@ -96,12 +100,12 @@ class Client:
 
 
 def upload_id_of(answer: RawResponse) -> str:
-    """Return the id that CreateMultipartUpload answered with."""
+    """Return the upload ID in a CreateMultipartUpload response."""
     return _text(ElementTree.fromstring(answer.body), "UploadId")
 
 
 def parts_document(etags: list[str]) -> bytes:
-    """Return the body of CompleteMultipartUpload for these parts, numbered from 1."""
+    """Return a CompleteMultipartUpload body for these parts, numbered from 1."""
     parts = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in enumerate(etags, 1))
     return f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster that can be killed: all its processes at once by SIGKILL, then started again, which recovers it."""
+"""A PostgreSQL cluster that can be killed, all processes together by SIGKILL, and started again with recovery."""
 
 import contextlib
 import os
@@ -11,37 +11,37 @@ from urllib.parse import unquote, urlsplit
 
 from ..cluster import find_binaries, postmaster_pid, private_cluster
 
-#: Seconds that killed processes may take to be gone.
+#: Seconds that killed processes may take to disappear.
 PATIENCE = 20
 
 
 class Cluster:
-    """The cluster that `private_cluster` made at this URL."""
+    """The cluster that `private_cluster` created at this URL."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.data = Path(unquote(urlsplit(url).hostname or "")) / "data"
 
     def kill(self) -> None:
-        """End the postmaster and every backend at once, as a crash of the machine would; return when they are gone."""
+        """Kill the postmaster and all backends together, as a crash of the machine would. Return when they are gone."""
         postmaster = postmaster_pid(self.url)
-        os.kill(postmaster, signal.SIGSTOP)  # so that it makes no new children while we look
+        os.kill(postmaster, signal.SIGSTOP)  # so that it starts no new children meanwhile
         processes = [postmaster, *_children(postmaster)]
         for pid in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE
-        # A process that is left would hold the shared memory, and the next postmaster would refuse to start.
+        # A remaining process would hold the shared memory, and the next postmaster would refuse to start.
         while any(_is_alive(pid) for pid in processes):
-            assert time.monotonic() < deadline, "PostgreSQL outlives SIGKILL"
+            assert time.monotonic() < deadline, "PostgreSQL survived SIGKILL"
             time.sleep(0.01)
-        # Where nobody reaps orphans, as in a container without an init, the postmaster stays as a zombie, and the next one
-        # would take it for a running one.
+        # If orphans are not reaped, as in a container without an init, the postmaster remains as a zombie, and the next
+        # one would consider it running.
         for left in (self.data / "postmaster.pid", *self.data.parent.glob(".s.PGSQL.*.lock")):
             left.unlink(missing_ok=True)
 
     def start(self) -> None:
-        """Start it after `kill`; return when it has recovered."""
+        """Start the cluster after `kill`. Return when it has recovered."""
         binaries = find_binaries()
         assert binaries is not None
         as_owner = ["runuser", "-u", self.data.owner(), "--"] if os.geteuid() == 0 else []
@@ -53,15 +53,15 @@ class Cluster:
 
 @contextlib.contextmanager
 def killable_cluster() -> Iterator[Cluster]:
-    """Start a cluster of its own; it must run again at the end, and is removed then."""
+    """Start a separate cluster. It must be running at the end, when it is removed."""
     with private_cluster() as url:
         yield Cluster(url)
 
 
 def _stat(pid: int | str) -> list[str]:
-    """Return the fields of /proc/<pid>/stat from the state on; none where the process is gone."""
+    """Return the fields of /proc/<pid>/stat starting with the state, or nothing if the process is gone."""
     try:
-        # The name, in parentheses, may hold spaces.
+        # The name, in parentheses, may contain spaces.
         return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []

@@ -1,10 +1,11 @@
-"""Crashes: writers at work, SIGKILL at random moments, and after each restart a look at everything that was acknowledged.
+"""Crashes: SIGKILL at random moments under load. After each restart, every acknowledged write is checked.
 
     python -m tests.faults crash --crashes 300 --configurations sqlite-files --seed 7
 
-A round: load for a moment; server, worker or PostgreSQL (or several at once) are killed; they are started again, with the
-writers going on in half of the rounds; then each key touched is read and compared byte for byte, and the whole listing is
-compared with the journal. At the end every key is read, and catalogue and bytes are compared (`fsck.py`).
+In each round, writers put load on the server for a moment. Then the server, the worker, PostgreSQL or several of them
+are killed and restarted. In half of the rounds the writers continue meanwhile. Then each touched key is read and
+compared byte for byte, and the complete listing is compared with the journal. At the end every key is read, and the
+catalogue is compared with the bytes (`fsck.py`).
 """
 
 import argparse
@@ -30,15 +31,15 @@ from .writers import Unanswered, Unreachable, Writer, ask, observe
 WRITERS, READERS = 6, 4
 #: Seconds of load before a kill, and after a restart.
 BEFORE, AFTER = (0.05, 0.5), (0.05, 0.3)
-#: Acknowledged writes in each round before the kill, at least.
+#: The minimum number of acknowledged writes in each round before the kill.
 WRITES = 6
-#: Seconds within which a read must be answered once the server is ready: connections to a database that died fail once.
+#: Seconds within which a read must succeed once the server is ready. Connections to a dead database fail once.
 PATIENCE = 30
 
 
 @dataclass
 class Result:
-    """What a run did and found."""
+    """The actions of a run, and its findings."""
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
@@ -55,13 +56,16 @@ class Result:
 
 
 def run(one: Stand, crashes: int, seed: int, say: Callable[[str], None] = lambda line: None) -> Result:
-    """Crash a running stand so many times; stop early at the first violation. Ends with server and worker stopped."""
+    """Crash a running stand `crashes` times, and stop at the first violation.
+
+    The server and worker are stopped at the end.
+    """
     result, chosen, client = Result(seed), random.Random(seed), one.client()
     journal, begun = result.journal, time.monotonic()
     ask(client, "PUT", "")
     writers = [Writer(number, one.client(), journal, seed) for number in range(WRITERS)]
     for number in range(crashes):
-        # In turn, so that a few rounds have them all; the moments are what chance decides.
+        # In turn, so that a few rounds cover them all. The moments are random.
         target = one.targets[number % len(one.targets)]
         _crash(one, writers, target, chosen)
         result.kills[target] += 1
@@ -85,7 +89,10 @@ def run(one: Stand, crashes: int, seed: int, say: Callable[[str], None] = lambda
 
 
 def _crash(one: Stand, writers: list[Writer], target: str, chosen: random.Random) -> None:
-    """One round: load, kill, restart. The writers go on meanwhile in half of the rounds, else they end with the kill."""
+    """Run one round: load, kill, restart.
+
+    In half of the rounds the writers continue meanwhile, otherwise they stop at the kill.
+    """
     stopped = threading.Event()
     journal = writers[0].journal
     enough = journal.acknowledged + WRITES
@@ -114,15 +121,15 @@ def _crash(one: Stand, writers: list[Writer], target: str, chosen: random.Random
 
 
 def _wait_for_writes(journal: Journal, enough: int) -> None:
-    """Wait until so many writes are acknowledged, which a busy machine needs longer for, or none will be."""
+    """Wait until this many writes are acknowledged, however slow the machine, or until there is a violation."""
     deadline = time.monotonic() + PATIENCE
     while journal.acknowledged < enough and not journal.violations:
-        assert time.monotonic() < deadline, f"no {WRITES} writes within {PATIENCE} s"
+        assert time.monotonic() < deadline, f"fewer than {WRITES} writes within {PATIENCE} s"
         time.sleep(0.01)
 
 
 def _check(client: RawClient, result: Result, keys: set[str]) -> None:
-    """Read these keys, then compare the whole listing with the journal, which is certain of every key by then."""
+    """Read these keys, and compare the whole listing with the journal, in which every key now has one state."""
     journal = result.journal
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(lambda key: _answered(lambda: observe(client, journal, key)), sorted(keys)))
@@ -133,11 +140,11 @@ def _check(client: RawClient, result: Result, keys: set[str]) -> None:
     for key in sorted(listed.keys() | expected.keys()):
         content = expected.get(key)
         if listed.get(key) != (content and (content.etag, content.size)):
-            journal.violate("wrong", key, f"the listing says {listed.get(key)}, GET and journal say {content}")
+            journal.violate("wrong", key, f"the listing has {listed.get(key)}, GET and journal have {content}")
 
 
 def _listing(client: RawClient) -> dict[str, tuple[str, int]]:
-    """Return ETag and size of every key."""
+    """Return the ETag and size of every key."""
     found: dict[str, tuple[str, int]] = {}
     query = "list-type=2"
     while True:
@@ -155,7 +162,7 @@ def _listing(client: RawClient) -> dict[str, tuple[str, int]]:
 
 
 def _answered(call: Callable[[], Any]) -> Any:
-    """Repeat a read until it is answered."""
+    """Repeat a read until there is a response."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -167,7 +174,10 @@ def _answered(call: Callable[[], Any]) -> Any:
 
 
 def _own_check(server: Server) -> list[str]:
-    """Have post3's own `check_storage --verify` find nothing; what crashes left behind just now is too young to be a fault."""
+    """Return the findings of post3's own `check_storage --verify`.
+
+    Recent leftovers of crashes are too new to be faults.
+    """
     try:
         server.manage("check_storage", "--verify", "--min-age", "86400")
     except AssertionError as error:
@@ -184,7 +194,7 @@ def _progress(result: Result) -> str:
 
 
 def report(configuration: str, result: Result) -> str:
-    """Return what a run did and found, as lines."""
+    """Return a report of a run, as lines."""
     found, kills = result.findings, ", ".join(f"{target} {count}" for target, count in sorted(result.kills.items()))
     lines = [
         f"{configuration}, seed {result.seed}: {result.kills.total()} crashes in {result.seconds:.0f} s ({kills})",
@@ -198,10 +208,10 @@ def report(configuration: str, result: Result) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults crash", description=__doc__.split("\n")[0])
-    parser.add_argument("--crashes", type=int, default=300, help="of each configuration (300)")
-    parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), metavar="NAME,…", help="all by default")
-    parser.add_argument("--runner", default="uvicorn", help="of tests/servers.py: uvicorn, gunicorn-asgi, gunicorn-wsgi")
-    parser.add_argument("--seed", type=int, default=None, help="of what is done; the moments of the kills are the machine's, too")
+    parser.add_argument("--crashes", type=int, default=300, help="crashes of each configuration (default: 300)")
+    parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), metavar="NAME,…", help="default: all")
+    parser.add_argument("--runner", default="uvicorn", help="a runner in tests/servers.py: uvicorn, gunicorn-asgi, gunicorn-wsgi")
+    parser.add_argument("--seed", type=int, default=None, help="determines the operations, but not the moments of the kills")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else random.SystemRandom().getrandbits(24)
     failed = 0

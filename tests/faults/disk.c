@@ -1,11 +1,12 @@
-/* A disk that keeps what was synced, and what may be lost.
+/* A disk that keeps synced data, and may lose everything else.
  *
- * Preloaded into a server, it takes the place of fsync and fdatasync: what a file holds, or which entries a directory has, at
- * that moment is copied to FAULTS_KEPT before the call returns. `powercut.py` makes a tree of the copies. Only what is below
- * FAULTS_ROOT counts. FAULTS_IGNORE, "files" or "directories": a disk that lies, for a test that shall fail.
+ * Preloaded into a server, this library replaces fsync and fdatasync: the contents of the file, or the entries of the
+ * directory, are copied to FAULTS_KEPT before the call returns. `powercut.py` builds a tree from the copies. Only paths
+ * below FAULTS_ROOT count. FAULTS_IGNORE, "files" or "directories", makes the disk ignore syncs of these, for a test
+ * that must fail.
  *
- * A copy's name is the inode's number and the time it was made, so that a number used again is another file. Copies of one
- * inode are made one after the other, whichever process or thread syncs it, or an older one might replace a newer.
+ * A copy is named by the inode's number and its creation time, so that a reused number is a different file. Copies of an
+ * inode are made one at a time, whichever process or thread syncs it. Otherwise an older copy might replace a newer one.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -31,7 +32,7 @@ static void name_of(int fd, const char *path, char *name, size_t size)
     struct statx status;
     int flags = *path ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
     if (statx(fd, path, flags, STATX_INO | STATX_BTIME, &status) || !(status.stx_mask & STATX_BTIME)) {
-        *name = 0; /* gone since its directory was read */
+        *name = 0; /* removed since its directory was read */
         return;
     }
     snprintf(name, size, "%llu-%lld-%u", (unsigned long long)status.stx_ino, (long long)status.stx_btime.tv_sec,
@@ -43,7 +44,7 @@ static void copy_file(int fd, FILE *copy)
     static _Thread_local char buffer[1 << 16];
     off_t place = 0;
     ssize_t count;
-    /* By this descriptor: closing another one of a database would drop SQLite's locks. */
+    /* Use this descriptor: closing another one of a database would drop SQLite's locks. */
     while ((count = pread(fd, buffer, sizeof buffer, place)) > 0) {
         if (fwrite(buffer, 1, count, copy) != (size_t)count)
             fail("copying a file");
@@ -91,7 +92,7 @@ static int note(int fd)
     else
         strcpy(name, "root");
     if (!*name)
-        fail("this file system does not tell when a file was made");
+        fail("this file system does not record when a file was created");
     snprintf(final, sizeof final, "%s/lock", kept);
     int lock = open(final, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX))

@@ -1,4 +1,4 @@
-"""A disk that is soon full: a file system of a few MiB in memory, mounted for a test."""
+"""A small disk that is soon full: a file system of a few MiB in memory, mounted for a test."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def small_disk(directory: Path, mib: int, owner: str = "root") -> Iterator[Path]:
-    """Mount it at `directory`; unmount it afterwards. Needs root, or sudo without a password; fails loudly without."""
+    """Mount the disk at `directory` and unmount it afterwards. Fails without root or passwordless sudo."""
     directory.mkdir(parents=True, exist_ok=True)
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     options = f"size={mib}m,mode=0777"
@@ -24,7 +24,7 @@ def small_disk(directory: Path, mib: int, owner: str = "root") -> Iterator[Path]
 
 
 def reserve(directory: Path, mib: int) -> Path:
-    """Take room by a file, which is removed to make room."""
+    """Reserve space with a file, which can be removed to free the space."""
     path = directory / "ballast"
     path.write_bytes(bytes(mib << 20))
     return path

@@ -1,7 +1,7 @@
-"""Catalogue against bytes, independently of the code under test: SQL, files, and `hashlib`.
+"""Compare the catalogue with the bytes, independently of the code under test: SQL, files, and `hashlib`.
 
-Everything that an object or an uploaded part refers to must be there, whole. Bytes that nothing refers to are no fault but
-must be known: a file without a row is what a crash between rename and commit leaves.
+All bytes that an object or an uploaded part refers to must exist and be complete. Unreferenced bytes are not a fault,
+but are counted: a crash between rename and commit leaves a file without a row.
 """
 
 import functools
@@ -20,7 +20,7 @@ REFERENCES = (
     "UNION SELECT blob_id FROM post3_objectpart WHERE blob_id IS NOT NULL "
     "UNION SELECT blob_id FROM post3_uploadpart WHERE blob_id IS NOT NULL"
 )
-#: Each finds rows that must not be: a name for it, and the statement.
+#: Title -> a statement that finds rows which must not exist.
 IMPOSSIBLE = {
     "an object of another size than its blob": (
         "SELECT o.key FROM post3_object o JOIN post3_blob b ON b.id = o.blob_id WHERE o.size <> b.size"
@@ -50,11 +50,11 @@ IMPOSSIBLE = {
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong, and what is merely left over."""
+    """Faults and mere leftovers."""
 
     faults: list[str] = field(default_factory=list)
     blobs: int = 0
-    #: Blobs that nothing refers to and the worker will take, files that no row names.
+    #: Unreferenced blobs, which the worker will remove, and files that no row names.
     collectable: int = 0
     files: int = 0
 
@@ -75,7 +75,7 @@ def check(server: Server) -> Findings:
             findings.faults.append(f"blob {number} is referred to in state {state}")
         else:
             _check_bytes(server, findings, number, name, size, md5, block_size)
-    findings.faults += [f"blob {number} is referred to and has no row" for number in referenced - {row[0] for row in rows}]
+    findings.faults += [f"blob {number} is referred to but has no row" for number in referenced - {row[0] for row in rows}]
     known = {row[1] for row in rows if row[1]} | _descriptions(server, findings, files)
     findings.files = len(files - known)
     return findings
@@ -91,13 +91,13 @@ def _check_bytes(server: Server, findings: Findings, number: int, name: str, siz
         if [index for index, _ in blocks] != list(range(-(-size // block_size) if block_size else 0)):
             findings.faults.append(f"blob {number} of {size} bytes has the blocks {[index for index, _ in blocks]}")
     if body is None:
-        findings.faults.append(f"blob {number}: there is no file {name}")
+        findings.faults.append(f"blob {number}: file {name} is missing")
     elif len(body) != size or _md5(body).hexdigest() != md5:
         findings.faults.append(f"blob {number}: {len(body)} bytes of {size}, MD5 {_md5(body).hexdigest()} instead of {md5}")
 
 
 def _descriptions(server: Server, findings: Findings, files: set[str]) -> set[str]:
-    """Return the descriptions that objects name; each must be there."""
+    """Return the names of the objects' descriptions. Each must exist."""
     names = {f"{row[0]}.json" for row in query(server, "SELECT sidecar FROM post3_object WHERE sidecar <> ''")}
-    findings.faults += [f"there is no description {name}" for name in names - files]
+    findings.faults += [f"description {name} is missing" for name in names - files]
     return names

@@ -1,10 +1,11 @@
-"""Inputs that are nearly right, by the million: parsers in process, then a running server.
+"""Fuzzing with nearly valid inputs, by the million: parsers in process, then a running server.
 
     python -m tests.faults fuzz --inputs 1000000 --http 100000 --seed 7
 
-Parsers may raise S3Error and nothing else. A server may answer no request with 500 or 503, must answer whole requests, must
-answer or close within a limit whatever else it is sent, must log no traceback, and its memory must stay what it was after
-the first tenth. A finding names its input; `--seed 7 --first 123456 --inputs 1` makes that one again (`--http 1`: on the wire).
+Parsers may raise only S3Error. A server must not answer with 500 or 503. It must answer complete requests, and must
+answer or close everything else within a time limit. It must log no traceback, and its memory must stay at the level
+reached after the first tenth of the inputs. A finding names its input; `--seed 7 --first 123456 --inputs 1` reproduces
+it (over HTTP: `--http 1`).
 """
 
 import argparse
@@ -28,11 +29,11 @@ from .fuzz_console import ConsoleFuzzer
 from .fuzz_http import Fuzzer, HttpOutcome, Sender
 from .stand import CONFIGURATIONS, stand
 
-#: Inputs of parsers that a process does before it reports.
+#: Number of parser inputs that a process handles before it reports.
 BATCH = 2000
-#: Memory may be so many times what it was after the first tenth, and so many bytes more.
+#: Memory may grow by this factor after the first tenth, plus this many bytes.
 GROWTH, SLACK = 1.1, 16 << 20
-#: Seconds until the worker deletes what was released; a copy's source is overwritten all the time.
+#: Seconds until the worker deletes released blobs. Sources of copies are overwritten all the time.
 GRACE = 60
 SHOWN = 20
 
@@ -40,7 +41,7 @@ Say = Callable[[str], None]
 
 
 def _prepare_process() -> None:
-    """Set Django up in a process of the pool; nothing there uses a database."""
+    """Set up Django in a process of the pool. No database is used there."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "post3_site.settings"
     import django
 
@@ -48,7 +49,7 @@ def _prepare_process() -> None:
 
 
 def _batch(seed: str, first: int, count: int) -> tuple[Counter[str], list[str], int, int]:
-    """Do a batch; return answers, findings, this process's id and its resident bytes."""
+    """Run a batch. Return the answers, the findings, this process's PID and its resident bytes."""
     from .fuzz_parsers import Outcome, fuzz_parsers
 
     outcome = Outcome()
@@ -57,7 +58,7 @@ def _batch(seed: str, first: int, count: int) -> tuple[Counter[str], list[str], 
 
 
 def run_parsers(seed: str, first: int, count: int, say: Say) -> list[str]:
-    """Feed so many inputs to the parsers, on all cores; return what was found."""
+    """Feed `count` inputs to the parsers, on all cores. Return the findings."""
     began, answers, findings = time.monotonic(), Counter[str](), []
     memory: dict[int, tuple[int, int]] = {}
     starts = range(first, first + count, BATCH)
@@ -66,7 +67,7 @@ def run_parsers(seed: str, first: int, count: int, say: Say) -> list[str]:
         for number, (counted, found, process, size) in enumerate(batches):
             answers.update(counted)
             findings += found
-            # Of each process, what it had after a tenth of all, and what it has now.
+            # For each process, the memory after a tenth of all inputs, and the memory now.
             begin = memory.get(process, (size, size))[0] if number > len(starts) // 10 else size
             memory[process] = (begin, size)
     findings += [_grown(*sizes) for sizes in memory.values() if _grown(*sizes)]
@@ -77,7 +78,7 @@ def run_parsers(seed: str, first: int, count: int, say: Say) -> list[str]:
 
 
 def run_http(server: Server, fuzzer: Sender, first: int, count: int, say: Say) -> list[str]:
-    """Send so many inputs to a server; return what was found."""
+    """Send `count` inputs to a server. Return the findings."""
     began, logged, tenth = time.monotonic(), len(server.log()), max(1, count // 10)
     fuzzer.run(first, tenth)
     begin = resident(server.pid)
@@ -97,14 +98,14 @@ def _told(outcome: HttpOutcome) -> str:
 
 
 def _grown(begin: int, end: int) -> str:
-    """Return a finding where memory has grown, else nothing."""
+    """Return a finding if memory has grown, otherwise ""."""
     return f"memory grew from {begin >> 20} to {end >> 20} MiB" if end > begin * GROWTH + SLACK else ""
 
 
 def _complaints(log: str) -> list[str]:
-    """Return the entries of a server's log that report a fault of its own.
+    """Return the entries of a server's log that report one of its own faults.
 
-    Django logs a traceback for what it refuses, too: hosts, look-ups and forms by `django.security`, permissions by a warning.
+    Django also logs tracebacks of refusals: hosts, lookups and forms by `django.security`, permissions as a warning.
     """
     entries = re.split(r"\n(?=[0-9]{4}-|\[[0-9]{4}-)", log)
     faults = [entry for entry in entries if "Traceback" in entry or (" ERROR " in entry and "failed" in entry)]
@@ -114,7 +115,7 @@ def _complaints(log: str) -> list[str]:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Give the processes of the pool a data directory of their own and no other setting."""
+    """Give the processes of the pool their own data directory and no other settings."""
     with tempfile.TemporaryDirectory(prefix="post3-fuzz-") as directory:
         kept = {name: os.environ.pop(name) for name in list(os.environ) if name == "DATABASE_URL" or name.startswith("POST3_")}
         os.environ["POST3_DATA_DIR"] = str(Path(directory))
@@ -127,15 +128,15 @@ def _environment() -> Iterator[None]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults fuzz", description=__doc__.split("\n")[0])
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (1000000)")
-    parser.add_argument("--http", type=int, default=100_000, help="of them, those sent to servers, shared among them (100000)")
-    parser.add_argument("--console", type=int, default=20_000, help="further ones, sent to the servers' consoles (20000)")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="total number of inputs (default: 1000000)")
+    parser.add_argument("--http", type=int, default=100_000, help="how many of them are sent to the servers (default: 100000)")
+    parser.add_argument("--console", type=int, default=20_000, help="more inputs for the servers' consoles (default: 20000)")
     parser.add_argument(
         "--configurations", default="sqlite-files,postgresql-blocks", metavar="NAME,…", help=", ".join(CONFIGURATIONS)
     )
-    parser.add_argument("--runners", default="gunicorn-asgi,uvicorn", metavar="NAME,…", help="of tests/servers.py")
+    parser.add_argument("--runners", default="gunicorn-asgi,uvicorn", metavar="NAME,…", help="runners in tests/servers.py")
     parser.add_argument("--seed", default=str(random.SystemRandom().getrandbits(24)))
-    parser.add_argument("--first", type=int, default=0, help="number of the first input (0)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first input (default: 0)")
     given = parser.parse_args(arguments)
     findings = []
     if given.inputs > given.http:

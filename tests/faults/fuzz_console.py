@@ -1,7 +1,7 @@
-"""The console of a running server: queries, forms and bodies that are nearly right, from a logged-in user and from anybody.
+"""Fuzz a running server's console with nearly valid queries, forms and bodies, with and without a login.
 
-The pages are found by following the console's own links. No request may be answered 500 or not at all. Requests that change
-the store go on: only buckets and keys that this module made are there to be changed.
+The pages are found by following the console's own links. Every request must get a response, but no server
+error. Requests that change the store are executed: it contains only buckets and keys that this module created.
 """
 
 import html
@@ -18,18 +18,18 @@ from tests.servers import Server
 from .fuzz_http import Sender, Wire
 from .mutations import Mutator
 
-#: Few: the server answers a bounded number of console requests at once, and refuses more with 503.
+#: Few, because the server handles a limited number of console requests at a time and refuses more with 503.
 THREADS, PREPARE_EVERY = 2, 500
-#: Pages to look for at most.
+#: The maximum number of pages to look for.
 PAGES = 200
-#: Names in the queries of Django's admin, of the console's lists, and of lookups that reach further than they may.
+#: Parameter names of Django's admin and of the console's lists, and lookups that reach further than allowed.
 NAMES = (
     b"p o q all e _facets _popup _to_field _changelist_filters next key__startswith key__regex bucket__id__exact "
     b"is_latest__exact user__password__startswith owner__id__exact object__id__exact upload__id__exact id__in pk field_name "
     b"app_label model_name "
     b"term prefix after before page csrfmiddlewaretoken action index select_across _selected_action _save"
 ).split()
-#: Positions in a list (`?p=`): JSON in base64, nested deeply, with numbers that are too long, or of other types.
+#: Positions in a list (`?p=`): base64-encoded JSON, deeply nested, with too long numbers or wrong types.
 POSITIONS = (
     b"[]",
     b"[[",
@@ -55,7 +55,7 @@ print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the console: its path, its query as pairs, and the fields of its form if there is one."""
+    """A page of the console: its path, its query as pairs, and the fields of its form, if any."""
 
     path: str
     query: tuple[tuple[bytes, bytes], ...] = ()
@@ -64,7 +64,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the console listens."""
+    """The address of the console."""
 
     host: str
     port: int
@@ -86,14 +86,17 @@ class ConsoleFuzzer(Sender):
             self.send(first, min(first + PREPARE_EVERY, start + count), THREADS)
 
     def _prepare(self) -> None:
-        """Log in without the form, which limits guesses, and find the pages again: their tokens belong to the session."""
+        """Log in without the form, which limits guesses.
+
+        Find the pages again, because their tokens belong to the session.
+        """
         client = RawClient(self.server.host, self.server.port, self.server.access_key, self.server.secret_key)
         client.send("PUT", "/fuzz")
         client.send("PUT", "/fuzz/%E2%80%AEodd%1B", headers=[("x-amz-meta-a", "b")], body=b"x")
         client.send("POST", "/fuzz/upload", "uploads=")
         self.cookies = self.server.manage("shell", "-v", "0", "-c", LOGIN).strip().splitlines()[-1]
         self.pages = list(self._crawl())
-        assert len(self.pages) > 5, f"hardly any page of the console was found: {self.pages}"
+        assert len(self.pages) > 5, f"too few pages of the console were found: {self.pages}"
 
     def _crawl(self) -> Iterator[Page]:
         seen, waiting = {"/_/admin/"}, ["/_/admin/"]
@@ -120,7 +123,7 @@ class ConsoleFuzzer(Sender):
                     waiting.append(target)
 
     def _get(self, address: str) -> RawResponse:
-        """Read a page; keep the cookies that come with it."""
+        """Read a page, and keep the cookies in the response."""
         with socket.create_connection((self.place.host, self.place.port), timeout=30) as connection:
             connection.sendall(
                 f"GET {address} HTTP/1.1\r\nHost: {self.place.host}:{self.place.port}\r\nCookie: {self.cookies}\r\n\r\n".encode()
@@ -132,7 +135,7 @@ class ConsoleFuzzer(Sender):
         return answer
 
     def make(self, number: int) -> Wire:
-        """Return what input `number` sends. The pages' addresses and tokens belong to the server."""
+        """Return the request of input `number`. The pages' URLs and tokens depend on the server."""
         mutator = Mutator(f"console/{self.seed}/{number}")
         page = mutator.one_of(self.pages)
         path = quote(mutator.bend(page.path.encode()), safe="/%") if mutator.happens(0.1) else page.path
@@ -164,7 +167,7 @@ def _value(mutator: Mutator) -> bytes:
 
 
 def _form(page: Page, mutator: Mutator) -> tuple[bytes, bytes]:
-    """Return body and content type of a page's form, a field or more of which is bent, or whose framing is."""
+    """Return a page's form as (body, content type), with some fields or the framing altered."""
     fields = [(name, value if mutator.happens(0.8) else mutator.bend(value)) for name, value in page.fields]
     for _ in range(mutator.one_of((0, 0, 1, 3))):
         fields.append((mutator.one_of(NAMES), _value(mutator)))

@@ -1,7 +1,7 @@
-"""The running server: requests that are nearly right, bytes that are nearly HTTP. Nothing may be answered 500, or not at all.
+"""Fuzz a running server with nearly valid requests and bytes. Every one must get a response, but no server error.
 
-Most requests are signed after they were bent, so that they get past authentication; some have their bytes bent on top. Bytes
-that are no request any more may be answered or the connection closed; whole requests must be answered.
+Most requests are signed after they are altered, so that they pass authentication. Some have their bytes altered as
+well. Bytes that are no longer a request may be answered or the connection closed. Complete requests must be answered.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from tests.raw import RawClient, read_response
 from .mutations import NUMBERS, Mutator
 from .samples import BODY, KEYS, METHODS, UPLOAD, Sample, make, target_of
 
-#: Seconds until a whole request must be answered, and bytes that are none answered or closed.
+#: Seconds within which a complete request must be answered, and other bytes answered or the connection closed.
 LIMIT = 30.0
-#: Seconds to wait for an answer to what may be incomplete, before the server is told that nothing follows.
+#: Seconds to wait for a response to a possibly incomplete request, before the sending side is closed.
 PATIENCE = 0.3
-#: Answers that no request may be given: the server failed. 501 says what is not implemented.
+#: Statuses that no request may get, because the server failed. 501 means not implemented.
 FAILURES = frozenset(range(500, 600)) - {501}
 THREADS, PREPARE_EVERY = 16, 300
 
 
 @dataclass(slots=True)
 class HttpOutcome:
-    """What came of requests: how often each status was answered (0: closed without an answer), and what must not happen."""
+    """Results of requests: responses by status (0: closed without a response), and findings."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class HttpOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Bytes to send. `whole`: they are a request of this method, which must be answered."""
+    """Bytes to send. `whole` means that they are a request with this method, which must be answered."""
 
     data: bytes
     method: str
@@ -48,16 +48,16 @@ class Wire:
 
 
 class Place(Protocol):
-    """Where a server listens."""
+    """The address of a server."""
 
     host: str
     port: int
 
 
 class Sender(ABC):
-    """Sends inputs of one seed to one place, from several threads, and notes what comes of them."""
+    """Sends the inputs of a seed to one place from several threads, and records the results."""
 
-    #: What the inputs are, in findings and reports.
+    #: The kind of inputs, for findings and reports.
     title = ""
 
     def __init__(self, place: Place, seed: str) -> None:
@@ -66,14 +66,14 @@ class Sender(ABC):
 
     @abstractmethod
     def make(self, number: int) -> Wire:
-        """Return what input `number` sends."""
+        """Return the request of input `number`."""
 
     @abstractmethod
     def run(self, start: int, count: int) -> None:
         """Send inputs `start` to `start + count`."""
 
     def send(self, start: int, end: int, threads: int) -> None:
-        """Send inputs `start` to `end`, from so many threads."""
+        """Send inputs `start` to `end` from this many threads."""
         working = [threading.Thread(target=self._work, args=(range(start + one, end, threads),)) for one in range(threads)]
         for thread in working:
             thread.start()
@@ -113,7 +113,7 @@ class Fuzzer(Sender):
             self.send(first, min(first + PREPARE_EVERY, start + count), THREADS)
 
     def _prepare(self) -> None:
-        """Have there be a bucket, some objects and an upload, which the last requests may have deleted."""
+        """Create the bucket, some objects and an upload, which the last requests may have deleted."""
         self.client.send("PUT", "/fuzz")
         for key in KEYS:
             self.client.send("PUT", target_of(Sample("PUT", key=key))[0], body=BODY)
@@ -124,7 +124,7 @@ class Fuzzer(Sender):
             self.client.send("PUT", "/fuzz/m", f"partNumber=1&uploadId={found[1].decode()}", body=BODY)
 
     def make(self, number: int) -> Wire:
-        """Return what input `number` sends. Only the times in signatures, and the upload's id, differ when made again."""
+        """Return the request of input `number`. Only the times in signatures and the upload ID differ each time."""
         mutator = Mutator(f"{self.seed}/{number}")
         sample = make(mutator)
         head, body = _signed(self.client, sample, mutator, self._upload)
@@ -135,7 +135,7 @@ class Fuzzer(Sender):
 
 
 def _is_whole(sample: Sample, head: bytes) -> bool:
-    """Whether the head says what it should: no value has ended it early, or says another length than the body's."""
+    """Return whether the head is complete and correct: no value ends it early or announces another body length."""
     own = b"content-length transfer-encoding connection upgrade expect".split()
     names = [line.partition(b":")[0].strip().lower() for line in head.split(b"\r\n")[1:]]
     given = [name.strip().lower() for name, _ in sample.headers]
@@ -149,7 +149,7 @@ def _is_token(name: bytes) -> bool:
 
 
 def _signed(client: RawClient, sample: Sample, mutator: Mutator, upload: bytes) -> tuple[bytes, bytes]:
-    """Return head and framed body of a sample, signed in one of the ways there are, or falsely, or not at all."""
+    """Return the head and framed body of a sample, with a valid or wrong signature of any kind, or none."""
     path, query = target_of(sample)
     query = query.replace(target_of(Sample("", query=((b"", UPLOAD),)))[1][1:], upload.decode())
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sample.headers]
@@ -196,7 +196,7 @@ def _signed(client: RawClient, sample: Sample, mutator: Mutator, upload: bytes) 
 
 
 def _bent_wire(head: bytes, body: bytes, mutator: Mutator) -> bytes:
-    """Return bytes that are a request no more, or another."""
+    """Return altered bytes, which may no longer be a request, or may be a different one."""
     lines = head[:-4].split(b"\r\n")
     kind = mutator.random.randrange(10)
     if kind == 0:
@@ -228,7 +228,7 @@ def _bent_wire(head: bytes, body: bytes, mutator: Mutator) -> bytes:
                 (b"Expect: 100-continue", b"Connection: close", b"Upgrade: websocket\r\nConnection: upgrade", b"Host: x")
             ),
         )
-    elif kind == 8:  # two at once
+    elif kind == 8:  # two requests together
         return head + body + head + body
     else:
         lines.insert(mutator.random.randint(0, len(lines)), mutator.spice())
@@ -236,9 +236,9 @@ def _bent_wire(head: bytes, body: bytes, mutator: Mutator) -> bytes:
 
 
 def exchange(place: Place, wire: Wire) -> tuple[int, str]:
-    """Send; return the answer's status, 0 for none, and what is wrong with it, if anything."""
+    """Send a request. Return the response's status (0 for none) and a problem, if there is one."""
     with socket.create_connection((place.host, place.port), timeout=LIMIT) as connection:
-        with contextlib.suppress(ConnectionError):  # refused before its end: the answer tells
+        with contextlib.suppress(ConnectionError):  # refused before its end: the response says so
             connection.sendall(wire.data)
         try:
             if wire.whole:
@@ -248,18 +248,18 @@ def exchange(place: Place, wire: Wire) -> tuple[int, str]:
         except TimeoutError:
             return 0, f"neither answered nor closed within {LIMIT:g} s"
         except ConnectionError as error:
-            return 0, f"a whole request was not answered: {error}" if wire.whole else ""
+            return 0, f"a complete request was not answered: {error}" if wire.whole else ""
 
 
 def _split_head(head: bytes) -> str:
-    """Return a finding where a head has the header that only a line break inside a name or a value can put there."""
+    """Return a finding if the head has a header that only a line break in a name or value can have produced."""
     return f"the head was split: {head!r}" if re.search(rb"(?im)^(set-cookie: a=b|x: y)\r?$", head) else ""
 
 
 def _status_of_any(connection: socket.socket) -> tuple[int, str]:
-    """Read until the server closes; return the highest final status, and a finding if there is one.
+    """Read until the server closes. Return the highest final status, and a finding, if any.
 
-    The client's side of the connection is closed after a moment, so that the server stops waiting for more.
+    After a moment, the sending side of the connection is closed, so that the server stops waiting for more.
     """
     received = b""
     connection.settimeout(PATIENCE)

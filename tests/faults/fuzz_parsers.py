@@ -1,4 +1,4 @@
-"""Every parser in this process: each is given what a request holds, and may raise S3Error and nothing else."""
+"""Fuzz every parser in this process. A parser gets what a request contains, and may raise only S3Error."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ from .mutations import Mutator
 from .samples import Sample, make, target_of
 
 NOW = datetime(2013, 5, 24, 0, 1, tzinfo=UTC)
-#: Seconds that one input may take; the slowest is a document of some kilobytes.
+#: Seconds that one input may take. The slowest is a document of a few kilobytes.
 LIMIT = 2.0
 DOCUMENT = 1 << 20
 DOCUMENTS = {
@@ -37,7 +37,7 @@ DOCUMENTS = {
 
 @dataclass(slots=True)
 class Outcome:
-    """What inputs came to: how often each answer was given, and what must not happen."""
+    """Results of inputs: answers by kind, and findings."""
 
     answers: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ def fuzz_parsers(seed: str, start: int, count: int, outcome: Outcome) -> None:
 
 
 def _place(error: Exception) -> str:
-    """Return an exception with the line that raised it."""
+    """Describe an exception and the line that raised it."""
     trace, places = error.__traceback__, []
     while trace is not None:
         places.append(f"{trace.tb_frame.f_code.co_filename.rpartition('post3/')[2]}:{trace.tb_lineno}")
@@ -69,12 +69,12 @@ def _place(error: Exception) -> str:
 
 
 def _request(mutator: Mutator, outcome: Outcome) -> None:
-    """Parse a whole request in every way that any view would."""
+    """Parse a whole request with every parser that any view uses."""
     sample = make(mutator)
     request = _of_environ(sample, mutator) if mutator.happens(0.2) else _of_scope(sample, mutator)
     for parser in PARSERS:
         _allow(parser, request, outcome)
-    # Large bodies come in pieces of some size: a call for each byte takes seconds, whatever is parsed.
+    # Large bodies arrive in larger pieces. One call per byte would take seconds, whatever is parsed.
     request.body = SlowBody(sample.body, mutator.one_of((1, 7, 1 << 20)) if len(sample.body) < 10_000 else 4096)
     _allow(lambda given: open_payload(given, None).read(), request, outcome)
     request.body = SlowBody(sample.body, 1 << 20)
@@ -84,7 +84,7 @@ def _request(mutator: Mutator, outcome: Outcome) -> None:
 
 
 def _allow(parser: Callable[[S3Request], Any], request: S3Request, outcome: Outcome) -> None:
-    """Call a parser; make an answer of what it raises, which must be S3's."""
+    """Call a parser. An exception must be an S3Error and is turned into a response."""
     try:
         parser(request)
         outcome.answers["parsed"] += 1
@@ -106,7 +106,7 @@ def _span(request: S3Request) -> None:
         hash(found)
 
 
-#: A query's parameter is read by the operation that needs it, which the table has made sure of.
+#: Query parameters are read by the operation that needs them, as the table guarantees.
 PARSERS: tuple[Callable[[S3Request], Any], ...] = (
     lambda request: operations.implemented(request, *operations.find(request)),
     sigv4.is_signed,
@@ -132,7 +132,7 @@ PARSERS: tuple[Callable[[S3Request], Any], ...] = (
 
 
 def _raw(sample: Sample, mutator: Mutator) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
-    """Return path, query and headers as they come from the wire, a signature among them that may be bent."""
+    """Return the path, query and headers as they arrive, including a signature that may be altered."""
     path, query = (part.encode() for part in target_of(sample))
     if mutator.happens(0.2):
         path = b"/" + mutator.bend(path[1:])
@@ -172,7 +172,10 @@ def _of_environ(sample: Sample, mutator: Mutator) -> S3Request:
 
 
 def _chunks(mutator: Mutator, outcome: Outcome) -> None:
-    """Read aws-chunked framing, signed or not, bent or not; what is read whole must be what was framed."""
+    """Read aws-chunked framing, signed or not, altered or not.
+
+    Data read completely must be the data that was framed.
+    """
     pieces = [mutator.random.randbytes(mutator.random.randint(1, 300)) for _ in range(mutator.random.randrange(4))]
     context = example_context("0" * 64) if mutator.happens(0.5) else None
     trailers = {"x-amz-checksum-crc32": "AAAAAA=="} if mutator.happens(0.5) else {}
@@ -185,4 +188,4 @@ def _chunks(mutator: Mutator, outcome: Outcome) -> None:
     read = b"".join(iter(lambda: body.read(mutator.random.randint(1, 200)), b""))
     outcome.answers["chunks read"] += 1
     if len(read) != announced or (context is not None and read != b"".join(pieces)):
-        raise AssertionError(f"{len(read)} bytes were read of framing that says otherwise")
+        raise AssertionError(f"{len(read)} bytes were read, which contradicts the framing")

@@ -1,12 +1,12 @@
-"""Linearizability: many clients at a few keys; is there an order of all operations that explains every answer?
+"""Linearizability: many clients on a few keys. Some order of all operations must explain every response.
 
     python -m tests.faults linearizability --operations 10000 --configurations postgresql-blocks
 
-Each key is a register. An operation takes effect at one moment between its sending and its answer; the checker looks for
-such moments (Wing & Gong's search, by Lowe's just-in-time linearization). It walks through the history and keeps every
-configuration that is possible still: the register's value, and which of the operations under way took effect already.
-When an operation ends, the configurations stay in which it could take effect before that. Each write has a value of its
-own, which keeps them few.
+Each key is a register. An operation takes effect at one moment between its request and its response. The checker looks
+for such moments (Wing & Gong's search, with Lowe's just-in-time linearization). It walks through the history and keeps
+every configuration that is still possible: the register's value, and the running operations that have already taken
+effect. When an operation ends, only those configurations remain in which it could take effect before its end. Each
+write has a unique value, so that there are few configurations.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from .stand import CONFIGURATIONS, stand
 from .writers import BUCKET
 
 CLIENTS, KEYS = 8, 3
-#: Bytes of a value: in one row, in more than one piece, in more than one block.
+#: Sizes of values in bytes: in one row, in more than one piece, in more than one block.
 SIZES = (20, 20, 20, 20, 300_000, 1_100_000)
 #: Seconds until overwritten bytes are deleted: longer than a read takes.
 GRACE = 10
-#: The value of a key that holds nothing.
+#: The value of a key without an object.
 NOTHING = ""
 
 
@@ -36,8 +36,9 @@ NOTHING = ""
 class Operation:
     """One operation of a history.
 
-    `kind`: put, put-if-absent, put-if-match, get or delete. `value`: what is written, or what a get found. `expected`: the
-    value that put-if-match asks for. `done`: whether a conditional write happened. `end` is None where no answer came.
+    `kind`: put, put-if-absent, put-if-match, get or delete. `value`: the value written, or found by a get. `expected`:
+    the value that put-if-match requires. `done`: whether a conditional write took place. `end` is None if there was no
+    response.
     """
 
     kind: str
@@ -48,7 +49,7 @@ class Operation:
     done: bool = True
 
     def after(self, value: str) -> str | None:
-        """Return what the register holds after this operation on that value; None where its answer rules that out."""
+        """Return the register's value after this operation on `value`, or None if the response rules this out."""
         if self.kind == "get":
             return value if value == self.value else None
         if self.kind == "delete":
@@ -62,7 +63,7 @@ class Operation:
 
 
 def find_violation(history: Iterable[Operation], initial: str = NOTHING) -> Operation | None:
-    """Return the first operation of one key whose answer no order explains; None where the history is linearizable."""
+    """Return the first operation on a key whose response no order explains, or None if the history is linearizable."""
     operations = list(history)
     events = [(operation.start, 0, number) for number, operation in enumerate(operations)]
     events += [(operation.end, 1, number) for number, operation in enumerate(operations) if operation.end is not None]
@@ -82,7 +83,7 @@ def find_violation(history: Iterable[Operation], initial: str = NOTHING) -> Oper
 def _ended(
     operations: Sequence[Operation], pending: set[int], possible: set[tuple[str, frozenset[int]]], number: int
 ) -> set[tuple[str, frozenset[int]]]:
-    """Return the configurations in which that operation took effect, now that it ended; it is left out of them."""
+    """Return the configurations in which the operation, which has now ended, took effect. It is removed from them."""
     found: set[tuple[str, frozenset[int]]] = set()
     seen, waiting = set(possible), list(possible)
     while waiting:
@@ -99,7 +100,7 @@ def _ended(
 
 
 class Client(threading.Thread):
-    """One client: operations by chance on keys that all share, each noted with its times and its answer."""
+    """A client that performs random operations on shared keys. Each is recorded with its times and response."""
 
     def __init__(self, number: int, client: RawClient, bucket: str, operations: int, seed: int) -> None:
         super().__init__()
@@ -126,7 +127,7 @@ class Client(threading.Thread):
             raise
 
     def do(self, key: str, asked: Operation) -> Operation:
-        """Send an operation; return it with its answer."""
+        """Send an operation and return it with its response."""
         method, headers = {"get": "GET", "delete": "DELETE"}.get(asked.kind, "PUT"), []
         body = self.body(asked.value) if method == "PUT" else b""
         if asked.kind == "put-if-absent":
@@ -139,20 +140,20 @@ class Client(threading.Thread):
         if asked.kind == "get" and answer.status == 200:
             value = answer.body[: answer.body.find(b"/") + 1].decode("latin-1")
             if answer.body != self.body(value) or answer.headers["etag"] != etag_of(answer.body):
-                self.problems.append(f"{key}: {len(answer.body)} bytes that nobody wrote, or not with that ETag: {value!r}")
+                self.problems.append(f"{key}: {len(answer.body)} bytes that nobody wrote, or with a wrong ETag: {value!r}")
             return replace(asked, end=end, value=value)
         if answer.status in (200, 204) or (asked.kind == "get" and answer.status == 404):
             return replace(asked, end=end)
         refusals = {"put-if-absent": (409, 412), "put-if-match": (404, 409, 412)}
         if answer.status in refusals.get(asked.kind, ()):
-            # 409: it collided with another write, and does not say what the condition was. It has no effect.
+            # 409: it collided with another write and had no effect. This does not reveal whether the condition held.
             return replace(asked, end=end, kind="refused" if answer.status == 409 else asked.kind, done=False)
         self.problems.append(f"{asked.kind} {key} was answered {answer.status} {answer.body[:300]!r}")
         return asked
 
     @staticmethod
     def body(value: str) -> bytes:
-        """Return a body that says nothing but its value; its size is the value's, too."""
+        """Return the body of a value, which also determines the size."""
         if not value:
             return b""
         size = SIZES[sum(value.encode()) % len(SIZES)]
@@ -161,7 +162,7 @@ class Client(threading.Thread):
 
 @dataclass(slots=True)
 class Result:
-    """What came of a run: how many operations of each kind, and what is wrong."""
+    """Results of a run: operations by kind, and violations."""
 
     counts: Counter[str]
     violations: list[str]
@@ -169,7 +170,7 @@ class Result:
 
 
 def run(new_client: Callable[[], RawClient], bucket: str, operations: int, seed: int) -> Result:
-    """Do so many operations in all on the keys of a bucket that holds none of them, and check the history of each key."""
+    """Run this many operations in total on a bucket without these keys. Check the history of each key."""
     begun = time.monotonic()
     clients = [Client(number, new_client(), bucket, operations // CLIENTS, seed) for number in range(CLIENTS)]
     for client in clients:
@@ -188,13 +189,13 @@ def run(new_client: Callable[[], RawClient], bucket: str, operations: int, seed:
         if violation is not None:
             near = [one for one in history if (one.end or violation.end) >= violation.start and one.start <= violation.end]
             violations.append(
-                f"{key}: no order explains {violation}; at the same time:\n" + "\n".join(f"    {one}" for one in near)
+                f"{key}: no order explains {violation}; concurrent operations:\n" + "\n".join(f"    {one}" for one in near)
             )
     return Result(counts, violations, time.monotonic() - begun)
 
 
 def report(title: str, seed: int, result: Result) -> str:
-    """Return what a run did and found, as lines."""
+    """Return a report of a run, as lines."""
     done = ", ".join(f"{kind} {count}" for kind, count in sorted(result.counts.items()))
     first = (
         f"{title}, seed {seed}: {result.counts.total()} operations of {CLIENTS} clients on {KEYS} keys in {result.seconds:.0f} s"
@@ -204,10 +205,10 @@ def report(title: str, seed: int, result: Result) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults linearizability", description=__doc__.split("\n")[0])
-    parser.add_argument("--operations", type=int, default=10_000, help="of each configuration (10000)")
-    parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), metavar="NAME,…", help="all by default")
-    parser.add_argument("--runner", default="gunicorn-asgi", help="of tests/servers.py; gunicorn has several processes")
-    parser.add_argument("--seed", type=int, default=None, help="of what is done; in which order is the machine's choice")
+    parser.add_argument("--operations", type=int, default=10_000, help="operations in each configuration (default: 10000)")
+    parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), metavar="NAME,…", help="default: all")
+    parser.add_argument("--runner", default="gunicorn-asgi", help="a runner in tests/servers.py; gunicorn has several processes")
+    parser.add_argument("--seed", type=int, default=None, help="determines the operations, but not their order")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else random.SystemRandom().getrandbits(24)
     failed = 0

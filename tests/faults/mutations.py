@@ -1,6 +1,7 @@
-"""Inputs that are nearly right: generated from what S3 clients send, then bent. Everything follows from a seed.
+"""Nearly valid inputs: generated from requests of S3 clients, then altered. Everything follows from a seed.
 
-Not hypothesis or atheris (D45): a case is a number, and no example is worth shrinking that is a request of ten lines.
+This is used instead of hypothesis or atheris (D45), because a case is just a number, and a request of ten lines does
+not need shrinking.
 """
 
 import random
@@ -10,7 +11,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Bytes that have a meaning somewhere: separators of every grammar here, ends of ranges, what is no UTF-8, no ASCII, no text.
+#: Bytes with a meaning somewhere: separators of all grammars used here, ends of ranges, invalid UTF-8, non-ASCII,
+#: non-text.
 SPICE = (
     b"\x00 \r \n \r\n \t % %00 %2F %zz %C3 %ff %2e%2e .. . / // & = == ; , : ? # + \" ' < > &amp; * ~ - -0 "
     b"\xff \xc3\x28 \xed\xa0\x80 \xf0\x9f\x98\x80 \xe2\x80\xa8 \xef\xbb\xbf \xc2\xb2 \xd9\xa3 \xe0\xa5\xa7"
@@ -37,7 +39,7 @@ WORDS = (
 
 
 class Mutator:
-    """Chooses and bends, by one source of chance."""
+    """Makes random choices and alterations from one random source."""
 
     def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
@@ -49,7 +51,7 @@ class Mutator:
         return self.random.random() < chance
 
     def spice(self) -> bytes:
-        """Return a piece that means something somewhere, or a few bytes that mean nothing."""
+        """Return bytes with a special meaning somewhere, or a few without."""
         kind = self.random.random()
         if kind < 0.35:
             return self.one_of(SPICE)
@@ -72,9 +74,9 @@ class Mutator:
         end = min(len(data), start + self.one_of((0, 1, 1, 2, 8, 64)))
         piece = data[start:end]
         kind = self.random.randrange(10)
-        if kind < 2 and (numbers := list(re.finditer(rb"[0-9]+", data))):  # another number in the place of one
+        if kind < 2 and (numbers := list(re.finditer(rb"[0-9]+", data))):  # replace a number by another
             found = self.one_of(numbers)
-            # 5,000 digits are more than Python's int takes of a text.
+            # 5,000 digits are more than Python's int accepts in a string.
             number = self.one_of(NUMBERS) if self.happens(0.9) else b"9" * 5000
             return data[: found.start()] + number + data[found.end() :]
         if kind == 2:  # flip a bit

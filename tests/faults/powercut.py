@@ -1,12 +1,12 @@
-"""Power cuts: server and worker are killed, and of their files only what a disk must have kept is left.
+"""Power cuts: server and worker are killed, and only the data that a disk must have kept remains.
 
     python -m tests.faults powercut --cuts 100 --configurations sqlite-files --seed 7
 
-`disk.c`, preloaded into both, copies what each fsync makes durable: a file's bytes, a directory's entries. After the kill the
-tree is made anew. A file holds what it held when it was synced last, a directory the entries it had then; of everything since,
-nothing is left in every second round, and in the others each entry and each file is as before, as after, or (a file's bytes)
-a mix by pages or a part, as chance has it. SQLite's own files are in the tree like all others; PostgreSQL is killed and keeps
-its files. All checks are those of `crash.py`.
+`disk.c`, preloaded into both, copies the data that each fsync makes durable: a file's bytes, a directory's entries.
+After the kill the tree is rebuilt. Each file has the bytes of its last sync, and each directory the entries of its last
+sync. In every second round all later changes are lost. In the other rounds each entry and each file is randomly in its
+old or new state, or a file's bytes are a mixture of pages or a part of the new state. SQLite's own files are part of
+the tree like all others. PostgreSQL is killed and keeps its files. The checks are those of `crash.py`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from .stand import Stand
 CONFIGURATIONS = ("sqlite-files", "postgresql-files")
 PAGE = 4096
 
-#: Syncs everything below a directory, so that the preloaded disk notes all of it.
+#: Syncs everything below a directory, so that the preloaded disk records all of it.
 SYNC_ALL = """
 import os, sys
 for path, directories, files in os.walk(sys.argv[1]):
@@ -40,7 +40,7 @@ for path, directories, files in os.walk(sys.argv[1]):
 
 
 def build(directory: Path) -> Path:
-    """Compile the disk; return the library. Raises where there is no C compiler, and none can be installed."""
+    """Compile the disk library and return its path. Raises if there is no C compiler and none can be installed."""
     library, compiler = directory / "disk.so", ensure_program("cc", "gcc", "libc6-dev")
     command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", str(library), str(Path(__file__).with_name("disk.c"))]
     subprocess.run(command, check=True)
@@ -48,7 +48,7 @@ def build(directory: Path) -> Path:
 
 
 class Disk:
-    """The disk below `root`. `environment` makes a process use it; `ignore` is FAULTS_IGNORE."""
+    """The disk below `root`. `environment` makes a process use it. `ignore` is the value of FAULTS_IGNORE."""
 
     def __init__(self, root: Path, aside: Path, chosen: random.Random, ignore: str = "") -> None:
         self.root, self._kept, self._now, self._chosen = root, aside / "kept", aside / "now", chosen
@@ -58,16 +58,16 @@ class Disk:
 
     @property
     def of_server(self) -> dict[str, str]:
-        """What a server's environment needs."""
+        """Return the environment variables that a server needs."""
         return self.environment | self._lying
 
     def sync(self, kept: Path | None = None) -> None:
-        """Have everything durable, while nobody writes; `kept`: note it there instead."""
+        """Make everything durable, while nothing is being written. With `kept`, record it there instead."""
         environment = os.environ | self.environment | {"FAULTS_KEPT": str(kept or self._kept)}
         subprocess.run([sys.executable, "-S", "-c", SYNC_ALL, str(self.root)], env=environment, check=True)
 
     def cut(self, *, all_lost: bool) -> None:
-        """Put in the root's place what the disk has of it. Nobody uses it now."""
+        """Replace the root by the data that the disk has kept. The root must not be in use."""
         self._now.mkdir()
         self.sync(self._now)
         gone = self.root.with_name("before-the-cut")
@@ -85,7 +85,7 @@ class Disk:
             found = before.get(entry)
             if not all_lost and found != after.get(entry):
                 found = self._chosen.choice((found, after.get(entry)))
-            if found is None or entry.endswith("-shm"):  # SQLite's shared memory, which begins anew with its first user
+            if found is None or entry.endswith("-shm"):  # SQLite's shared memory, created again by its first user
                 continue
             kind, inode = found
             if kind == "d":
@@ -94,7 +94,7 @@ class Disk:
                 (path / entry).write_bytes(self._content(inode, all_lost))
 
     def _entries(self, noted: Path, name: str) -> dict[str, tuple[str, str]]:
-        """Return the noted entries of a directory: name -> (d or f, inode); none where it was never synced."""
+        """Return a directory's recorded entries as name -> (d or f, inode), or {} if it was never synced."""
         try:
             lines = (noted / name).read_text().splitlines()
         except FileNotFoundError:
@@ -102,7 +102,7 @@ class Disk:
         return {entry: (kind, inode) for kind, inode, entry in (line.split(" ", 2) for line in lines)}
 
     def _content(self, inode: str, all_lost: bool) -> bytes:
-        """Return what a disk may hold of a file: what was synced, what was written since, or some of both."""
+        """Return bytes that a disk may have kept of a file: the synced ones, the ones written since, or a mixture."""
         before, after = (path.read_bytes() if path.exists() else None for path in (self._kept / inode, self._now / inode))
         if before is not None and (all_lost or after is None or before == after):
             return before
@@ -121,7 +121,7 @@ class Disk:
 
 
 class PoweredStand(Stand):
-    """A stand whose power is cut instead of single processes."""
+    """A stand whose power is cut, instead of killing single processes."""
 
     def __init__(self, configuration: str, directory: Path, cluster: Cluster | None, seed: int, ignore: str) -> None:
         super().__init__(configuration, directory, cluster, "uvicorn", 0)
@@ -144,7 +144,7 @@ class PoweredStand(Stand):
 
 @contextlib.contextmanager
 def powered(configuration: str, seed: int, ignore: str = "") -> Iterator[PoweredStand]:
-    """Start a configuration on such a disk; stop and remove it, whatever happens."""
+    """Start a configuration on such a disk. Always stop and remove it."""
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(killable_cluster()) if configuration.startswith("postgresql") else None
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="post3-powercut-")))
@@ -156,7 +156,7 @@ def powered(configuration: str, seed: int, ignore: str = "") -> Iterator[Powered
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults powercut", description=__doc__.split("\n")[0])
-    parser.add_argument("--cuts", type=int, default=100, help="of each configuration (100)")
+    parser.add_argument("--cuts", type=int, default=100, help="power cuts of each configuration (default: 100)")
     parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), metavar="NAME,…")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(24))
     given = parser.parse_args(arguments)

@@ -1,7 +1,8 @@
-"""Writers that record what they wrote, so that any state a store comes back in can be judged.
+"""Writers that record their writes, so that any restored state of a store can be checked.
 
-Each key has one writer, so its writes follow one another. A store that was brought back to a moment may hold of a key what was
-acknowledged last before it, or anything whose writing had begun: never something older, and never bytes that nobody wrote.
+Each key has one writer, so the writes of a key do not overlap. In a store that was restored to a moment, a key may have
+the content of the last write acknowledged before it, or of any write started before it. It must have nothing older, and
+no bytes that nobody wrote.
 """
 
 import hashlib
@@ -15,23 +16,23 @@ from typing import Any
 from ..operations.multipart import upload
 
 BUCKET = "recorded"
-#: One statement, more than that, more than memory holds of a body.
+#: One statement; more than one statement; more than is held in memory.
 SIZES = (100, 300_000, 1_300_000)
 PATIENCE = 60
 
 
 @dataclass(slots=True)
 class Write:
-    """One write of a key, with moments in seconds since 1970; `ended` is never, where it was not acknowledged."""
+    """One write of a key, with times in seconds since 1970. `ended` is infinite if it was not acknowledged."""
 
-    #: Of the bytes; None where the key was deleted.
+    #: The digest of the bytes, or None if the key was deleted.
     digest: str | None
     began: float
     ended: float = float("inf")
 
 
 class Recorder:
-    """Threads that put, overwrite, copy and delete objects until told to stop."""
+    """Threads that put, overwrite, copy and delete objects until they are stopped."""
 
     def __init__(self, s3: Any, writers: int = 2, keys: int = 8) -> None:
         self._s3, self._stopped = s3, threading.Event()
@@ -53,14 +54,14 @@ class Recorder:
         assert not self.errors, self.errors
 
     def wait_for_writes(self, count: int) -> None:
-        """Wait until that many more writes were acknowledged."""
+        """Wait until that many more writes have been acknowledged."""
         deadline, wanted = time.monotonic() + PATIENCE, self._acknowledged() + count
         while self._acknowledged() < wanted:
             assert not self.errors and time.monotonic() < deadline, self.errors
             time.sleep(0.02)
 
     def check(self, s3: Any, since: float, until: float) -> int:
-        """Check a store that was brought back to a moment between these two, by reading all of it; return how many objects."""
+        """Read and check a store that was restored to a moment between these two. Return the number of objects."""
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         keys = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
         held = {key: hashlib.sha256(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).hexdigest() for key in keys}
@@ -80,7 +81,7 @@ class Recorder:
         try:
             while not self._stopped.is_set():
                 self._write(chance, chance.choice(keys), held)
-        except Exception as error:  # whatever it is, the test must hear of it
+        except Exception as error:  # any exception must reach the test
             self.errors.append(error)
 
     def _write(self, chance: random.Random, key: str, held: dict[str, str]) -> None:

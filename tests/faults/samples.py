@@ -1,4 +1,4 @@
-"""Requests of every operation as clients send them, one place or more of which is bent: for parsers and for the wire alike."""
+"""Requests of every operation as clients send them, with zero or more alterations, for parsers and servers."""
 
 import hashlib
 import zlib
@@ -20,7 +20,7 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A request before it is encoded and signed: query and headers are (name, value), nothing is percent-encoded."""
+    """A request before encoding and signing. Query and headers are (name, value); nothing is percent-encoded."""
 
     method: str
     bucket: bytes = b"fuzz"
@@ -28,11 +28,11 @@ class Sample:
     query: Pairs = ()
     headers: Pairs = ()
     body: bytes = b""
-    #: How the body is framed: "", "unsigned" or "signed" chunks of aws-chunked, or HTTP's "chunked".
+    #: The framing of the body: "", "unsigned" or "signed" aws-chunked, or HTTP's "chunked".
     framing: str = ""
     #: Trailers of the framing.
     trailers: Pairs = field(default=())
-    #: Whether it is sent as a presigned URL, whose query the server reads headers from.
+    #: True for a presigned URL, from whose query the server reads headers.
     presigned: bool = False
 
 
@@ -61,7 +61,7 @@ _SOURCE = ((b"x-amz-copy-source", b"/fuzz/a"), (b"x-amz-copy-source-if-match", E
 _CRC_HEADER = ((b"x-amz-checksum-crc32", CRC), (b"x-amz-sdk-checksum-algorithm", b"CRC32"))
 _MARKERS = ((b"prefix", b"b"), (b"delimiter", b"/"), (b"max-keys", b"3"), (b"encoding-type", b"url"))
 
-#: Ways to end a header's line inside a name or a value, or to spell what is not allowed in either.
+#: Ways to end a header line within a name or value, or to spell characters that neither allows.
 _SPLITS = (
     b"\r\nSet-Cookie: a=b",
     b"\nx: y",
@@ -75,7 +75,7 @@ _SPLITS = (
     b"\xe2\x80\xa8",
     b"(),",
 )
-#: Names of headers that clients, proxies and other servers send: known, unknown, lacking and dangerous.
+#: Header names used by clients, proxies and other servers: known, unknown, missing and dangerous.
 HEADER_NAMES = (
     b"x-amz-acl x-amz-api-version x-amz-bucket-object-lock-enabled x-amz-bypass-governance-retention x-amz-checksum-sha512 "
     b"x-amz-copy-source-server-side-encryption-customer-key x-amz-expected-bucket-owner x-amz-grant-read x-amz-mfa "
@@ -86,7 +86,7 @@ HEADER_NAMES = (
     b"connection content-length content-type cookie expect forwarded host if-range keep-alive origin proxy-connection te trailer "
     b"transfer-encoding upgrade via x-forwarded-for x-forwarded-host x-forwarded-proto x-http-method-override x-real-ip"
 ).split()
-#: Names in a query, of S3 and of this server's other pages.
+#: Query parameter names of S3 and of this server's other pages.
 QUERY_NAMES = (
     b"acl attributes continuation-token cors delete delimiter encoding-type fetch-owner key-marker legal-hold lifecycle "
     b"list-type location marker max-keys object-lock partNumber policy prefix response-cache-control response-content-type "
@@ -96,7 +96,7 @@ QUERY_NAMES = (
     b"AWSAccessKeyId Signature Expires x-amz-acl x-amz-copy-source x-amz-meta-a x-amz-storage-class x-amz-tagging"
 ).split()
 
-#: An upload's id stands for one that is there; whoever sends these puts it in.
+#: A placeholder, which senders replace by the ID of an existing upload.
 UPLOAD = b"<the upload>"
 SEEDS: tuple[Sample, ...] = (
     Sample("GET", b""),
@@ -144,7 +144,7 @@ SEEDS: tuple[Sample, ...] = (
         body=_COMPLETION,
     ),
     Sample("DELETE", key=b"m", query=((b"uploadId", b"no-such-upload"),)),
-    # What a presigned URL's query holds is adopted as headers.
+    # The query parameters of a presigned URL are adopted as headers.
     Sample("PUT", key=b"a", query=((b"x-amz-meta-a", b"b"), (b"x-amz-acl", b"private")), body=BODY, presigned=True),
     Sample("GET", key=b"a", query=((b"response-content-disposition", b"attachment"),), presigned=True),
     Sample("POST", key=b"m", query=((b"uploads", b""), (b"x-amz-meta-a", b"b")), presigned=True),
@@ -161,7 +161,7 @@ def target_of(sample: Sample) -> tuple[str, str]:
 
 
 def make(mutator: Mutator) -> Sample:
-    """Return a seed with no place bent, one, or several."""
+    """Return a seed with no, one or several alterations."""
     sample = mutator.one_of(SEEDS)
     for _ in range(mutator.one_of((0, 1, 1, 1, 1, 2, 3))):
         sample = _bent(sample, mutator)
@@ -192,7 +192,7 @@ def _bent(sample: Sample, mutator: Mutator) -> Sample:
 
 
 def _bent_pairs(pairs: Pairs, mutator: Mutator, of: str) -> Pairs:
-    """Bend a value or a name, or add, leave out or repeat a pair."""
+    """Alter a value or a name, or add, remove or repeat a pair."""
     changed = list(pairs)
     kind = mutator.random.randrange(8)
     if kind == 6:
@@ -204,7 +204,7 @@ def _bent_pairs(pairs: Pairs, mutator: Mutator, of: str) -> Pairs:
         split = mutator.one_of(_SPLITS)
         changed.append((name + split, value) if mutator.happens(0.6) else (name, value + split))
         return tuple(changed)
-    if not changed or kind == 0:  # what another operation would carry
+    if not changed or kind == 0:  # a pair of another operation
         others = [pair for seed in SEEDS for pair in getattr(seed, of)]
         changed.insert(mutator.random.randint(0, len(changed)), mutator.one_of(others))
         return tuple(changed)

@@ -1,11 +1,12 @@
-"""A mixed load for a long time: no error, no growth.
+"""A mixed load for a long time, which must cause no error and no growth.
 
     python -m tests.faults soak --minutes 30 --configurations postgresql-blocks
 
-32 connections put, overwrite, copy, read whole and in ranges, list, upload in parts and delete, each among keys of its own, so
-that every answer is known beforehand; the worker collects what they let go of after a few seconds. Memory of the server's
-processes, connections of the database and its size are looked at all the time. At the end memory must be within a tenth
-of what it was after a sixth of the time (five minutes of thirty), and the store must not have grown beyond what churn explains.
+32 connections put, overwrite, copy, read whole objects and ranges, list, upload in parts and delete. Each uses its own
+keys, so every response is known in advance. The worker collects released blobs after a few seconds. The memory of the
+server's processes, the number of database connections and the size of the database are measured all the time. At the
+end, memory must be within a tenth of its size after a sixth of the time (five minutes of thirty), and the store must
+not have grown beyond the effect of churn.
 """
 
 import argparse
@@ -31,26 +32,26 @@ CONNECTIONS, KEYS = 32, 20
 BUCKET = "soak"
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = (100, 4 * KIB, 4 * KIB, 64 * KIB, 300 * KIB, 1200 * KIB)
-#: Database connections: 4 + 16 threads of each of gunicorn's processes, one a core, keep one each, once they were needed; and
-#: the worker's two. Threads come with the load, so there may be more of them after an hour than after five minutes; a leak
-#: has no end.
+#: Database connections: each gunicorn process (one per core) has 4 + 16 threads, each of which keeps a connection once
+#: it needed one. The worker has two. Threads are started under load, so there may be more after an hour than after five
+#: minutes, but a leak would have no limit.
 MOST_CONNECTIONS = 20 * len(os.sched_getaffinity(0)) + 2
 PART = 96 * KIB
-#: Seconds until the worker deletes what was let go of.
+#: Seconds until the worker deletes released blobs.
 GRACE = 5
-#: Resident memory at the end, of that after the first part of the run; and bytes that are no growth whatever they were.
+#: Maximum resident memory at the end, relative to the first part of the run, plus an allowance in bytes.
 GROWTH, SLACK = 1.10, 8 * MIB
-#: Size of the store at the end, of the largest seen in the first part of the run.
+#: Maximum size of the store at the end, relative to the largest size in the first part of the run.
 STORE_GROWTH = 1.5
 SHOWN = 10
 
 
 class Wrong(Exception):
-    """An answer is not what it must be."""
+    """A response is not the expected one."""
 
 
 class Worker:
-    """One connection and its keys, on a thread of its own. `counts`: what was done, by kind; `errors`: what went wrong."""
+    """One connection and its keys, on its own thread. `counts`: operations by kind; `errors`: the failures."""
 
     def __init__(self, number: int, client: Client, seed: str, ended: threading.Event) -> None:
         self._thread = threading.Thread(target=self._run, name=f"soak-{number}", daemon=True)
@@ -91,7 +92,7 @@ class Worker:
         return answer
 
     def _body(self) -> bytes:
-        """Return bytes that were never sent before: a piece of chance, with a number of its own in front."""
+        """Return bytes that were never sent before: random data with a unique prefix."""
         size = self._random.randint(16, self._random.choice(SIZES))
         start = self._random.randrange(4096)
         return self._random.randbytes(16) + self._source[start : start + size - 16]
@@ -105,7 +106,7 @@ class Worker:
         body = self._there.get(key)
         answer = self._ask("GET", key, 404 if body is None else 200)
         if body is not None and answer.body != body:
-            raise Wrong(f"GET {key} gave {len(answer.body)} other bytes than the {len(body)} that were put")
+            raise Wrong(f"GET {key} returned {len(answer.body)} bytes that differ from the {len(body)} put")
 
     def _get_range(self, key: str) -> None:
         body = self._there.get(key)
@@ -115,18 +116,18 @@ class Worker:
         last = self._random.randrange(first, len(body))
         answer = self._ask("GET", key, 206, None, b"", {"range": f"bytes={first}-{last}"})
         if answer.body != body[first : last + 1]:
-            raise Wrong(f"GET {key} of bytes {first} to {last} gave others")
+            raise Wrong(f"GET {key} of bytes {first} to {last} returned other bytes")
 
     def _head(self, key: str) -> None:
         body = self._there.get(key)
         answer = self._ask("HEAD", key, 404 if body is None else 200)
         if body is not None and answer.headers["content-length"] != str(len(body)):
-            raise Wrong(f"HEAD {key} tells of {answer.headers['content-length']} bytes, {len(body)} were put")
+            raise Wrong(f"HEAD {key} returned a length of {answer.headers['content-length']}, {len(body)} bytes were put")
 
     def _list(self, _: str) -> None:
         found = {key: size for key, (_, size) in self._client.names("objects", self._prefix)}
         if found != {key: len(body) for key, body in self._there.items()}:
-            raise Wrong(f"the listing of {self._prefix} is not what was put")
+            raise Wrong(f"the listing of {self._prefix} does not match the keys put")
 
     def _delete(self, key: str) -> None:
         self._ask("DELETE", key, 204)
@@ -155,7 +156,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The server and its database at one moment; sizes in bytes. `seconds` since the beginning."""
+    """The server and its database at one moment. Sizes are in bytes, `seconds` since the start."""
 
     seconds: float
     memory: int
@@ -168,7 +169,7 @@ class Look:
 
 @dataclass(slots=True)
 class Result:
-    """What a run did and what is wrong."""
+    """The counts of a run, and its problems."""
 
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -195,10 +196,10 @@ def _size(path: Path) -> int:
 
 
 def run(one: Stand, seconds: float, seed: str, say: Callable[[str], None], pause: float = 60.0) -> Result:
-    """Load a running stand for so many seconds, looking at it every `pause` seconds; return what came of it."""
+    """Put load on a running stand for `seconds`, measure every `pause` seconds, and return the result."""
     result, ended, began = Result(), threading.Event(), time.monotonic()
     if Client(one.server, BUCKET).call("PUT").status != 200:
-        raise Wrong("the bucket cannot be made")
+        raise Wrong("the bucket could not be created")
     workers = [Worker(number, Client(one.server, BUCKET), seed, ended) for number in range(CONNECTIONS)]
     for worker in workers:
         worker.start()
@@ -221,14 +222,14 @@ def run(one: Stand, seconds: float, seed: str, say: Callable[[str], None], pause
 
 
 def judge(looks: Sequence[Look], seconds: float) -> list[str]:
-    """Return what has grown between a sixth of the time and its end."""
+    """Return the figures that have grown between a sixth of the time and its end."""
     early = [seen for seen in looks if seen.seconds <= seconds / 6] or list(looks[:1])
     first, last = early[-1], looks[-1]
     problems = []
     if last.memory > first.memory * GROWTH + SLACK:
         problems.append(f"memory grew from {first.memory / MIB:.0f} to {last.memory / MIB:.0f} MiB")
     if last.connections > MOST_CONNECTIONS:
-        problems.append(f"there are {last.connections} database connections, of at most {MOST_CONNECTIONS}")
+        problems.append(f"{last.connections} database connections, more than the maximum of {MOST_CONNECTIONS}")
     if last.store > max(seen.store for seen in early) * STORE_GROWTH:
         problems.append(f"the store grew from {first.store / MIB:.0f} to {last.store / MIB:.0f} MiB")
     return problems
@@ -236,9 +237,9 @@ def judge(looks: Sequence[Look], seconds: float) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults soak", description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float, default=30.0, help="of each configuration (30)")
+    parser.add_argument("--minutes", type=float, default=30.0, help="minutes for each configuration (default: 30)")
     parser.add_argument("--configurations", default="postgresql-blocks,sqlite-files", metavar="NAME,…")
-    parser.add_argument("--runner", default="gunicorn-asgi", help="of tests/servers.py")
+    parser.add_argument("--runner", default="gunicorn-asgi", help="a runner in tests/servers.py")
     parser.add_argument("--seed", default=str(random.SystemRandom().getrandbits(24)))
     given = parser.parse_args(arguments)
     failed = 0
@@ -248,6 +249,6 @@ def main(arguments: Sequence[str]) -> int:
             result = run(one, given.minutes * 60, given.seed, lambda line: print(line, flush=True))
             problems = result.problems + judge(result.looks, given.minutes * 60)
             print("  " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.counts.items())))
-            print("\n".join(problems[:SHOWN]) or "  no error, no growth", file=sys.stdout, flush=True)
+            print("\n".join(problems[:SHOWN]) or "  no errors, no growth", file=sys.stdout, flush=True)
             failed += bool(problems)
     return 1 if failed else 0

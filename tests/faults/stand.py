@@ -1,4 +1,4 @@
-"""What is killed: a server, a worker and, in some configurations, a PostgreSQL cluster of their own."""
+"""The processes to kill: a server, a worker and, in some configurations, a separate PostgreSQL cluster."""
 
 import contextlib
 import os
@@ -20,14 +20,14 @@ CONFIGURATIONS = {
     "postgresql-files": {"POST3_STORAGE": "filesystem"},
     "sqlite-files": {"POST3_STORAGE": "filesystem"},
 }
-#: Small parts, so that a multipart upload takes a moment only.
+#: Small parts, so that a multipart upload takes only a moment.
 SETTINGS = {"POST3_MIN_PART_SIZE": "65536", "POST3_PENDING_UPLOAD_SECONDS": "60"}
-#: Seconds within which everything answers again.
+#: Seconds within which everything must respond again.
 PATIENCE = 60
 
 
 class Stand:
-    """One configuration, running. `cluster` is None on SQLite."""
+    """One running configuration. `cluster` is None on SQLite."""
 
     def __init__(self, configuration: str, directory: Path, cluster: Cluster | None, runner: str, grace: int) -> None:
         environment = {**CONFIGURATIONS[configuration], **SETTINGS, "POST3_GARBAGE_GRACE_SECONDS": str(grace)}
@@ -36,7 +36,7 @@ class Stand:
         self.server = Server(directory, environment, runner=runner)
         self.cluster = cluster
         self.targets = ["server", "worker", "all"] + (["postgresql"] if cluster else [])
-        #: Whether the server may hold connections to a database that died; each of them fails once.
+        #: True if the server may hold connections to a dead database, each of which fails once.
         self.has_stale_connections = False
         self._worker: subprocess.Popen[bytes] | None = None
 
@@ -45,7 +45,7 @@ class Stand:
         self._start_worker()
 
     def stop(self) -> None:
-        """End server and worker; they may be dead already."""
+        """Stop the server and the worker, which may be dead already."""
         self.server.stop()
         if self._worker is not None:
             self._worker.terminate()
@@ -55,7 +55,7 @@ class Stand:
         return RawClient(self.server.host, self.server.port, self.server.access_key, self.server.secret_key)
 
     def kill(self, target: str) -> None:
-        """Send SIGKILL to one of `targets`; `all` is everything at once."""
+        """Send SIGKILL to one of `targets`; `all` means everything together."""
         if target in ("server", "all"):
             self.server.kill()
         if target in ("worker", "all"):
@@ -67,7 +67,7 @@ class Stand:
             self.has_stale_connections = True
 
     def restart(self, target: str) -> None:
-        """Start again what `kill` killed; return when the server says that it is ready."""
+        """Start again what `kill` killed. Return when the server reports that it is ready."""
         if target in ("postgresql", "all") and self.cluster is not None:
             self.cluster.start()
         if target in ("worker", "all"):
@@ -95,9 +95,9 @@ class Stand:
 
 @contextlib.contextmanager
 def stand(configuration: str, runner: str = "uvicorn", *, grace: int = 0) -> Iterator[Stand]:
-    """Start a configuration with everything it needs; stop and remove it, whatever happens.
+    """Start a configuration with everything it needs. Always stop and remove it.
 
-    `grace`: seconds until the worker deletes what was released; without any, a download can lose its bytes.
+    `grace`: seconds until the worker deletes released blobs. Without a grace period, a download can lose its bytes.
     """
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(killable_cluster()) if configuration.startswith("postgresql") else None

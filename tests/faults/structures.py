@@ -1,16 +1,16 @@
-"""XML documents whose structure is bent: what a parser must refuse or survive, whatever the names in it mean."""
+"""XML documents with an altered structure, which a parser must refuse or survive, whatever their names mean."""
 
 import re
 from collections.abc import Callable
 
 from .mutations import Mutator
 
-#: Encodings that a declaration may name: known to expat, known to Python alone, and known to neither.
+#: Encodings for the declaration: known to expat, known only to Python, and unknown to both.
 ENCODINGS = (
     b"UTF-8 utf-16 utf-16le utf-32 iso-8859-1 us-ascii windows-1252 koi8-r shift_jis utf-7 idna punycode rot13 hex base64 zlib "
     b"mbcs unicode_escape undefined nonsense"
 ).split()
-#: Bytes to which a bent document may grow.
+#: The size in bytes to which an altered document may grow.
 LARGEST = 1 << 18
 _DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")
 _ELEMENT = re.compile(rb"<([A-Za-z0-9]+)>[^<]*</\1>")
@@ -18,12 +18,12 @@ _START = re.compile(rb"<([A-Za-z0-9]+)(?=[ >])")
 
 
 def bend_structure(document: bytes, mutator: Mutator) -> bytes:
-    """Return the document with one change of its structure, at most `LARGEST` bytes or so."""
+    """Return the document with one change of its structure, with at most about `LARGEST` bytes."""
     return mutator.one_of(_CHANGES)(document, mutator)
 
 
 def _repeat(document: bytes, mutator: Mutator) -> bytes:
-    """Repeat an element, or an empty one of the same name."""
+    """Repeat an element, or an empty element of the same name."""
     found = list(_ELEMENT.finditer(document))
     if not found:
         return document + b"<a/>"
@@ -34,7 +34,7 @@ def _repeat(document: bytes, mutator: Mutator) -> bytes:
 
 
 def _nest(document: bytes, mutator: Mutator) -> bytes:
-    """Put an element into itself, or the whole document into elements."""
+    """Nest an element in itself, or the whole document in elements."""
     depth = mutator.one_of((1, 2, 50, 1000, 20_000))
     found = list(_ELEMENT.finditer(document))
     start, end, name = (0, len(document), b"a")
@@ -46,7 +46,7 @@ def _nest(document: bytes, mutator: Mutator) -> bytes:
 
 
 def _attributes(document: bytes, mutator: Mutator) -> bytes:
-    """Give an element attributes: many, long, twice the same, or namespaces."""
+    """Give an element attributes: many, long, duplicate, or namespaces."""
     found = list(_START.finditer(document))
     if not found:
         return document
@@ -65,7 +65,7 @@ def _attributes(document: bytes, mutator: Mutator) -> bytes:
 
 
 def _encoding(document: bytes, mutator: Mutator) -> bytes:
-    """Declare another encoding, or write the document in one."""
+    """Declare another encoding, or encode the document in one."""
     rest = _DECLARATION.sub(b"", document)
     if mutator.happens(0.3):
         text = document.decode("utf-8", "replace")
@@ -90,7 +90,7 @@ def _doctype(document: bytes, mutator: Mutator) -> bytes:
 
 
 def _markup(document: bytes, mutator: Mutator) -> bytes:
-    """Put a comment, an instruction, a CDATA section, white space or a reference somewhere between two tags."""
+    """Insert a comment, an instruction, a CDATA section, white space or a reference between two tags."""
     places = [found.start() for found in re.finditer(rb"<", document)] or [0]
     place = mutator.one_of(places)
     text = b"x" * mutator.one_of((0, 1, 1000, LARGEST))
@@ -125,7 +125,7 @@ def _names(document: bytes, mutator: Mutator) -> bytes:
 
 
 def _ends(document: bytes, mutator: Mutator) -> bytes:
-    """Cut the end off, or add to either end."""
+    """Truncate the document, or add to either end."""
     kind = mutator.random.randrange(4)
     if kind == 0:
         return document[: mutator.random.randint(0, len(document))]

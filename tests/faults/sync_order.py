@@ -1,8 +1,9 @@
-"""What a power cut could take: the order of writes, syncs, renames and answers in a server's system calls, by strace.
+"""Check what a power cut could destroy: the order of writes, syncs, renames and responses, read with strace.
 
-What was written is safe once it is synced; a name is safe once its directory is. So with a trace of one client's requests:
-a file has no name before its data is synced; when the catalogue is written, every file and name before is synced; bytes are
-deleted only after the catalogue's commit is synced; and when an answer is written to the socket, nothing is left to sync.
+Data is safe once it is synced; a name is safe once its directory is synced. A trace of one client's requests must
+therefore show that a file gets its name after its data is synced, that all files and names are synced before the
+catalogue is written, that bytes are deleted only after the catalogue's commit is synced, and that nothing is left to
+sync when a response is written to the socket.
 """
 
 import contextlib
@@ -32,18 +33,18 @@ STEP = re.compile(r'(?:\d+|AT_FDCWD)<([^>]*)>, "([^"]*)"')
 
 @dataclass
 class Order:
-    """The state of a trace so far. `root`: the directory of catalogue and files; nothing outside of it counts."""
+    """The state of a trace so far. Only paths below `root`, the directory of catalogue and files, count."""
 
     root: str
     faults: list[str] = field(default_factory=list)
-    #: How often each kind of event came, so that a test knows that there was something to see.
+    #: Number of events of each kind, so that a test can check that there were any.
     seen: Counter[str] = field(default_factory=Counter)
-    #: Files with data, and directories with names, that a power cut could take.
+    #: Files with data, and directories with names, that a power cut could destroy.
     files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
-    #: Directories of which names went without a sync, since the last answer.
+    #: Directories with removed names that were not synced, since the last response.
     removed: set[str] = field(default_factory=set)
-    #: Whether a commit was synced since the last answer.
+    #: True if a commit was synced since the last response.
     committed: bool = False
     _syncing: dict[str, str] = field(default_factory=dict)
 
@@ -54,7 +55,7 @@ class Order:
         return self
 
     def _call(self, thread: str, name: str, resumed: bool, rest: str) -> None:
-        """Take in one line. A sync counts at its end, everything else at its beginning."""
+        """Process one line. A sync counts when it ends, everything else when it starts."""
         if name in ("fsync", "fdatasync"):
             path = self._syncing.pop(thread, "") if resumed else _path(rest)
             if "<unfinished" in rest:
@@ -110,7 +111,7 @@ class Order:
     def _answered(self, status: str) -> None:
         self.seen[f"answered {status}"] += 1
         left = self.files | self.directories
-        if status == "204":  # an overwritten description may come back, because its successor is there; a deleted one may not
+        if status == "204":  # an overwritten description may reappear, as its successor exists; a deleted one may not
             left |= self.removed
         self.faults += [f"{status} is answered before {one} is synced" for one in sorted(left)]
         self.committed = False
@@ -127,16 +128,16 @@ def _path(rest: str) -> str:
 
 @contextlib.contextmanager
 def traced(pid: int, output: Path) -> Iterator[None]:
-    """Trace a process with all its threads into a file; the trace is whole afterwards."""
+    """Trace a process with all its threads to a file. The trace is complete afterwards."""
     strace = ensure_program("strace", "strace")
     command = [strace, "-f", "-yy", "-s", "64", "-e", f"trace={TRACED}", "-o", str(output), "-p", str(pid)]
-    # Where others trace too, or may not at all, attaching fails, and the test with it.
+    # If another tracer is attached or tracing is not permitted, attaching fails, and the test with it.
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + PATIENCE
             while not _is_traced(pid, process.pid):
                 assert process.poll() is None, f"strace failed: {process.stderr and process.stderr.read()}"
-                assert time.monotonic() < deadline, "strace does not attach"
+                assert time.monotonic() < deadline, "strace did not attach"
                 time.sleep(0.05)
             yield
         finally:

@@ -1,4 +1,7 @@
-"""Backup and restore while writes go on, as docs/operations.md tells it: everything the restored catalogue names reads whole."""
+"""Backup and restore during writes, as in docs/operations.md.
+
+All objects in the restored catalogue must be complete.
+"""
 
 import shutil
 import subprocess
@@ -23,7 +26,7 @@ BACKUP_SQLITE = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite
 
 @pytest.fixture
 def restored(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start a server on what was restored, with the keys and the secret of the one that was backed up."""
+    """Return a function that starts a server on restored data, with the keys and secret of the original."""
     started: list[Server] = []
 
     def start(backed_up: Server, **environment: str) -> Server:
@@ -88,9 +91,9 @@ def test_catalogue_first_then_files(
         else:
             postgresql("pg_dump", "-Fc", "-f", tmp_path / "dump", server.environment["DATABASE_URL"])
         until = time.time()
-        recorder.wait_for_writes(10)  # overwrites and deletes what the catalogue's copy names ...
-        server.manage("collect_garbage")  # ... and whose bytes the grace keeps
-        # 1: a file went away while it was read.
+        recorder.wait_for_writes(10)  # overwrites and deletes objects that the catalogue's copy names ...
+        server.manage("collect_garbage")  # ... whose bytes the grace period keeps
+        # Status 1: a file vanished while it was read.
         run("tar", "-C", data / "objects", "--exclude=./.tmp", "-cf", tmp_path / "files.tar", ".", allowed=(0, 1))
         recorder.wait_for_writes(10)
     server.stop()
@@ -105,7 +108,7 @@ def test_catalogue_first_then_files(
 
 
 class Recovered(Cluster):
-    """A cluster made from a base backup and archived log, recovered to a moment."""
+    """A cluster created from a base backup and an archived log, recovered to a moment."""
 
     def __init__(self, origin: Cluster, base: Path, archive: Path, moment: datetime) -> None:
         self._binaries, self._as_owner, self.owner = origin._binaries, origin._as_owner, origin.owner
@@ -121,7 +124,7 @@ class Recovered(Cluster):
 
 @pytest.fixture
 def archiving_cluster() -> Iterator[tuple[Cluster, Path]]:
-    """A cluster that archives its log, and the directory of the archive."""
+    """Yield a cluster that archives its log, and the archive's directory."""
     with own_cluster({"archive_mode": "on"}) as cluster:
         archive = cluster.directory / "archive"
         archive.mkdir()
@@ -161,7 +164,7 @@ def test_recovery_to_a_moment(
     try:
         wait_until_promoted(recovered.url)
         copy = restored(server, DATABASE_URL=url.replace(cluster.url.rsplit("/", 1)[0], recovered.url.rsplit("/", 1)[0]))
-        # Nothing that was acknowledged before it is missing, nothing that began after it is there.
+        # Everything acknowledged before the moment is there, and nothing that started after it.
         assert recorder.check(copy.client(), moment.timestamp(), moment.timestamp()) > 3
         copy.stop()
     finally:

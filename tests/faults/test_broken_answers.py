@@ -1,4 +1,4 @@
-"""An answer that breaks off takes everything along that was begun for it."""
+"""An interrupted response releases everything that was started for it."""
 
 import asyncio
 import gc
@@ -12,12 +12,12 @@ from post3.server.handlers import PROOF, SMALL_PIECE, Post3ASGIHandler
 from post3.storage.base import PIECE, Pieces, StorageError
 from post3.threads.pools import Threads
 
-#: More than shows that a client keeps up.
+#: More pieces than it takes to prove that a client keeps up.
 WHOLE = 2 * PROOF // SMALL_PIECE
 
 
 class Breaking(Pieces):
-    """Pieces of zeros whose storage goes away after some of them, while more than one are read ahead."""
+    """Pieces of zeros whose storage fails after some of them, while more than one is being read ahead."""
 
     def __init__(self) -> None:
         self.claimed = self.refused = 0
@@ -31,7 +31,7 @@ class Breaking(Pieces):
         raise StorageError("gone")
 
 
-def test_errors_of_pieces_read_ahead_are_taken_along() -> None:
+def test_errors_of_pieces_read_ahead_are_retrieved() -> None:
     forgotten: list[dict[str, Any]] = []
     pieces, threads = Breaking(), Threads(4, "broken")
     handler = Post3ASGIHandler.__new__(Post3ASGIHandler)
@@ -53,7 +53,7 @@ def test_errors_of_pieces_read_ahead_are_taken_along() -> None:
     finally:
         threads.shutdown()
     for thread in threads._threads:
-        thread.join()  # each holds on to what it did last
+        thread.join()  # each thread holds on to its last task
     gc.collect()
     assert pieces.refused > 1, "nothing was read ahead"
     assert not forgotten

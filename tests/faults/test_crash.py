@@ -1,4 +1,4 @@
-"""A few crashes of each configuration; `python -m tests.faults crash` does hundreds."""
+"""A few crashes of each configuration. `python -m tests.faults crash` runs hundreds."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ Crashed = tuple[Stand, Result]
 
 @pytest.fixture(scope="module")
 def runs() -> Iterator[dict[str, Crashed]]:
-    """Every configuration, killed a few times and stopped now; at the same time, because much of it is waiting."""
+    """Yield every configuration, crashed a few times and then stopped. They run in parallel, as they mostly wait."""
     with ExitStack() as stack, ThreadPoolExecutor(len(CONFIGURATIONS)) as pool:
 
         def run(configuration: str) -> Crashed:
@@ -73,7 +73,7 @@ def test_the_check_after_crashes_finds_missing_bytes(crashed: Crashed) -> None:
     assert any(fault.startswith(f"blob {number}") for fault in fsck.check(one.server).faults)
 
 
-def test_the_journal_allows_what_was_unanswered_until_the_next_answer() -> None:
+def test_the_journal_allows_unanswered_writes_until_the_next_response() -> None:
     journal, first, second, third = Journal(), *(new_content(seed, 100) for seed in (1, 2, 3))
     for content in (first, second, third):
         journal.sending(content)
@@ -92,7 +92,7 @@ def test_the_journal_allows_what_was_unanswered_until_the_next_answer() -> None:
     ("found", "kind"),
     [("nothing", "lost"), ("cut", "torn"), ("mixed", "torn"), ("older", "wrong"), ("with another ETag", "torn")],
 )
-def test_the_journal_tells_what_is_lost_torn_and_wrong(found: str, kind: str) -> None:
+def test_the_journal_distinguishes_lost_torn_and_wrong(found: str, kind: str) -> None:
     journal, older, newer = Journal(), new_content(1, 100), new_content(2, 100)
     for content in (older, newer):
         journal.sending(content)

@@ -1,4 +1,4 @@
-"""Damaged bytes are never given out as whole ones, and check_storage finds whose they are."""
+"""Damaged bytes are never returned as complete, and check_storage finds the objects they belong to."""
 
 import os
 from typing import Any
@@ -13,13 +13,13 @@ from .breaking import blobs_of, check_storage, file_of, flip, lose_the_end
 
 MIB = 1 << 20
 SMALL, LARGE, PART = 1000, 12 * MIB + 1, 5 * MIB
-#: What boto3 raises where an answer breaks off.
+#: The exceptions of boto3 for an interrupted response.
 BROKEN_OFF = (IncompleteReadError, HTTPClientError, ConnectionError)
 
 
 @pytest.fixture
 def once(server: Server) -> Any:
-    """A client that does not try again."""
+    """Return a client that does not retry."""
     return server.client(retries={"max_attempts": 0})
 
 
@@ -40,7 +40,9 @@ def put(s3: Any, bucket: str, kind: str) -> bytes:
 
 @pytest.mark.parametrize("how", ["flipped", "cut"])
 @pytest.mark.parametrize("kind", ["small", "large", "multipart"])
-def test_get_object_of_damaged_bytes_is_never_whole(server: Server, s3: Any, once: Any, bucket: str, kind: str, how: str) -> None:
+def test_get_object_of_damaged_bytes_is_never_complete(
+    server: Server, s3: Any, once: Any, bucket: str, kind: str, how: str
+) -> None:
     data = put(s3, bucket, kind)
     blob = blobs_of(server, bucket, "k")[-1]
     if how == "flipped":
@@ -56,9 +58,9 @@ def test_get_object_of_damaged_bytes_is_never_whole(server: Server, s3: Any, onc
             read(once, bucket, "k")
     assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == len(data)
     ranged = {"Bucket": bucket, "Key": "k", "Range": f"bytes=10-{MIB}"}
-    if kind == "multipart":  # its first part is well
+    if kind == "multipart":  # its first part is undamaged
         assert s3.get_object(**ranged)["Body"].read() == data[10 : MIB + 1]
-    else:  # nothing would check a range of what is known to be damaged
+    else:  # a range of bytes known to be damaged could not be verified
         with pytest.raises(ClientError, match="InternalError"):
             once.get_object(**{**ranged, "Range": "bytes=0-9"})
 
@@ -71,7 +73,7 @@ def test_copy_of_damaged_bytes_fails(server: Server, s3: Any, once: Any, bucket:
     with pytest.raises(ClientError, match="InternalError"):  # an object of several parts is copied by its bytes
         once.upload_part_copy(**target, CopySource={"Bucket": bucket, "Key": "k"})
     assert "Parts" not in s3.list_parts(Bucket=bucket, Key="copy", UploadId=target["UploadId"])
-    # Its sound part can be copied.
+    # The undamaged part can be copied.
     part = s3.upload_part_copy(**target, CopySource={"Bucket": bucket, "Key": "k"}, CopySourceRange=f"bytes=0-{PART - 1}")
     parts = [{"PartNumber": 1, "ETag": part["CopyPartResult"]["ETag"]}]
     del target["PartNumber"]
@@ -84,7 +86,7 @@ def test_check_storage_finds_a_flipped_bit_and_sets_it_aside(server: Server, s3:
     s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})
     blob = blobs_of(server, bucket, "k")[0]
     flip(server, blob, 7 * MIB)
-    assert not [found for found in check_storage(server)[1] if bucket in str(found)], "sizes alone do not tell"
+    assert not [found for found in check_storage(server)[1] if bucket in str(found)], "sizes alone must not reveal the damage"
 
     def findings(*arguments: str) -> tuple[int, list[Any]]:
         status, found, _ = check_storage(server, *arguments)

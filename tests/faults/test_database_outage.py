@@ -1,4 +1,4 @@
-"""The database goes and comes back: clear answers meanwhile, full recovery without a restart, nothing acknowledged lost."""
+"""A database outage: clear responses meanwhile, full recovery without a restart, no acknowledged write lost."""
 
 import socket
 import subprocess
@@ -70,7 +70,7 @@ def all_kinds(s3: Any) -> list[Callable[[], Any]]:
     ]
 
 
-def test_without_database_every_request_is_refused_and_with_it_every_one_served(cluster: Cluster, served: Server) -> None:
+def test_requests_are_refused_without_the_database_and_served_with_it(cluster: Cluster, served: Server) -> None:
     s3 = served.client()
     logged = len(served.log())
     cluster.stop()
@@ -81,7 +81,7 @@ def test_without_database_every_request_is_refused_and_with_it_every_one_served(
                 call()
             metadata = caught.value.response["ResponseMetadata"]
             assert metadata["HTTPStatusCode"] == 503 and metadata["HTTPHeaders"]["retry-after"] == "2"
-            assert caught.value.response["Error"]["Code"] in ("ServiceUnavailable", "503")  # the latter: HEAD has no document
+            assert caught.value.response["Error"]["Code"] in ("ServiceUnavailable", "503")  # HEAD has no body
             assert time.monotonic() - began < 5
         assert status_of(f"{served.url}/_/health/ready") == 503
         assert status_of(f"{served.url}/_/health/live") == 200
@@ -89,10 +89,10 @@ def test_without_database_every_request_is_refused_and_with_it_every_one_served(
         cluster.start()
     deadline = time.monotonic() + 20
     while status_of(f"{served.url}/_/health/ready") != 200 or refused(s3):
-        assert time.monotonic() < deadline, "it does not recover"
+        assert time.monotonic() < deadline, "the server did not recover"
         time.sleep(0.2)
-    time.sleep(1)  # the other process may refuse for so long after its last try
-    with ThreadPoolExecutor(16) as threads:  # on every thread, each call once
+    time.sleep(1)  # the other process may refuse requests for this long after its last attempt
+    with ThreadPoolExecutor(16) as threads:  # each call once on every thread
         answers = [threads.submit(call) for call in all_kinds(s3) * 8]
         assert all(answer.result() for answer in answers)
     log = served.log()[logged:]
@@ -109,7 +109,7 @@ def refused(s3: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", range(9))
-def test_database_restarted_while_nobody_asks_is_not_noticed(cluster: Cluster, served: Server, kind: int) -> None:
+def test_database_restart_between_requests_goes_unnoticed(cluster: Cluster, served: Server, kind: int) -> None:
     s3 = served.client()
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda _: read(s3, BUCKET, "small"), range(64)))  # all threads have connections
@@ -120,7 +120,7 @@ def test_database_restarted_while_nobody_asks_is_not_noticed(cluster: Cluster, s
     assert read(s3, BUCKET, "after") == large()
 
 
-def test_transfers_under_way_go_on_or_break_off(cluster: Cluster, served: Server) -> None:
+def test_transfers_in_progress_continue_or_are_interrupted(cluster: Cluster, served: Server) -> None:
     raw = RawClient(served.host, served.port, served.access_key, served.secret_key)
     body = large()[: 6 * MIB]
     put = raw.sign(
@@ -140,7 +140,7 @@ def test_transfers_under_way_go_on_or_break_off(cluster: Cluster, served: Server
         upload.sendall(body[3 * MIB :])
         answer = read_response(upload, "PUT")
         assert answer.status in (200, 503)
-        with suppress(ConnectionError):  # it goes on with the next block, unless it asked for that meanwhile
+        with suppress(ConnectionError):  # it continues with the next block, unless it requested that meanwhile
             assert read_response(patient).body == large()
     if answer.status == 200:
         assert read(served.client(), BUCKET, "cut") == body
@@ -149,7 +149,7 @@ def test_transfers_under_way_go_on_or_break_off(cluster: Cluster, served: Server
 
 
 def connect(served: Server) -> socket.socket:
-    """A connection that takes little at once, so that the server waits for its reader."""
+    """Return a connection with a small receive buffer, so that the server waits for its reader."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     connection.settimeout(30)
@@ -161,7 +161,7 @@ def test_crash_under_load_loses_nothing_acknowledged(cluster: Cluster, served: S
     stopped, acknowledged, failed = threading.Event(), {}, []
 
     def write(number: int) -> None:
-        # botocore's own retries: five attempts, for answers of 503 and broken connections.
+        # botocore's default retries: five attempts, for 503 responses and broken connections.
         s3, count = served.client(retries={}), 0
         while not stopped.is_set():
             key, body = f"load/{number}/{count}", bytes([count % 251]) * (1000 if count % 5 else 3 * MIB)
@@ -186,12 +186,12 @@ def test_crash_under_load_loses_nothing_acknowledged(cluster: Cluster, served: S
             writer.result()
     assert len(acknowledged) >= before + 30
     assert all(isinstance(error, ClientError) and error.response["Error"]["Code"] == "ServiceUnavailable" for error in failed)
-    s3 = served.client(retries={})  # a thread that nothing used since may find its connection dead, and answer 503 once
+    s3 = served.client(retries={})  # a thread unused since then may find its connection dead, and respond 503 once
     wrong = [key for key, body in acknowledged.items() if read(s3, BUCKET, key) != body]
     assert not wrong
 
 
-def test_host_that_swallows_packets_holds_no_thread_for_long(cluster: Cluster, served: Server) -> None:
+def test_host_that_drops_packets_does_not_hold_threads_for_long(cluster: Cluster, served: Server) -> None:
     s3 = served.client()
     assert read(s3, BUCKET, "small") == b"small"
     host, _, port = cluster.url.rpartition("@")[2].partition("/")[0].partition(":")
@@ -216,7 +216,7 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
     return call(), time.monotonic() - began
 
 
-def test_worker_waits_for_the_database_and_goes_on(cluster: Cluster, served: Server) -> None:
+def test_worker_waits_for_the_database_and_continues(cluster: Cluster, served: Server) -> None:
     s3 = served.client()
     log = served.data_dir / "worker.log"
     command = [sys.executable, "manage.py", "run_worker", "--interval", "0.2"]

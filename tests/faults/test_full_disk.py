@@ -1,4 +1,4 @@
-"""A full disk: a clear answer, nothing half-written, reads go on, and writes do again once there is room."""
+"""A full disk: clear errors, nothing half-written, reads continue, and writes work again once there is space."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ BUCKET = "full"
 
 @pytest.fixture(params=["sqlite-files", "postgresql-blocks"])
 def cramped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
-    """A server that has about 20 MiB for its bytes, and a file there that takes eight of them."""
+    """Yield a server with about 20 MiB of space for its bytes, and a file there that takes eight of them."""
     disk = tmp_path / "disk"
     if request.param == "sqlite-files":
         with small_disk(disk, 24):
@@ -38,7 +38,8 @@ def cramped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Se
                 space = disk / "space"
                 space.mkdir(mode=0o700)
                 shutil.chown(space, cluster.owner)
-                # Tables there, the write-ahead log elsewhere: without room for the log PostgreSQL stops altogether.
+                # Tables go there, the write-ahead log elsewhere. Without space for the log, PostgreSQL stops
+                # altogether.
                 connection.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
                 connection.execute("ALTER SYSTEM SET default_tablespace = small")
                 connection.execute("SELECT pg_reload_conf()")
@@ -66,11 +67,11 @@ def test_full_disk_refuses_writes_serves_reads_and_recovers(cramped: tuple[Serve
     part = {"Bucket": BUCKET, "Key": "parts", "UploadId": upload}
     etag = s3.upload_part(**part, PartNumber=1, Body=kept)["ETag"]
 
-    vacuum(server)  # the first one makes files, for which a full disk has no room
+    vacuum(server)  # the first vacuum creates files, for which a full disk has no space
     written = fill(s3)
-    assert written, "it was full before anything was written"
+    assert written, "the disk was full before anything was written"
     refuse_too_much(s3, part)
-    # Reads of all kinds, while there is no room.
+    # Reads of all kinds work without free space.
     assert read(s3, BUCKET, "kept") == kept
     for key, body in written.items():
         assert read(s3, BUCKET, key) == body
@@ -79,7 +80,7 @@ def test_full_disk_refuses_writes_serves_reads_and_recovers(cramped: tuple[Serve
     assert left_over(server, disk, len(written) + 2) == []
 
     (disk / "ballast").unlink()
-    refuse_too_much(s3, part)  # now it is full in the middle of it
+    refuse_too_much(s3, part)  # the disk becomes full in the middle of a part
     assert left_over(server, disk, len(written) + 2) == []
     vacuum(server)
     s3.put_object(Bucket=BUCKET, Key="after", Body=kept * 2)
@@ -92,7 +93,7 @@ def test_full_disk_refuses_writes_serves_reads_and_recovers(cramped: tuple[Serve
 
 
 def vacuum(server: Server) -> None:
-    """Do what autovacuum does within a minute: deleted blocks' room is used again."""
+    """Do what autovacuum does within a minute: make the space of deleted blocks reusable."""
     if url := server.environment.get("DATABASE_URL"):
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM post3_block")
@@ -109,7 +110,7 @@ def refuse_too_much(s3: Any, part: dict[str, str]) -> None:
 
 
 def fill(s3: Any) -> dict[str, bytes]:
-    """Write objects of several sizes until none of them finds room; return those that were acknowledged."""
+    """Write objects of several sizes until there is no space for any of them. Return the acknowledged ones."""
     written: dict[str, bytes] = {}
     for size in (MIB + 1, 300_000, 3000):
         for number in range(2000):
@@ -121,12 +122,12 @@ def fill(s3: Any) -> dict[str, bytes]:
                 break
             written[key] = body
         else:
-            pytest.fail("it is never full")
+            pytest.fail("the disk never became full")
     return written
 
 
 def left_over(server: Server, disk: Path, blobs: int) -> list[str]:
-    """Return what is there of refused writes: files that are no blob's or description's, or rows and blocks of no blob."""
+    """Return the remains of refused writes: files without a blob or description, rows and blocks without a blob."""
     url = server.environment.get("DATABASE_URL")
     if url:
         with psycopg.connect(url) as connection:
@@ -144,9 +145,9 @@ def left_over(server: Server, disk: Path, blobs: int) -> list[str]:
     return [str(path) for path in files if ".tmp" in path.parts or (path.suffix == ".json" and str(path) not in described)]
 
 
-# PostgreSQL looks after its own room (docs/operations.md).
+# PostgreSQL manages its own space (docs/operations.md).
 @pytest.mark.parametrize("cramped", ["sqlite-files"], indirect=True)
-def test_full_disk_lets_everything_be_deleted(cramped: tuple[Server, Path]) -> None:
+def test_full_disk_allows_all_deletions(cramped: tuple[Server, Path]) -> None:
     server, _ = cramped
     s3 = server.client()
     s3.create_bucket(Bucket="empty")
@@ -155,12 +156,12 @@ def test_full_disk_lets_everything_be_deleted(cramped: tuple[Server, Path]) -> N
     assert readiness(server) == (200, "ok")
     keys = list(fill_to_the_brim(s3, server))
     assert readiness(server) == (200, "degraded")
-    # Each of them writes to the catalogue before it frees anything.
+    # Each of these writes to the catalogue before it frees anything.
     assert status_of(s3.delete_object(Bucket=BUCKET, Key=keys[0])) == 204
     assert status_of(s3.delete_bucket(Bucket="empty")) == 204
     for upload in uploads:
         assert status_of(s3.abort_multipart_upload(Bucket=BUCKET, Key="parts", UploadId=upload)) == 204
-    # What they were given, nobody else may take.
+    # The space set aside for them is not available to other operations.
     for call, arguments in (
         (s3.put_object, {"Bucket": BUCKET, "Key": "new", "Body": b"x"}),
         (s3.put_object, {"Bucket": BUCKET, "Key": "new", "Body": b""}),
@@ -183,7 +184,7 @@ def test_full_disk_lets_everything_be_deleted(cramped: tuple[Server, Path]) -> N
 
 
 def fill_to_the_brim(s3: Any, server: Server) -> dict[str, bytes]:
-    """Fill the disk, and take what small objects leave by a file."""
+    """Fill the disk, and fill the space that is too small for small objects with a file."""
     written = fill(s3)
     with contextlib.suppress(OSError), open(Path(server.environment["POST3_DATA_DIR"]) / "brim", "wb", buffering=0) as brim:
         while True:

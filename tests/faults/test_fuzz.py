@@ -1,4 +1,4 @@
-"""A few thousand nearly right inputs; `python -m tests.faults fuzz` does a million."""
+"""A few thousand nearly valid inputs. `python -m tests.faults fuzz` runs a million."""
 
 import socket
 import threading
@@ -21,16 +21,16 @@ SEED = "1"
 PARSED, SENT, SENT_TO_CONSOLE = 2500, 900, 600
 
 
-def test_parsers_raise_nothing_but_s3_errors() -> None:
+def test_parsers_raise_only_s3_errors() -> None:
     outcome = Outcome()
     fuzz_parsers(SEED, 0, PARSED, outcome)
     assert not outcome.findings, "\n".join(outcome.findings[:10])
-    # Both what is right and what is wrong in many ways comes to the parsers.
+    # The parsers get both valid inputs and inputs that are invalid in many ways.
     assert outcome.answers["parsed"] > PARSED * len(PARSERS) / 4 and outcome.answers["chunks read"] > PARSED / 50
     assert len(outcome.answers) > 12, outcome.answers
 
 
-def test_parsers_that_raise_anything_else_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parsers_that_raise_other_errors_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(request: Any) -> None:
         if request.header("range"):
             raise KeyError(request.header("range"))
@@ -41,7 +41,7 @@ def test_parsers_that_raise_anything_else_are_found(monkeypatch: pytest.MonkeyPa
     assert outcome.findings and all("KeyError" in finding for finding in outcome.findings)
 
 
-def test_a_server_answers_whatever_it_is_sent(server: Server, raw: RawClient) -> None:
+def test_a_server_answers_all_requests(server: Server, raw: RawClient) -> None:
     fuzzer = Fuzzer(raw, SEED)
     findings = run_http(server, fuzzer, 0, SENT, lambda line: None)
     assert not findings, "\n".join(findings[:5])
@@ -49,7 +49,7 @@ def test_a_server_answers_whatever_it_is_sent(server: Server, raw: RawClient) ->
     assert statuses[200] > SENT / 10 and statuses[400] > SENT / 10 and statuses[403] and statuses[404], statuses
 
 
-def test_the_console_answers_whatever_it_is_sent(server: Server) -> None:
+def test_the_console_answers_all_requests(server: Server) -> None:
     fuzzer = ConsoleFuzzer(server, SEED)
     findings = run_http(server, fuzzer, 0, SENT_TO_CONSOLE, lambda line: None)
     assert not findings, "\n".join(findings[:5])
@@ -57,8 +57,8 @@ def test_the_console_answers_whatever_it_is_sent(server: Server) -> None:
     assert statuses[200] > SENT_TO_CONSOLE / 10 and statuses[302] and statuses[403], statuses
 
 
-def test_servers_that_close_or_fail_are_told() -> None:
-    """Against a listener that closes, one that answers 500, and one that does neither."""
+def test_servers_that_close_or_fail_are_reported() -> None:
+    """Test against a listener that closes, one that answers 500, and one that does neither."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = RawClient("127.0.0.1", listener.getsockname()[1], "key", "secret")
 
@@ -77,15 +77,15 @@ def test_servers_that_close_or_fail_are_told() -> None:
     assert 500 in FAILURES and 501 not in FAILURES
 
 
-def test_an_input_can_be_made_again() -> None:
+def test_an_input_can_be_reproduced() -> None:
     assert [make(Mutator(f"{SEED}/{number}")) for number in range(50)] == [
         make(Mutator(f"{SEED}/{number}")) for number in range(50)
     ]
     assert len({repr(make(Mutator(f"{SEED}/{number}"))) for number in range(200)}) > 2 * len(SEEDS)
 
 
-def test_a_head_that_is_split_is_found() -> None:
-    """Against a server that writes a stored name as it is."""
+def test_a_split_head_is_found() -> None:
+    """Test against a server that writes a stored name without escaping."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = RawClient("127.0.0.1", listener.getsockname()[1], "key", "secret")
 
@@ -103,7 +103,7 @@ def test_a_head_that_is_split_is_found() -> None:
     assert status == 200 and "split" in problem
 
 
-def test_documents_of_every_structure_are_made() -> None:
+def test_documents_with_all_kinds_of_structures_are_generated() -> None:
     document = next(seed.body for seed in SEEDS if seed.body.startswith(b"<?xml"))
     made = [bend_structure(document, Mutator(str(number))) for number in range(2000)]
     assert len(set(made)) > 300 and max(map(len, made)) > 100_000

@@ -1,4 +1,4 @@
-"""The end of a server: what runs may finish, what takes too long leaves nothing, and a rolling restart is not noticed."""
+"""Stopping a server: running requests may finish, slow ones leave nothing behind. A rolling restart goes unnoticed."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def begin_put(server: Server, key: str, length: int) -> socket.socket:
 
 
 def begin_get(server: Server, key: str) -> socket.socket:
-    """Ask for an object and read its first byte; the server has to wait for the reader of the rest."""
+    """Request an object and wait for its first byte. The server has to wait for the rest to be read."""
     raw = RawClient(server.host, server.port, server.access_key, server.secret_key)
     connection = connect(server)
     connection.sendall(raw.sign("GET", f"/{BUCKET}/{key}").head())
@@ -50,7 +50,7 @@ def connect(server: Server) -> socket.socket:
 
 
 @pytest.mark.parametrize("runner", ["gunicorn-asgi", "uvicorn"])
-def test_end_lets_running_requests_finish(make_server: Callable[..., Server], runner: str) -> None:
+def test_stop_lets_running_requests_finish(make_server: Callable[..., Server], runner: str) -> None:
     server = make_server("sqlite-files", runner=runner)
     s3 = server.client()
     s3.create_bucket(Bucket=BUCKET)
@@ -61,7 +61,7 @@ def test_end_lets_running_requests_finish(make_server: Callable[..., Server], ru
         upload.sendall(LARGE[: 5 * MIB])
         os.kill(server.pid, signal.SIGTERM)
         assert idle.recv(100) == b""
-        wait_for(lambda: not takes_connections(server))  # each process hears of it within a tenth of a second
+        wait_for(lambda: not takes_connections(server))  # each process notices within a tenth of a second
         upload.sendall(LARGE[5 * MIB :])
         assert read_response(upload, "PUT").status == 200
         assert read_response(download).body == LARGE
@@ -71,7 +71,7 @@ def test_end_lets_running_requests_finish(make_server: Callable[..., Server], ru
     server.stop()
 
 
-def test_end_cuts_what_takes_too_long_and_leaves_nothing(make_server: Callable[..., Server]) -> None:
+def test_stop_interrupts_slow_requests_and_leaves_nothing(make_server: Callable[..., Server]) -> None:
     server = make_server("sqlite-files", runner="gunicorn-asgi", environment={"GUNICORN_CMD_ARGS": "--graceful-timeout 5"})
     server.client().create_bucket(Bucket=BUCKET)
     server.client().put_object(Bucket=BUCKET, Key="large", Body=LARGE)
@@ -93,7 +93,7 @@ def test_end_cuts_what_takes_too_long_and_leaves_nothing(make_server: Callable[.
 
 
 def takes_connections(server: Server) -> bool:
-    """Whether anybody takes a new connection and answers on it."""
+    """Return whether any process accepts a new connection and responds on it."""
     with suppress(OSError), connect(server) as late:
         late.sendall(LIVE)
         return read_response(late).status == 200
@@ -113,21 +113,21 @@ def all_new(pid: int, before: set[int]) -> bool:
 
 @pytest.fixture
 def served(make_server: Callable[..., Server]) -> Iterator[Server]:
-    # gunicorn begun by `python -m` begins its successor by the path of its own __main__.py, whose directory then hides the
-    # standard library's `http`; begun by its script, as people do, it needs none of this.
+    # gunicorn started with `python -m` starts its successor by the path of its __main__.py, whose directory then hides
+    # the standard library's `http`. Started by its script, as is usual, it needs none of this.
     path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
     server = make_server("sqlite-files", runner="gunicorn-asgi", environment=path)
     server.client().create_bucket(Bucket=BUCKET)
     yield server
-    with suppress(ProcessLookupError):  # all that took its place are in its group
+    with suppress(ProcessLookupError):  # all its successors are in its process group
         os.killpg(server.pid, signal.SIGKILL)
 
 
-def test_rolling_restart_under_load_is_not_noticed(served: Server) -> None:
+def test_rolling_restart_under_load_goes_unnoticed(served: Server) -> None:
     stopped, counts, errors = threading.Event(), [0] * 4, []
 
     def work(number: int) -> None:
-        s3 = served.client(retries={})  # botocore's own
+        s3 = served.client(retries={})  # botocore's default retries
         try:
             while not stopped.is_set():
                 key, body = f"{number}/{counts[number]}", os.urandom(3000 if counts[number] % 3 else 2 * MIB)
@@ -141,13 +141,13 @@ def test_rolling_restart_under_load_is_not_noticed(served: Server) -> None:
         for number in range(4):
             threads.submit(work, number)
         try:
-            for _ in range(2):  # HUP: other workers under the same master
+            for _ in range(2):  # HUP: new workers under the same master
                 before = children(served.pid)
                 go_on(counts, errors)
                 os.kill(served.pid, signal.SIGHUP)
                 wait_for(partial(all_new, served.pid, before))
             before = children(served.pid)
-            os.kill(served.pid, signal.SIGUSR2)  # another master, on the same socket
+            os.kill(served.pid, signal.SIGUSR2)  # a new master on the same socket
             wait_for(lambda: any(len(children(child)) == len(before) for child in children(served.pid) - before))
             go_on(counts, errors)
             (successor,) = children(served.pid) - before
@@ -162,7 +162,7 @@ def test_rolling_restart_under_load_is_not_noticed(served: Server) -> None:
 
 
 def go_on(counts: list[int], errors: list[Exception]) -> None:
-    """Wait until every client has done some more."""
+    """Wait until every client has made progress."""
     before = list(counts)
     wait_for(lambda: errors or all(now >= then + 3 for now, then in zip(counts, before, strict=True)))
 
@@ -170,5 +170,5 @@ def go_on(counts: list[int], errors: list[Exception]) -> None:
 def wait_for(condition: Callable[[], object], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.05)

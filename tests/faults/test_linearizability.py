@@ -1,4 +1,4 @@
-"""The checker of histories can fail; a thousand operations on each kind of server do not make it."""
+"""The checker of histories finds violations, and none in a thousand operations on each kind of server."""
 
 import pytest
 
@@ -74,5 +74,5 @@ def test_a_register_is_linearizable(raw: RawClient, bucket: str) -> None:
     result = linearizability.run(lambda: raw, bucket, OPERATIONS, seed=4)
     assert not result.violations, linearizability.report("", 4, result)
     assert result.counts.total() == OPERATIONS
-    # A history without winners and losers would prove nothing of conditions.
+    # Without winners and losers, a history would prove nothing about conditions.
     assert all(result.counts[kind] and result.counts[f"{kind} (refused)"] for kind in ("put-if-absent", "put-if-match"))

@@ -1,4 +1,4 @@
-"""Behind a pooler that gives every transaction another connection, and that knows nothing of prepared statements."""
+"""A pooler that gives every transaction another connection and does not support prepared statements."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ logfile = {directory}/log
 
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a fresh database, through a pooler of three connections."""
+    """Yield the URL of a new database, through a pooler with three connections."""
     program = ensure_program("pgbouncer", "pgbouncer")
     with own_cluster(port=free_port()) as cluster:
         directory, port = cluster.directory / "pooler", free_port()
@@ -79,7 +79,7 @@ def served(pooled: str, make_server: Callable[..., Server]) -> Server:
 
 
 def use(s3: Any, number: int) -> None:
-    """Do some of everything with keys of one's own, in an order of one's own, and look at every answer."""
+    """Perform all kinds of operations on this client's own keys, and check every response."""
     for turn in range(12):
         key, body = f"{number:02}/{turn}", f"{number} {turn} ".encode() * (10 if turn % 4 else 300_000)
         s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata={"number": str(number)})
@@ -101,11 +101,11 @@ def use(s3: Any, number: int) -> None:
     assert refusal(s3.get_object, Bucket=BUCKET, Key=f"{number:02}/0").code == "NoSuchKey"
 
 
-def test_every_statement_is_our_own(served: Server, tmp_path: Path) -> None:
+def test_statements_behind_a_pooler_are_never_mixed_up(served: Server, tmp_path: Path) -> None:
     s3 = served.client(max_pool_connections=12)
     s3.create_bucket(Bucket=BUCKET)
     logged, log = len(served.log()), tmp_path / "worker.log"
-    with open(log, "wb") as file:  # overwrites leave it garbage
+    with open(log, "wb") as file:  # overwritten blobs become garbage
         command = [sys.executable, "manage.py", "run_worker", "--interval", "0.2"]
         worker = subprocess.Popen(command, cwd=ROOT, env=served.environment, stdout=file, stderr=file)
     try:
@@ -120,7 +120,7 @@ def test_every_statement_is_our_own(served: Server, tmp_path: Path) -> None:
     assert served.manage("check_storage", "--verify")
 
 
-def test_default_that_a_pooler_keeps_from_being_set_is_refused(pooled: str, tmp_path: Path) -> None:
+def test_default_that_cannot_be_set_behind_a_pooler_is_refused(pooled: str, tmp_path: Path) -> None:
     with psycopg.connect(pooled, autocommit=True) as connection:
         connection.execute("CREATE DATABASE strict")
         connection.execute("ALTER DATABASE strict SET default_transaction_isolation = 'serializable'")

@@ -1,4 +1,7 @@
-"""Power cuts: a few of each configuration, and what the disk keeps; `python -m tests.faults powercut` does hundreds."""
+"""A few power cuts of each configuration, and tests of the simulated disk.
+
+`python -m tests.faults powercut` runs hundreds of power cuts.
+"""
 
 import os
 import random
@@ -14,7 +17,7 @@ from .powercut import CONFIGURATIONS, Disk, powered
 
 CUTS = 3
 
-#: Does one thing after the other in the directory it is given; what is synced is said by the names.
+#: Writes to the given directory step by step. The file names say what is synced.
 WRITES = """
 import os, sys
 os.chdir(sys.argv[1])
@@ -52,7 +55,7 @@ def test_nothing_acknowledged_is_lost_by_power_cuts() -> None:
             assert one.cuts == CUTS and result.journal.acknowledged >= crash.WRITES * CUTS and result.findings.blobs
             return "" if result.ok else crash.report(configuration, result) + one.server.log()[-10_000:]
 
-    with ThreadPoolExecutor(len(CONFIGURATIONS)) as pool:  # at the same time, because much of it is waiting
+    with ThreadPoolExecutor(len(CONFIGURATIONS)) as pool:  # in parallel, as they mostly wait
         assert not "".join(pool.map(run, CONFIGURATIONS))
 
 
@@ -71,16 +74,16 @@ def left(disk: Disk) -> dict[str, str]:
     return {str(path.relative_to(disk.root)): path.read_text() for path in disk.root.rglob("*") if path.is_file()}
 
 
-def test_a_disk_keeps_what_was_synced_and_nothing_else(disk: Disk) -> None:
+def test_a_disk_keeps_only_synced_data(disk: Disk) -> None:
     disk.sync()
     write(disk, disk.environment)
     disk.cut(all_lost=True)
     assert left(disk) == LEFT
-    disk.cut(all_lost=True)  # what was left is durable
+    disk.cut(all_lost=True)  # everything left is durable
     assert left(disk) == LEFT
 
 
-def test_a_disk_may_keep_more_than_was_synced(disk: Disk) -> None:
+def test_a_disk_may_keep_more_than_the_synced_data(disk: Disk) -> None:
     seen = set()
     for _ in range(12):
         write(disk, disk.environment)
@@ -92,7 +95,7 @@ def test_a_disk_may_keep_more_than_was_synced(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize(("ignored", "kept"), [("files", dict.fromkeys(LEFT, "")), ("directories", {})])
-def test_a_disk_that_lies_loses_what_was_synced(disk: Disk, ignored: str, kept: dict[str, str]) -> None:
+def test_a_disk_that_ignores_syncs_loses_data(disk: Disk, ignored: str, kept: dict[str, str]) -> None:
     disk.sync()
     write(disk, disk.environment | {"FAULTS_IGNORE": ignored})
     disk.cut(all_lost=True)

@@ -1,4 +1,4 @@
-"""Seconds of the mixed load; `python -m tests.faults soak` does half an hour of it."""
+"""A few seconds of the mixed load. `python -m tests.faults soak` runs it for half an hour."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from .stand import stand
 SECONDS = 5
 
 
-def test_mixed_load_has_no_error() -> None:
+def test_mixed_load_causes_no_error() -> None:
     with stand("postgresql-blocks", "gunicorn-asgi", grace=2) as one:
         result = run(one, SECONDS, "1", lambda line: None, pause=1)
         assert not result.problems, "\n".join([*result.problems[:10], one.server.log()[-5000:]])
@@ -17,7 +17,7 @@ def test_mixed_load_has_no_error() -> None:
 
 
 def looks(field: str, first: int, last: int) -> list[Look]:
-    """Two minutes that differ in one figure."""
+    """Return two measurements, minutes apart, that differ in one figure."""
     flat = {"memory": 200 * MIB, "connections": 9, "store": 100 * MIB}
     return [Look(seconds, **{**flat, field: value}) for seconds, value in ((60.0, first), (360.0, last))]
 
@@ -27,6 +27,6 @@ def looks(field: str, first: int, last: int) -> list[Look]:
     [("memory", 200 * MIB, 229 * MIB), ("connections", MOST_CONNECTIONS, MOST_CONNECTIONS + 1), ("store", 100 * MIB, 151 * MIB)],
     ids=["memory", "connections", "store"],
 )
-def test_what_grows_is_told(field: str, first: int, last: int) -> None:
+def test_growth_is_reported(field: str, first: int, last: int) -> None:
     assert not judge(looks(field, first, first), 360)
     assert len(judge(looks(field, first, last), 360)) == 1

@@ -1,4 +1,4 @@
-"""Every answered write is synced, in an order that a power cut at any moment cannot break: read from the system calls."""
+"""Every acknowledged write is synced, in an order that a power cut cannot break, as seen in the system calls."""
 
 import re
 from collections.abc import Callable
@@ -44,7 +44,8 @@ def test_a_write_is_synced_in_order_before_it_is_answered(make_server: Callable[
     assert not order.faults, "\n".join([*order.faults[:10], *lines[:300]])
     seen = order.seen
     assert seen["answered 200"] == 11 and seen["answered 204"] == 4, seen
-    # Bytes and descriptions: two for each body but the empty one's, one for it, the copy, and the completed upload; two parts.
+    # Bytes and descriptions: two per body except the empty one; one each for the empty body, the copy and the completed
+    # upload; two parts.
     assert seen["named"] >= 12 and seen["removed"] >= 4 and seen["catalogue written"] > 15, seen
 
 
@@ -59,7 +60,7 @@ REMOVE = '1 unlinkat(6</r/objects/b/00>, "k", 0) = 0'
 DELETE = [COMMIT, *SYNC_COMMIT, REMOVE, SYNC_NAME, ANSWER.replace("200 OK", "204 No Content")]
 
 
-def test_traces_in_order_are_told_from_others() -> None:
+def test_traces_in_order_have_no_faults() -> None:
     assert not Order("/r").read([*PUT, *DELETE]).faults
 
 
@@ -88,5 +89,5 @@ def test_traces_in_order_are_told_from_others() -> None:
         "removal not synced",
     ],
 )
-def test_traces_out_of_order_are_told(trace: list[str]) -> None:
+def test_traces_out_of_order_have_faults(trace: list[str]) -> None:
     assert Order("/r").read(trace).faults

@@ -1,4 +1,4 @@
-"""What a client may cost: heads, bodies and answers are bounded in bytes and in time, and others are served meanwhile."""
+"""Limits on the cost of a client: heads, bodies and responses are limited in size and time, and others are served."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ from tests.servers import Server
 KIB, MIB = 1 << 10, 1 << 20
 BUCKET = "limits"
 LIVE = b"GET /_/health/live HTTP/1.1\r\nHost: localhost\r\n"
-#: Seconds that everything may take, on a busy machine too.
+#: Seconds that everything may take, even on a busy machine.
 DEADLINE = 20
 
 
@@ -44,7 +44,7 @@ def connect(wire: RawClient, receive_buffer: int | None = None) -> socket.socket
 
 
 def send_all(connection: socket.socket, data: bytes) -> None:
-    """Send as much as is taken: whoever is refused may be cut off while sending."""
+    """Send as much as the server accepts. It may close the connection of a refused client while it sends."""
     with contextlib.suppress(ConnectionError):
         connection.sendall(data)
 
@@ -56,7 +56,7 @@ def answer_to(wire: RawClient, data: bytes) -> RawResponse:
 
 
 def is_ended(connection: socket.socket) -> bool:
-    """Read until the end, which must come."""
+    """Read until the end of the connection, which must come."""
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
@@ -85,12 +85,12 @@ def test_head_that_is_too_large_is_refused(wire: RawClient, name: str) -> None:
 
 def test_head_of_the_largest_size_is_served(wire: RawClient) -> None:
     assert answer_to(wire, LIVE + b"x-a: " + b"a" * 16_000 + b"\r\n\r\n").status == 200
-    key, most = "\U0001f600" * 256, "m" * 2000  # the longest key, and nearly all the metadata there may be
+    key, most = "\U0001f600" * 256, "m" * 2000  # the longest key, and nearly the maximum of metadata
     put = wire.send("PUT", f"/{BUCKET}/{'%F0%9F%98%80' * 256}", headers=[("x-amz-meta-a", most)], body=b"body")
     assert put is not None and put.status == 200, key
 
 
-def test_bombs_take_no_memory(wire: RawClient, served: Server) -> None:
+def test_bombs_use_little_memory(wire: RawClient, served: Server) -> None:
     before = peak_of(served.pid)
     chunked = wire.sign(
         "PUT", f"/{BUCKET}/bomb", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Transfer-Encoding", "chunked")]
@@ -107,7 +107,7 @@ def test_bombs_take_no_memory(wire: RawClient, served: Server) -> None:
     assert peak_of(served.pid) - before < 48 * MIB  # 160 MiB were sent
 
 
-def test_connection_that_asks_nothing_is_closed(wire: RawClient) -> None:
+def test_connection_without_a_request_is_closed(wire: RawClient) -> None:
     began = time.monotonic()
     with connect(wire) as silent, connect(wire) as slow, connect(wire) as second:
         slow.sendall(b"GET /_/health/live HT")
@@ -122,7 +122,7 @@ def test_connection_that_asks_nothing_is_closed(wire: RawClient) -> None:
     assert 1 < time.monotonic() - began < DEADLINE
 
 
-def test_head_byte_by_byte_is_given_up(wire: RawClient) -> None:
+def test_head_sent_byte_by_byte_times_out(wire: RawClient) -> None:
     with connect(wire) as connection:
         began, head = time.monotonic(), iter(LIVE * 10)
         with contextlib.suppress(ConnectionError):
@@ -137,7 +137,7 @@ def test_head_byte_by_byte_is_given_up(wire: RawClient) -> None:
 
 @pytest.mark.parametrize("length", [100_000, 2 * MIB])
 @pytest.mark.parametrize("framing", ["plain", "tiny chunks"])
-def test_body_byte_by_byte_is_given_up(wire: RawClient, length: int, framing: str) -> None:
+def test_body_sent_byte_by_byte_times_out(wire: RawClient, length: int, framing: str) -> None:
     sizes = [("Content-Length", str(length))] if framing == "plain" else [("Transfer-Encoding", "chunked")]
     decoded = [("x-amz-decoded-content-length", str(length))] if framing != "plain" else []
     kind = "UNSIGNED-PAYLOAD" if framing == "plain" else "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -158,7 +158,7 @@ def test_body_byte_by_byte_is_given_up(wire: RawClient, length: int, framing: st
     assert 1.5 < time.monotonic() - began < 10
 
 
-def test_honest_slow_body_is_taken(wire: RawClient) -> None:
+def test_slow_but_steady_body_is_accepted(wire: RawClient) -> None:
     put = wire.sign(
         "PUT", f"/{BUCKET}/honest", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(400 * KIB))]
     )
@@ -170,7 +170,7 @@ def test_honest_slow_body_is_taken(wire: RawClient) -> None:
         assert read_response(connection, "PUT").status == 200
 
 
-def test_client_that_stops_reading_is_cut_off_and_a_slow_one_is_not(wire: RawClient) -> None:
+def test_client_that_stops_reading_is_disconnected_and_a_slow_one_is_not(wire: RawClient) -> None:
     get = wire.sign("GET", f"/{BUCKET}/large").head()
     with connect(wire, 64 * KIB) as stopped, connect(wire, 64 * KIB) as slow:
         stopped.sendall(get)
@@ -191,13 +191,13 @@ def test_client_that_stops_reading_is_cut_off_and_a_slow_one_is_not(wire: RawCli
         assert taken > 24 * MIB  # body and head
 
 
-def test_what_is_no_http_is_refused(wire: RawClient) -> None:
+def test_bytes_that_are_not_http_are_refused(wire: RawClient) -> None:
     for garbage in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET\r\n\r\n"):
         refused = refusal_of(answer_to(wire, garbage))
         assert (refused.status, refused.code) == (400, "BadRequest")
 
 
-def test_requests_ahead_are_answered_in_order_and_garbage_after_them_ends_it(wire: RawClient) -> None:
+def test_pipelined_requests_are_answered_in_order_until_garbage_follows(wire: RawClient) -> None:
     with connect(wire) as connection:
         connection.sendall((LIVE + b"\r\n") * 20)
         received = b""
@@ -207,13 +207,13 @@ def test_requests_ahead_are_answered_in_order_and_garbage_after_them_ends_it(wir
         connection.sendall(LIVE + b"\r\n" + b"garbage \x00\r\n\r\n")
         assert read_response(connection).status == 200
         assert is_ended(connection)
-    with connect(wire, 64 * KIB) as connection:  # which reads no answer: the server reads no further, and cuts it off
+    with connect(wire, 64 * KIB) as connection:  # reads no response, so the server stops reading and closes
         send_all(connection, (LIVE + b"\r\n") * 200_000)
         assert is_ended(connection)
     assert answer_to(wire, LIVE + b"\r\n").status == 200
 
 
-def test_body_whose_framing_breaks_makes_no_object(wire: RawClient) -> None:
+def test_body_with_broken_framing_creates_no_object(wire: RawClient) -> None:
     put = wire.sign(
         "PUT", f"/{BUCKET}/broken", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Transfer-Encoding", "chunked")]
     )

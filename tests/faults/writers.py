@@ -1,4 +1,4 @@
-"""Writers: each has keys of its own and does one operation after the other, noting in the journal what was answered."""
+"""Writers: each performs one operation after the other on its own keys, and records the responses in the journal."""
 
 import random
 import threading
@@ -14,31 +14,31 @@ KIB, MIB = 1 << 10, 1 << 20
 BUCKET = "faults"
 KEYS = 16
 PART_SIZE = 192 * KIB
-#: Of no bytes, small, more than one block, more than what a server buffers.
+#: Empty, small, more than one block, more than a server buffers.
 SIZES = (0, 1, 4 * KIB, 4 * KIB, 4 * KIB, 100 * KIB, MIB + 1, 3 * MIB)
-#: Seconds after an operation that was not answered.
+#: Seconds to wait after an operation without a response.
 PAUSE = 0.02
 
 
 class Unreachable(Exception):
-    """The server is not there: the operation did not happen."""
+    """The server cannot be reached. The operation was not executed."""
 
 
 class Unanswered(Exception):
-    """The server closed the connection, or answered that it could not: the operation may or may not have happened."""
+    """The server closed the connection or reported a failure. The operation may or may not have been executed."""
 
 
 def ask(client: RawClient, method: str, key: str, query: str = "", body: bytes = b"", **headers: str) -> RawResponse:
-    """Send a request to the bucket; header names with underscores for hyphens. Raises Unanswered, Unreachable."""
+    """Send a request to the bucket; header names have underscores for hyphens. Raises Unanswered, Unreachable."""
     given = [(name.replace("_", "-"), value) for name, value in headers.items()]
     try:
-        # A body's hash would cost more than all the rest.
+        # Hashing the body would cost more than everything else.
         answer = client.send(method, f"/{BUCKET}{key and '/'}{key}", query, given, body, payload_hash="UNSIGNED-PAYLOAD")
     except TimeoutError:
-        raise  # nothing died silently: the server hangs
+        raise  # the server hangs, since no process died unnoticed
     except ConnectionRefusedError:
         raise Unreachable from None
-    except (OSError, ValueError, IndexError) as error:  # the last two: a head that broke off
+    except (OSError, ValueError, IndexError) as error:  # ValueError and IndexError: an interrupted head
         raise Unanswered(f"{type(error).__name__}: {error}") from None
     assert answer is not None
     if answer.status >= 500:
@@ -52,7 +52,7 @@ def etag_of(answer: RawResponse) -> str:
 
 @dataclass(slots=True)
 class Upload:
-    """A multipart upload that goes on after a crash: what of it was acknowledged."""
+    """A multipart upload that continues after a crash, with its acknowledged parts."""
 
     key: str
     upload_id: str
@@ -62,13 +62,13 @@ class Upload:
 
 
 class Writer:
-    """One writer. `run` returns when `stopped` is set, in the middle of a multipart upload if need be."""
+    """A writer. `run` returns when `stopped` is set, even in the middle of a multipart upload."""
 
     def __init__(self, number: int, client: RawClient, journal: Journal, seed: int) -> None:
         self.client, self.journal, self.chosen = client, journal, random.Random(seed * 1000 + number)
         self.keys = [f"w{number}/{name}" for name in ["a b+c", "ä/ö", *(f"key-{index}" for index in range(KEYS - 2))]]
         self.prefix, self.count, self.upload = f"w{number}", 0, None
-        #: Whether server and database live, so that each operation must be answered.
+        #: True while server and database are running, so that each operation must get a response.
         self.must_be_answered = False
         self.failure: BaseException | None = None
 
@@ -88,7 +88,7 @@ class Writer:
                         self.chosen.choice(operations)()
                 except (Unanswered, Unreachable) as error:
                     if self.must_be_answered:
-                        self.journal.violate("wrong", self.prefix, f"no answer, though only the worker was killed: {error}")
+                        self.journal.violate("wrong", self.prefix, f"no response, although only the worker was killed: {error}")
                     time.sleep(PAUSE)
         except BaseException as error:
             self.failure = error
@@ -170,7 +170,7 @@ class Writer:
         self.upload = Upload(key, upload_id, content)
 
     def go_on_with(self, upload: Upload) -> None:
-        """Upload the next part, or complete. What was acknowledged before a crash must still be there after it."""
+        """Upload the next part, or complete. Parts acknowledged before a crash must still exist after it."""
         start = len(upload.etags) * PART_SIZE
         if start < upload.content.size:
             part = upload.content.body()[start : start + PART_SIZE]
@@ -201,7 +201,7 @@ class Writer:
         self.upload = None
 
     def refused(self, key: str, answer: RawResponse) -> None:
-        self.journal.violate("wrong", key, f"unexpected answer {answer.status} {answer.body[:300]!r} in {self.journal.of(key)}")
+        self.journal.violate("wrong", key, f"unexpected response {answer.status} {answer.body[:300]!r} in {self.journal.of(key)}")
 
     def key(self) -> str:
         return self.chosen.choice(self.keys)
@@ -215,7 +215,7 @@ class Writer:
 
 
 def observe(client: RawClient, journal: Journal, key: str) -> None:
-    """GET a key and note what it holds. Raises Unanswered, Unreachable."""
+    """GET a key and record the result. Raises Unanswered, Unreachable."""
     answer = ask(client, "GET", quote(key))
     if answer.status == 200:
         journal.observe(key, answer.body, etag_of(answer))

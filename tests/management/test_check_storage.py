@@ -1,4 +1,4 @@
-"""`manage.py check_storage`: what it prints, and its exit status."""
+"""`manage.py check_storage`: its output and exit status."""
 
 import json
 import re
@@ -49,18 +49,18 @@ def test_findings_name_the_keys(run: Any) -> None:
     assert lines[-1] == "2 found, 1 repaired, 1 remain"
 
 
-def test_json_is_a_line_each(run: Any) -> None:
+def test_json_is_one_line_per_finding(run: Any) -> None:
     _, lines, _ = run([REMAINS], "--json")
     finding, summary = map(json.loads, lines)
     assert finding["affected"] == [["bucket", "a\nkey"]]
     assert (summary["found"], summary["remaining"]) == ({"damaged": 1}, 1)
 
 
-def test_progress_tells_what_is_left(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_shows_the_remaining_time(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_storage, "EVERY", 0.0)
     _, _, lines = run([REPAIRED] * 4, "-v", "2")
     assert re.fullmatch(r"Checked 3 of 4 blobs \([\d,]+ blobs a second, \d+ s left\)", lines[-1])
-    assert run([REPAIRED] * 4)[2] == [], "no progress where nobody looks"
+    assert run([REPAIRED] * 4)[2] == [], "progress must not be printed to a pipe"
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_progress_tells_what_is_left(run: Any, monkeypatch: pytest.MonkeyPatch) 
         ("bytes", 1 << 20, 0, 0.0, "Read 1 MiB (0.0 MiB a second)"),
     ],
 )
-def test_a_line_of_progress_says_what_is_counted(doing: str, done: int, total: int, rate: float, line: str) -> None:
+def test_progress_names_the_counted_things(doing: str, done: int, total: int, rate: float, line: str) -> None:
     assert check_storage.progress_line(doing, done, total, rate) == line
 
 
-def test_what_cannot_run_is_a_command_error(run: Any) -> None:
+def test_a_check_that_cannot_run_is_a_command_error(run: Any) -> None:
     with pytest.raises(CommandError, match="the disk is gone") as error:
         run([StorageError("the disk is gone")])
     assert error.value.returncode == 1

@@ -1,4 +1,7 @@
-"""`manage.py create_console_user`: the user logs in over HTTP, however the password was given and whoever was there before."""
+"""`manage.py create_console_user`: the user can log in over HTTP, however the password was given.
+
+This includes users that existed before.
+"""
 
 import json
 import os
@@ -34,7 +37,7 @@ def name() -> str:
     return f"user-{uuid.uuid4().hex[:12]}"
 
 
-def test_create_console_user_makes_somebody_who_logs_in(server: Server, name: str) -> None:
+def test_create_console_user_creates_a_user_who_can_log_in(server: Server, name: str) -> None:
     done = run(server, name)
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(": ") for line in done.stdout.splitlines())
@@ -49,7 +52,7 @@ def test_create_console_user_prints_json(server: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["file", "standard input"])
-def test_create_console_user_takes_a_password(server: Server, name: str, tmp_path: Path, where: str) -> None:
+def test_create_console_user_accepts_a_password(server: Server, name: str, tmp_path: Path, where: str) -> None:
     (tmp_path / "password").write_text(PASSWORD + "\n")
     file = "-" if where == "standard input" else str(tmp_path / "password")
     done = run(server, name, "--password-file", file, text=PASSWORD + "\n")
@@ -72,8 +75,8 @@ def test_create_console_user_asks_for_a_password(server: Server, name: str) -> N
     assert logs_in(server, name, PASSWORD)
 
 
-def test_create_console_user_lets_in_a_user_who_could_not_log_in(server: Server, name: str) -> None:
-    """One made for API keys, as the compose example did, or by rebuild_catalog."""
+def test_create_console_user_sets_the_password_of_a_user_without_one(server: Server, name: str) -> None:
+    """Users created for API keys (as the compose example did) or by rebuild_catalog have no password."""
     server.create_api_key(name)
     password = json.loads(run(server, name, "--json").stdout)["password"]
     assert logs_in(server, name, password)
@@ -82,7 +85,7 @@ def test_create_console_user_lets_in_a_user_who_could_not_log_in(server: Server,
     ) == [(1,)]
 
 
-def test_create_console_user_keeps_the_password_of_who_can_log_in(server: Server, name: str) -> None:
+def test_create_console_user_keeps_an_existing_password(server: Server, name: str) -> None:
     run(server, name, "--password-file", "-", text=PASSWORD)
     done = run(server, name)
     assert done.returncode == 1 and "can log in already" in done.stderr and done.stderr.count("\n") == 1
@@ -101,7 +104,7 @@ def test_create_console_user_keeps_the_password_of_who_can_log_in(server: Server
         (["--ask"], "", "no terminal"),
     ],
 )
-def test_create_console_user_says_in_a_line_what_is_wrong(
+def test_create_console_user_reports_errors_in_one_line(
     server: Server, name: str, arguments: list[str], text: str, message: str
 ) -> None:
     done = run(server, name, *arguments, text=text)
@@ -110,7 +113,7 @@ def test_create_console_user_says_in_a_line_what_is_wrong(
 
 
 @pytest.mark.parametrize("wrong", ["", "a b", "x" * 200, "a\x1b", "a/b"])
-def test_create_console_user_refuses_what_is_no_name(server: Server, wrong: str) -> None:
+def test_create_console_user_refuses_invalid_names(server: Server, wrong: str) -> None:
     done = run(server, wrong)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.isascii(), done.stderr
     assert "\x1b" not in done.stderr

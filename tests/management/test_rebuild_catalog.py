@@ -1,4 +1,4 @@
-"""`manage.py rebuild_catalog` over HTTP: a server whose catalogue is lost shows the same as before, to the last header."""
+"""`manage.py rebuild_catalog` over HTTP: after a lost catalogue is rebuilt, all responses are the same as before."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ from ..conftest import POSTGRESQL_URL
 from ..operations.multipart import begin, complete, send, upload
 from ..servers import ROOT, Server
 
-#: What differs from one answer to the next.
+#: Headers that differ between any two responses.
 VARYING = {"date", "x-amz-request-id", "x-amz-id-2"}
 
 
 def lose_catalogue(server: Server) -> None:
-    """Stop the server and give it an empty catalogue; the files stay."""
+    """Stop the server and give it an empty catalogue. The files stay."""
     server.stop()
     if "DATABASE_URL" in server.environment:
         server.environment["DATABASE_URL"] = create_database(POSTGRESQL_URL)
@@ -37,7 +37,7 @@ def lose_catalogue(server: Server) -> None:
 
 
 def rebuild(server: Server, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run the command; return its exit status and what it tells."""
+    """Run the command. Return its exit status and its JSON output."""
     arguments = [sys.executable, "manage.py", "rebuild_catalog", "--json", *options]
     done = subprocess.run(arguments, cwd=ROOT, env=server.environment, capture_output=True, text=True)
     assert done.returncode in (0, 2), done.stderr
@@ -45,7 +45,7 @@ def rebuild(server: Server, *options: str) -> tuple[int, dict[str, Any]]:
 
 
 def with_new_keys(server: Server, *users: str) -> list[Any]:
-    """Make a key of each user, in one process; return a client with each."""
+    """Create a key for each user, all in one process. Return a client for each."""
     calls = [f"call_command('create_api_key', '--user', {user!r}, '--create-user', '--json')" for user in users]
     program = "\n".join(["import django", "django.setup()", "from django.core.management import call_command", *calls])
     environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "post3_site.settings"}
@@ -64,7 +64,7 @@ def without_varying(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def seen_by(s3: Any) -> dict[str, Any]:
-    """Everything that a user can see of what is theirs."""
+    """Return everything that a user can see of their own buckets and objects."""
     seen: dict[str, Any] = {"buckets": without_varying(s3.list_buckets())}
     for bucket in [entry["Name"] for entry in seen["buckets"]["Buckets"]]:
         entries = [
@@ -84,7 +84,7 @@ def seen_by(s3: Any) -> dict[str, Any]:
 
 
 def fill(s3: Any, other: Any) -> None:
-    """Make one of everything, and of everything one that went again."""
+    """Create one object of each kind, and delete another of each kind."""
     for bucket in ("full", "gone", "empty"):
         s3.create_bucket(Bucket=bucket)
     s3.create_bucket(Bucket="abroad", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -132,7 +132,7 @@ def fill(s3: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite-files", "postgresql-files"])
-def test_rebuild_catalog_brings_everything_back(make_server: Callable[..., Server], kind: str) -> None:
+def test_rebuild_catalog_restores_everything(make_server: Callable[..., Server], kind: str) -> None:
     server = make_server(kind, environment={"POST3_STORAGE": "filesystem", "POST3_MIN_PART_SIZE": "1"})
     s3, (other,) = server.client(), with_new_keys(server, "other")
     fill(s3, other)
@@ -145,7 +145,7 @@ def test_rebuild_catalog_brings_everything_back(make_server: Callable[..., Serve
     s3, other = with_new_keys(server, "tester", "other")
     server.run()
     assert (seen_by(s3), seen_by(other)) == before
-    # It is a catalogue like any other.
+    # The rebuilt catalogue works like any other.
     for bucket in ("full", "empty"):
         s3.put_object(Bucket=bucket, Key="a", Body=b"new")
         assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"new"
@@ -164,7 +164,7 @@ def losing(rebuild: Rebuild) -> None:
     rebuild.fault("lost+found", "no file of post3's", is_loss=False)
 
 
-def test_rebuild_catalog_tells_what_did_not_come_back(
+def test_rebuild_catalog_reports_what_was_not_restored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -176,7 +176,7 @@ def test_rebuild_catalog_tells_what_did_not_come_back(
     assert "tester" in lines[3] and "create_api_key" in lines[4]
 
 
-def test_rebuild_catalog_that_cannot_be_done_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rebuild_catalog_that_is_impossible_prints_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(error: Exception) -> Callable[[Rebuild], None]:
         def outcome(rebuild: Rebuild) -> None:
             raise error

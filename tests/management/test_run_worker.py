@@ -1,4 +1,4 @@
-"""`manage.py run_worker`: pauses, works on, and survives what fails."""
+"""`manage.py run_worker`: it pauses, continues, and survives failures."""
 
 import threading
 from typing import Any
@@ -14,7 +14,7 @@ from post3.telemetry import catalogue_figures
 
 
 class Stopper(threading.Event):
-    """An event that notes for how long it was waited for, never waits, and is set after some waits."""
+    """An event that records the requested waits, never waits, and is set after some of them."""
 
     def __init__(self, waits: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Stopper(threading.Event):
 
 @pytest.fixture(autouse=True)
 def _nothing_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No catalogue is counted here; tests/services/test_figures.py does."""
+    """Skip the counting of the catalogue, which tests/services/test_figures.py covers."""
     monkeypatch.setattr(buckets, "describe_buckets", lambda: 0)
     monkeypatch.setattr(catalogue_figures, "measure_storage", lambda: None)
     monkeypatch.setattr(catalogue_figures, "measure_storage_if_due", lambda: False)
@@ -78,9 +78,7 @@ def test_run_worker_once_does_one_pass(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().out == "Pass finished: 4 items were removed.\n"
 
 
-def test_run_worker_says_that_it_runs_and_what_it_did(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_worker_logs_its_start_and_its_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     passes(monkeypatch, [5, 3, 0])
     monkeypatch.setattr(run_worker.signal, "signal", lambda *_: None)
     monkeypatch.setattr(run_worker.threading, "Event", lambda: Stopper(1))
@@ -90,7 +88,7 @@ def test_run_worker_says_that_it_runs_and_what_it_did(
     assert end == "The worker has stopped: 8 items were removed."
 
 
-def test_run_worker_refuses_an_interval_of_nought() -> None:
+def test_run_worker_refuses_an_interval_of_zero() -> None:
     with pytest.raises(CommandError, match="--interval"):
         call_command("run_worker", "--interval", "0")
 

@@ -1,4 +1,4 @@
-"""`manage.py serve`: one command from nothing to a store, and everything stopped together."""
+"""`manage.py serve`: one command creates and serves a store, and stops all its processes together."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ class Serve:
     """A running `manage.py serve`."""
 
     def __init__(self, directory: Path, port: int, *options: str, number: int = 1, console_host: str | None = None) -> None:
-        """`console_host` None: a free port; "": the setting is left out."""
+        """Start the process. With `console_host` None, choose a free port; with "", leave the setting out."""
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
         }
@@ -50,7 +50,7 @@ class Serve:
         return self.log()
 
     def children(self) -> dict[str, int]:
-        """Return the pids of server and worker."""
+        """Return the PIDs of the server and the worker."""
         listing = subprocess.run(["ps", "-eww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in listing.splitlines()]
         mine = [(int(pid), args) for pid, parent, args in rows if int(parent) == self.process.pid]
@@ -93,7 +93,7 @@ def test_serve_prints_the_first_key_once_and_keeps_everything(serve: Serve, tmp_
 def test_serve_stops_both_children(serve: Serve, signum: signal.Signals) -> None:
     children = serve.children()
     assert set(children) == {"server", "worker"}
-    if signum == signal.SIGINT:  # as a terminal does: everyone in the foreground gets it
+    if signum == signal.SIGINT:  # as a terminal does, signal the whole foreground process group
         os.killpg(serve.process.pid, signum)
     else:
         serve.process.send_signal(signum)
@@ -111,9 +111,9 @@ def test_serve_ends_when_a_child_dies(serve: Serve, name: str) -> None:
     assert serve.log().splitlines()[-1] == f"CommandError: The {name} exited unexpectedly (status -9), so everything stops."
 
 
-def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_use(tmp_path: Path) -> None:
+def test_serve_uses_another_console_port_if_the_default_one_is_in_use(tmp_path: Path) -> None:
     with contextlib.ExitStack() as open_here:
-        with contextlib.suppress(OSError):  # in use already, by something else
+        with contextlib.suppress(OSError):  # the port is already in use by another process
             open_here.enter_context(socket.create_server(("127.0.0.1", 9001)))
         running = Serve(tmp_path, free_port(), console_host="")
         try:
@@ -127,7 +127,7 @@ def test_serve_takes_another_port_for_the_console_where_the_default_one_is_in_us
 
 
 @pytest.mark.parametrize("setting", ["POST3_HOST", "POST3_CONSOLE_HOST"])
-def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path, setting: str) -> None:
+def test_serve_on_a_port_in_use_prints_one_line(tmp_path: Path, setting: str) -> None:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         place.listen()
@@ -150,14 +150,14 @@ def test_serve_on_a_port_in_use_says_so_in_one_line(tmp_path: Path, setting: str
         (["--host", "127.0.0.1", "--port", "0"], "--port"),
     ],
 )
-def test_serve_on_an_address_that_is_none_says_so_in_one_line(tmp_path: Path, options: list[str], expected: str) -> None:
+def test_serve_on_an_invalid_address_prints_one_line(tmp_path: Path, options: list[str], expected: str) -> None:
     serve = Serve(tmp_path, free_port(), *options)
     assert serve.process.wait(60) == 1
     (line,) = serve.log().splitlines()
     assert expected in line
 
 
-def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
+def test_serve_listens_on_the_addresses_in_its_options(tmp_path: Path) -> None:
     port, console = free_port(), f"127.0.0.1:{free_port()}"
     options = ["--host", "127.0.0.1", "--port", str(port), "--console-host", console]
     serve = Serve(tmp_path, free_port(), *options)
@@ -165,7 +165,7 @@ def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
         log = serve.wait_until_serving()
         assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}\n" in log and f"Console: http://{console}/_/admin/\n" in log
         assert not serve.is_listening()
-        # Already when it says so, on both.
+        # Both addresses are served by the time this is printed.
         with urllib.request.urlopen(f"http://{console}/_/admin/login/", timeout=20) as answer:
             assert answer.status == 200
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/_/health/ready", timeout=20) as answer:
@@ -175,8 +175,8 @@ def test_serve_listens_where_its_options_say(tmp_path: Path) -> None:
         assert serve.process.wait(30) == 0
 
 
-def test_serve_of_two_stores_on_one_port_lets_the_first_have_it(tmp_path: Path) -> None:
-    """Started in the same moment: neither listens yet while the other looks."""
+def test_serve_of_two_stores_on_one_port_serves_only_one(tmp_path: Path) -> None:
+    """Both start at the same moment: neither listens yet when the other checks the port."""
     port = free_port()
     first, second = (tmp_path / name for name in ("first", "second"))
     for directory in (first, second):
@@ -198,7 +198,7 @@ def test_serve_of_two_stores_on_one_port_lets_the_first_have_it(tmp_path: Path) 
             serve.process.wait(30)
 
 
-def test_serve_bounds_the_head_of_a_request(serve: Serve) -> None:
+def test_serve_limits_the_head_of_a_request(serve: Serve) -> None:
     with socket.create_connection(("127.0.0.1", serve.port), timeout=20) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nx-a: " + b"a" * 20_000)
         assert b"<Code>RequestHeaderSectionTooLarge</Code>" in b"".join(iter(lambda: client.recv(65536), b""))

@@ -1,4 +1,4 @@
-"""Commands and servers without a store, without tables, on another release's tables, without a database: one sentence each."""
+"""Commands and servers that lack a store, tables, current tables or a database print one sentence each."""
 
 import os
 import re
@@ -36,14 +36,14 @@ POSTGRESQL_URL = os.environ.get("POST3_TEST_POSTGRESQL_URL", "")
 
 
 def environment_of(directory: Path, **values: str) -> dict[str, str]:
-    """Return an environment whose store is in a directory."""
+    """Return an environment with its store in this directory."""
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
     own = {"PYTHONPATH": str(ROOT), "POST3_DATA_DIR": str(directory / "var"), "POST3_CONSOLE_HOST": f"127.0.0.1:{free_port()}"}
     return {**inherited, **own, **values}
 
 
 def run(arguments: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
-    """Run `python ...`, or a command of `post3`, in a directory."""
+    """Run `python ...` or a `post3` command in a directory."""
     command = arguments if arguments.startswith("-m") else f"-m post3_site {arguments}"
     return subprocess.run(
         [sys.executable, *command.format(port=free_port()).split()],
@@ -69,7 +69,7 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> 
     ("way", "is_made"),
     [*((way, False) for way in (*COMMANDS, *DJANGOS, *SERVERS)), *((way, True) for way in ("list_api_keys", "shell", *SERVERS))],
 )
-def test_without_a_store_one_sentence_names_the_setting_and_nothing_is_made(way: str, is_made: bool, tmp_path: Path) -> None:
+def test_without_a_store_one_sentence_names_the_setting_and_nothing_is_created(way: str, is_made: bool, tmp_path: Path) -> None:
     if is_made:
         (tmp_path / "var").mkdir()
     done = run({**COMMANDS, **DJANGOS, **SERVERS}[way], tmp_path)
@@ -78,7 +78,7 @@ def test_without_a_store_one_sentence_names_the_setting_and_nothing_is_made(way:
 
 
 @pytest.mark.parametrize("command", ["check", "makemigrations --check --dry-run", "help", "--version", "serve --help"])
-def test_what_needs_no_store_makes_none(command: str, tmp_path: Path) -> None:
+def test_commands_that_need_no_store_create_none(command: str, tmp_path: Path) -> None:
     done = run(command, tmp_path)
     assert (done.returncode, done.stderr, list(tmp_path.rglob("*"))) == (0, "", [])
 
@@ -103,7 +103,7 @@ def test_without_tables_one_sentence_names_migrate(kind: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM django_migrations WHERE name LIKE '0007%'", "INSERT"])
-def test_tables_of_another_release_are_told(change: str, tmp_path: Path) -> None:
+def test_tables_of_another_release_are_reported(change: str, tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     insert = "INSERT INTO django_migrations (app, name, applied) VALUES ('post3', '9999_from_the_future', '2030-01-01')"
     with sqlite3.connect(tmp_path / "var" / "catalogue.sqlite3") as database:
@@ -140,7 +140,7 @@ def test_the_worker_waits_for_a_database_that_is_unreachable_at_its_start(tmp_pa
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_a_lost_secret_beside_a_catalogue_is_told(tmp_path: Path) -> None:
+def test_a_lost_secret_of_a_catalogue_is_reported(tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     (tmp_path / "var" / "secret_key").unlink()
     for arguments in ("list_api_keys", "migrate", "serve", *SERVERS.values()):
@@ -148,7 +148,7 @@ def test_a_lost_secret_beside_a_catalogue_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "var" / "secret_key").exists()
 
 
-def test_a_wrong_secret_is_told(tmp_path: Path) -> None:
+def test_a_wrong_secret_is_reported(tmp_path: Path) -> None:
     assert run("migrate -v 0", tmp_path).returncode == 0
     create = COMMANDS["create_api_key"]
     assert "does not decrypt" not in run(create, tmp_path).stderr
@@ -159,7 +159,7 @@ def test_a_wrong_secret_is_told(tmp_path: Path) -> None:
     assert "does not decrypt" not in rotated.stderr
 
 
-def test_readiness_names_migrate_where_tables_are_missing(make_server: Callable[..., Server]) -> None:
+def test_readiness_names_migrate_if_tables_are_missing(make_server: Callable[..., Server]) -> None:
     server = make_server("sqlite-files")
     with sqlite3.connect(server.data_dir / "var" / "catalogue.sqlite3") as database:
         database.execute("DELETE FROM django_migrations WHERE app = 'post3' AND name LIKE '0007%'")
@@ -194,9 +194,9 @@ def test_ctrl_c_in_the_first_seconds_is_quiet(command: str, seconds: float, sign
             start_new_session=True,
         )
         time.sleep(seconds)
-        os.killpg(process.pid, signum)  # as a terminal does: everyone in the foreground gets it
+        os.killpg(process.pid, signum)  # as a terminal does, signal the whole foreground process group
         assert process.wait(30) in (0, 130, -signum)
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said and "Error" not in said, said
     assert not re.findall(r"\.secret_key-", str(list(tmp_path.rglob("*"))))
-    assert run("migrate -v 0", tmp_path).returncode == 0, "what was begun can be gone on with"
+    assert run("migrate -v 0", tmp_path).returncode == 0, "the interrupted migration can be resumed"

@@ -1,4 +1,4 @@
-"""What is set on each new connection to the catalogue, whatever the database's defaults are."""
+"""Settings of each new connection to the catalogue, whatever the database's defaults."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-#: Setting -> a harmful default, and what it is set to.
+#: Setting -> (a harmful default, the value post3 sets).
 HARMFUL = {
     "default_transaction_isolation": ("serializable", "read committed"),
     "synchronous_commit": ("off", "on"),
@@ -22,7 +22,7 @@ HARMFUL = {
 
 @pytest.fixture
 def altered(postgresql: Any) -> Iterator[Callable[[str, str], None]]:
-    """Changes a setting of the tests' own database; taken back afterwards."""
+    """Yield a function that changes a setting of the test database. Undo the changes afterwards."""
     name = postgresql.settings_dict["NAME"]
 
     def alter(statement: str) -> None:

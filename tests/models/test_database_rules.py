@@ -1,4 +1,4 @@
-"""What migration 0002 says to the database, and what every table must keep to, looked up in the database's own catalogue."""
+"""The rules of migration 0002, and those that every table must follow, read from the database's own catalogue."""
 
 import importlib
 from typing import Any
@@ -59,7 +59,7 @@ def test_foreign_keys_cascade_in_postgresql(postgresql: Any) -> None:
     )
     cascading = {(table, column, target) for table, column, target, action in found if action == "c"}
     assert cascading == CASCADES | {("post3_apikey", "user_id", "auth_user")}
-    # What refers to a blob must keep it from going.
+    # A reference to a blob must prevent its deletion.
     kept = {table for table, _, target, action in found if target == "post3_blob" and action == "a"}
     assert kept == set(rules.REFERRERS)
 
@@ -121,7 +121,7 @@ def test_constraints_and_indexes_are_named_by_us(catalogue: Any) -> None:
             name
             for table in tables
             for name in catalogue.introspection.get_constraints(cursor, table)
-            if not name.startswith(("__primary__", "__unnamed_constraint_"))  # SQLite's own names for the nameless
+            if not name.startswith(("__primary__", "__unnamed_constraint_"))  # SQLite's names for unnamed constraints
         }
     if catalogue.vendor == "postgresql":
         assert not {name for name in constraints if not name.startswith("post3_")}

@@ -1,4 +1,4 @@
-"""The statements behind GET and LIST read by an index what they give, and no more, whatever the table holds."""
+"""The statements behind GET and LIST read only the rows they return, by an index, however large the table."""
 
 import itertools
 import random
@@ -25,7 +25,7 @@ Listing = tuple[Callable[[], list[ListedObject | CommonPrefix]], list[str]]
 
 
 def fill(name: str, owner: Any) -> Bucket:
-    """Make a bucket of 10,000 keys in 20 folders and one beside them."""
+    """Create a bucket with 10,000 keys in 20 folders and one key outside of them."""
     made = Bucket.objects.create(name=name, owner=owner, region="us-east-1")
     fixed = {"bucket": made, "owner": owner, "storage_class": "STANDARD", "last_modified": timezone.now(), "etag": "0" * 32}
     Object.objects.bulk_create((Object(key=key, **fixed) for key in KEYS), batch_size=2000)
@@ -34,7 +34,7 @@ def fill(name: str, owner: Any) -> Bucket:
 
 @pytest.fixture
 def bucket(catalogue: Any) -> Iterator[Bucket]:
-    """A bucket beside another like it."""
+    """Yield a bucket next to another one like it."""
     owner = get_user_model().objects.create_user("owner")
     made = [fill(name, owner) for name in ("first", "second")]
     with connection.cursor() as cursor:
@@ -44,7 +44,7 @@ def bucket(catalogue: Any) -> Iterator[Bucket]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
-    """The statements that are run through `models.sql.fetch` from now on."""
+    """Return the list of statements run through `models.sql.fetch` from now on."""
     seen: list[tuple[str, list[Any]]] = []
 
     def noting(statement: str, params: Any = ()) -> list[tuple[Any, ...]]:
@@ -57,7 +57,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
 
 
 def flat_listings(bucket: Bucket) -> list[Listing]:
-    """Pages without a delimiter, each as a call and what it must give."""
+    """Return pages without a delimiter, each as a call and its expected names."""
     listings = []
     for prefix, start in (("", ""), ("", "05/000305"), ("19/", "")):
         names = [key for key in sorted(KEYS) if key.startswith(prefix) and key >= start][:101]
@@ -66,7 +66,7 @@ def flat_listings(bucket: Bucket) -> list[Listing]:
 
 
 def rolled_up_listings(bucket: Bucket) -> list[Listing]:
-    """Pages of common prefixes, and one of keys below a prefix."""
+    """Return pages of common prefixes, and one of keys below a prefix, each as a call and its expected names."""
     folders = [*(f"{number:02}/" for number in range(FOLDERS)), "plain"]
     listings = []
     for prefix in ("", "0", "1"):
@@ -77,9 +77,9 @@ def rolled_up_listings(bucket: Bucket) -> list[Listing]:
 
 
 def rows_read(cursor: Any) -> tuple[int, int]:
-    """Return how many rows of the table of objects this transaction has read in sequence, and entries of its indexes.
+    """Return the number of objects this transaction read by sequential scans, and of index entries it read.
 
-    Not rows that were fetched by an index: where autovacuum has been, an index alone may do.
+    Rows fetched by an index are not counted: after an autovacuum, an index-only scan may be enough.
     """
     cursor.execute(
         "SELECT pg_stat_get_xact_tuples_returned('post3_object'::regclass), "
@@ -89,7 +89,7 @@ def rows_read(cursor: Any) -> tuple[int, int]:
 
 
 def plan_of(statement: str, params: list[Any], generic: bool) -> str:
-    """Explain a statement: bound, or on PostgreSQL by the generic plan that a prepared one may end up with."""
+    """Explain a statement with bound values, or on PostgreSQL with the generic plan of a prepared statement."""
     if connection.vendor != "postgresql":
         return "\n".join(str(row[3]) for row in sql.fetch(f"EXPLAIN QUERY PLAN {statement}", params))
     numbers = itertools.count(1)
@@ -105,7 +105,7 @@ def plan_of(statement: str, params: list[Any], generic: bool) -> str:
 
 
 def check(statements: list[tuple[str, list[Any]]]) -> list[str]:
-    """Assert that the one statement seen finds every object by an index of bucket and key; return its plans."""
+    """Assert that the only recorded statement finds every object by an index on bucket and key. Return its plans."""
     ((statement, params),) = statements
     statements.clear()
     plans = [plan_of(statement, params, generic) for generic in (False, True)]
@@ -123,7 +123,7 @@ def check(statements: list[tuple[str, list[Any]]]) -> list[str]:
 
 
 def test_find_object_and_listings_read_by_the_index(bucket: Bucket, statements: list[Any]) -> None:
-    """One test, because the rows take seconds."""
+    """One test, because creating the rows takes seconds."""
     row = reading.find_object(connection.vendor, load_bucket("second"), "07/000007")
     assert row is not None and row.key == "07/000007"
     check(statements)
@@ -132,15 +132,18 @@ def test_find_object_and_listings_read_by_the_index(bucket: Bucket, statements: 
     for make, names in listings:
         entries = make()
         assert [entry.prefix if isinstance(entry, CommonPrefix) else entry.key for entry in entries] == names
-    if connection.vendor == "sqlite":  # on PostgreSQL a function reads, whose plan is not to be had: see below
+    if connection.vendor == "sqlite":  # on PostgreSQL a function reads and its plan is not visible: see below
         for index in range(len(listings)):
             for plan in check(statements[index : index + 1]):
-                assert index >= 3 or "TEMP B-TREE" not in plan, plan  # the range is not read whole
+                assert index >= 3 or "TEMP B-TREE" not in plan, plan  # the range is not read completely
 
 
 @pytest.mark.parametrize("analysed", [None, "before", "after"])
-def test_a_page_on_postgresql_costs_what_it_gives(postgresql: Any, analysed: str | None) -> None:
-    """Whatever the planner believes: of a table never analysed, or not since the bucket came, it expects a row or two."""
+def test_a_page_on_postgresql_reads_only_the_rows_it_returns(postgresql: Any, analysed: str | None) -> None:
+    """The planner's estimate must not matter.
+
+    If the table was never analyzed, or not since the bucket was created, the planner expects a row or two.
+    """
     owner = get_user_model().objects.create_user("owner")
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE post3_object CASCADE")
@@ -151,7 +154,7 @@ def test_a_page_on_postgresql_costs_what_it_gives(postgresql: Any, analysed: str
         if analysed == "after":
             cursor.execute("ANALYZE post3_object")
         for make, names in [*flat_listings(made), *rolled_up_listings(made)]:
-            for _ in range(8):  # from the sixth time on the plan is one for all parameters
+            for _ in range(8):  # from the sixth execution on, the plan is generic
                 with transaction.atomic():
                     before = rows_read(cursor)
                     assert len(make()) == len(names)
@@ -170,6 +173,6 @@ def test_successor_is_the_least_beyond_a_prefix(seed: int) -> None:
             assert set(text) == {"\U0010ffff"}
             continue
         assert beyond.encode() > (text + "\U0010ffff" * 8).encode()
-        for _ in range(20):  # nothing is between
+        for _ in range(20):  # nothing in between
             other = "".join(chance.choices(alphabet, k=chance.randint(1, 5)))
             assert other.startswith(text) == (text.encode() <= other.encode() < beyond.encode())

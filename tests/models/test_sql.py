@@ -1,4 +1,4 @@
-"""The hand-written statements' helper: the same answers in and outside a transaction, and Django's own errors."""
+"""The helper of the handwritten statements: the same results in and outside transactions, and Django's own errors."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ def _row(owner: int, name: str) -> list[Any]:
     return [name, owner, "us-east-1", timestamp(datetime(2026, 11, 22, 10, 30, 5, 123456, UTC))]
 
 
-def test_fetch_gives_rows_in_and_outside_a_transaction(owner: int) -> None:
+def test_fetch_returns_rows_in_and_outside_a_transaction(owner: int) -> None:
     assert execute(INSERT, _row(owner, "one")) == 1
     with transaction.atomic():
         assert execute(INSERT, _row(owner, "two")) == 1
@@ -41,7 +41,7 @@ def test_execute_in_a_transaction_that_is_rolled_back_leaves_nothing(owner: int)
     assert fetch("SELECT count(*) FROM post3_bucket") == [(0,)]
 
 
-def test_execute_that_violates_a_constraint_raises_djangos_error_and_the_connection_goes_on(owner: int) -> None:
+def test_execute_that_violates_a_constraint_raises_djangos_error_and_keeps_the_connection(owner: int) -> None:
     execute(INSERT, _row(owner, "one"))
     with pytest.raises(IntegrityError) as raised:
         fetch(f"{INSERT} RETURNING id", _row(owner, "one"))
@@ -52,31 +52,31 @@ def test_execute_that_violates_a_constraint_raises_djangos_error_and_the_connect
     assert Bucket.objects.get().name == "one"
 
 
-def test_fetch_of_a_statement_that_is_none_raises_djangos_error(catalogue: Any) -> None:
-    with pytest.raises((ProgrammingError, OperationalError)):  # SQLite calls it operational
+def test_fetch_of_an_invalid_statement_raises_djangos_error(catalogue: Any) -> None:
+    with pytest.raises((ProgrammingError, OperationalError)):  # an OperationalError on SQLite
         fetch("SELECT nothing FROM nowhere")
     assert fetch("SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize("value", [None, 0, 2**15, 2**31, 2**62, "", "ü'\"%s", "x" * 5000])
-def test_fetch_gives_back_what_was_bound(catalogue: Any, value: Any) -> None:
+def test_fetch_returns_bound_values_unchanged(catalogue: Any, value: Any) -> None:
     kind = "bigint" if isinstance(value, int) else "text"
     assert fetch(f"SELECT CAST(%s AS {kind}), 1", [value]) == [(value, 1)]
 
 
-def test_fetch_gives_bytes_as_bytes(catalogue: Any) -> None:
+def test_fetch_returns_bytes_as_bytes(catalogue: Any) -> None:
     kind = "bytea" if connection.vendor == "postgresql" else "blob"
     data = bytes(range(256)) * 10
     rows = fetch(f"SELECT CAST(%s AS {kind})", [data])
     assert rows == [(data,)] and type(rows[0][0]) is bytes
 
 
-def test_fetch_after_a_rollback_prepares_anew(owner: int) -> None:
+def test_fetch_after_a_rollback_prepares_again(owner: int) -> None:
     assert fetch("SELECT CAST(%s AS text)", ["a"]) == [("a",)]
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         fetch("SELECT 1")
         raise ZeroDivisionError
-    Bucket.objects.exists()  # psycopg deallocates with its own next statement
+    Bucket.objects.exists()  # psycopg deallocates together with its next statement
     assert fetch("SELECT CAST(%s AS text)", ["b"]) == [("b",)]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -84,7 +84,7 @@ def test_fetch_after_a_rollback_prepares_anew(owner: int) -> None:
     assert fetch("SELECT CAST(%s AS text)", ["c"]) == [("c",)]
 
 
-def test_fetch_after_the_connection_was_replaced_prepares_anew(catalogue: Any) -> None:
+def test_fetch_after_the_connection_was_replaced_prepares_again(catalogue: Any) -> None:
     assert fetch("SELECT CAST(%s AS text)", ["a"]) == [("a",)]
     connection.close()
     assert fetch("SELECT CAST(%s AS text)", ["b"]) == [("b",)]

@@ -1,4 +1,4 @@
-"""What the tests of listings share: keys, a bucket that holds them, and what a listing must say, computed in plain Python."""
+"""Helpers for the tests of listings: keys, a bucket that contains them, and the expected listing in plain Python."""
 
 import random
 import uuid
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-#: Letters, delimiters, characters of one to four bytes; U+FF5E is beyond the surrogates, so UTF-16 order differs from bytes'.
+#: Letters, delimiters, and characters of one to four bytes. U+FF5E comes after the surrogates, so UTF-16 order differs
+#: from byte order.
 _PIECES = (
     "a",
     "b",
@@ -34,7 +35,8 @@ _PIECES = (
     "\U0010ffff",
 )
 
-#: Keys that have cost somebody something: equal to prefixes, delimiters first and last, order by bytes and not by UTF-16.
+#: Keys that are easy to get wrong: equal to prefixes, with delimiters first and last, in byte order rather than UTF-16
+#: order.
 ODD_KEYS = (
     *("a", "a/", "a/b", "a//b", "a/b/", "a/b/c", "a/c", "a0", "a-", "b", "/", "//", "/a", "a::b", "a::", "::", ":a:", "a:b::c"),
     *(
@@ -58,7 +60,7 @@ ODD_KEYS = (
 
 
 def random_keys(count: int, seed: int) -> list[str]:
-    """Return that many different keys, always the same for a seed."""
+    """Return `count` distinct keys, always the same ones for a seed."""
     chance = random.Random(seed)
     keys = set(ODD_KEYS)
     while len(keys) < count:
@@ -69,10 +71,10 @@ def random_keys(count: int, seed: int) -> list[str]:
 def expected(
     keys: Iterable[str], prefix: str = "", delimiter: str = "", after: str = "", inside: bool = False
 ) -> list[tuple[str, bool]]:
-    """Return (name, whether it is a common prefix) of all that a listing shows, in order.
+    """Return (name, is a common prefix) for every entry of a listing, in order.
 
-    `inside`: a common prefix shows where any key below it comes after `after` (start-after); else (marker) only where
-    `after` is not itself below it.
+    With `inside`, a common prefix is listed if any key below it comes after `after` (start-after). Without it (marker),
+    it is listed only if `after` is not itself below the prefix.
     """
     entries: list[tuple[str, bool]] = []
     for key in sorted(keys, key=str.encode):
@@ -90,7 +92,7 @@ def expected(
 
 
 def entries_of(page: dict[str, Any]) -> list[tuple[str, bool]]:
-    """Return what a page of boto3 shows, keys and common prefixes in their one order."""
+    """Return the entries of a boto3 page, keys and common prefixes merged in order."""
     keys = [entry["Key"] for entry in page.get("Contents", [])]
     prefixes = [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
     for names in (keys, prefixes):
@@ -100,7 +102,7 @@ def entries_of(page: dict[str, Any]) -> list[tuple[str, bool]]:
 
 @contextmanager
 def filled_bucket(s3: Any, keys: Iterable[str]) -> Iterator[str]:
-    """Make a bucket with an empty object under each of these keys; give its name; remove it."""
+    """Create a bucket with an empty object under each of these keys, yield its name, and remove it."""
     name, wanted = f"listed-{uuid.uuid4().hex[:16]}", list(keys)
     s3.create_bucket(Bucket=name)
     with ThreadPoolExecutor(8) as threads:
@@ -110,13 +112,13 @@ def filled_bucket(s3: Any, keys: Iterable[str]) -> Iterator[str]:
         objects = [{"Key": key} for key in wanted[start : start + 1000] if all(c >= " " for c in key)]
         s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True})
     for key in wanted:
-        if not all(c >= " " for c in key):  # XML cannot name it
+        if not all(c >= " " for c in key):  # XML cannot contain the key
             s3.delete_object(Bucket=name, Key=key)
     s3.delete_bucket(Bucket=name)
 
 
 def refused(status: int, code: str, call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Assert that a call of boto3's is refused so; return the error's elements (Code, Message and its fields)."""
+    """Assert that a boto3 call fails with this status and code. Return the error's elements (Code, Message, fields)."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     response = caught.value.response

@@ -1,4 +1,4 @@
-"""What the tests of multipart uploads and copies share."""
+"""Helpers shared by the tests of multipart uploads and copies."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from typing import Any
 from awscrt import checksums
 
 MIB = 1 << 20
-#: The smallest part that may be followed by another.
+#: The smallest size of a part that is not the last.
 LEAST = 5 * MIB
 
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
@@ -20,19 +20,20 @@ def made_bytes(size: int, seed: int = 0) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-#: Two parts that may be followed by others.
+#: Two parts, each large enough not to be the last.
 FIRST, SECOND = made_bytes(LEAST, 1), made_bytes(LEAST + 3, 2)
 
 
 def begin(s3: Any, bucket: str, key: str, **arguments: Any) -> str:
-    """Begin an upload; return its id."""
+    """Start an upload and return its ID."""
     return s3.create_multipart_upload(Bucket=bucket, Key=key, **arguments)["UploadId"]
 
 
 def send(s3: Any, bucket: str, key: str, upload_id: str, parts: dict[int, bytes], **arguments: Any) -> list[dict[str, Any]]:
-    """Upload parts by number; return what CompleteMultipartUpload wants of them.
+    """Upload parts by number. Return the list of parts for CompleteMultipartUpload.
 
-    Checksums are listed where `ChecksumAlgorithm` names one, as the upload must have done: else S3 refuses them (B142).
+    The list contains checksums if `ChecksumAlgorithm` names one. The upload must have named the same one, otherwise S3
+    refuses the parts (B142).
     """
     sent = []
     name = f"Checksum{arguments['ChecksumAlgorithm']}" if "ChecksumAlgorithm" in arguments else ""
@@ -47,24 +48,24 @@ def complete(s3: Any, bucket: str, key: str, upload_id: str, parts: list[dict[st
 
 
 def upload(s3: Any, bucket: str, key: str, parts: dict[int, bytes], **arguments: Any) -> dict[str, Any]:
-    """Upload an object in parts; return the answer to CompleteMultipartUpload."""
+    """Upload an object in parts. Return the response to CompleteMultipartUpload."""
     upload_id = begin(s3, bucket, key, **arguments)
     named = {"ChecksumAlgorithm": arguments["ChecksumAlgorithm"]} if "ChecksumAlgorithm" in arguments else {}
     return complete(s3, bucket, key, upload_id, send(s3, bucket, key, upload_id, parts, **named))
 
 
 def etag_of(*parts: bytes) -> str:
-    """The ETag of an object of these parts, quoted (B083)."""
+    """Return the quoted ETag of an object of these parts (B083)."""
     return f'"{hashlib.md5(b"".join(hashlib.md5(part).digest() for part in parts)).hexdigest()}-{len(parts)}"'
 
 
 def md5_of(data: bytes) -> str:
-    """The ETag of an object that came in one PUT, quoted."""
+    """Return the quoted ETag of an object uploaded in one PUT."""
     return f'"{hashlib.md5(data).hexdigest()}"'
 
 
 def digest(algorithm: str, data: bytes) -> bytes:
-    """A checksum of S3's, by libraries, as raw bytes."""
+    """Return an S3 checksum as raw bytes, computed by libraries."""
     if algorithm.startswith("SHA"):
         return hashlib.new(algorithm.lower(), data).digest()
     if algorithm == "CRC64NVME":
@@ -77,7 +78,7 @@ def checksum(algorithm: str, data: bytes) -> str:
 
 
 def composite(algorithm: str, *parts: bytes) -> str:
-    """The COMPOSITE checksum of an object of these parts (B062)."""
+    """Return the COMPOSITE checksum of an object of these parts (B062)."""
     return f"{checksum(algorithm, b''.join(digest(algorithm, part) for part in parts))}-{len(parts)}"
 
 
@@ -86,6 +87,6 @@ def read(s3: Any, bucket: str, key: str, **arguments: Any) -> bytes:
 
 
 def document(*parts: tuple[int, str]) -> bytes:
-    """The body of CompleteMultipartUpload for parts of these numbers and ETags."""
+    """Return a CompleteMultipartUpload body for parts with these numbers and ETags."""
     inner = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in parts)
     return f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{inner}</CompleteMultipartUpload>'.encode()

@@ -64,5 +64,5 @@ def test_abort_multipart_upload_in_a_bucket_to_be_deleted(s3: Any) -> None:
     s3.create_bucket(Bucket=name)
     upload_id = begin(s3, name, "k")
     send(s3, name, "k", upload_id, {1: b"x"})
-    s3.delete_bucket(Bucket=name)  # B020: uploads are no content
+    s3.delete_bucket(Bucket=name)  # B020: uploads do not count as content
     refused(404, "NoSuchBucket", s3.abort_multipart_upload, Bucket=name, Key="k", UploadId=upload_id)

@@ -1,4 +1,4 @@
-"""Who may ask at all: signatures in headers, their time and what they cover; signed bodies; paths and queries as sent."""
+"""Authentication: signatures in headers, their time and scope; signed bodies; paths and queries exactly as sent."""
 
 import hashlib
 import time
@@ -51,7 +51,7 @@ def test_authentication_with_an_unknown_key_is_refused(raw: RawClient, bucket: s
     assert refused.fields == {"AWSAccessKeyId": key}
 
 
-def test_authentication_with_a_wrong_secret_is_refused_and_says_what_was_signed(raw: RawClient, bucket: str) -> None:
+def test_authentication_with_a_wrong_secret_is_refused_and_shows_the_string_to_sign(raw: RawClient, bucket: str) -> None:
     raw.secret_key = "x" * 40
     request = raw.sign("GET", f"/{bucket}/a%20b", "versionId=null")
     refused = refusal_of(raw.send_bytes(request.head()))
@@ -217,7 +217,7 @@ def test_authentication_of_a_path_signed_as_another_is_refused(
 
 
 @pytest.mark.parametrize("path", ["%FF", "%00", "a%00b", "%C3%28", "%ED%A0%80"])
-def test_authentication_of_a_path_that_is_no_text_is_refused(raw: RawClient, bucket: str, path: str) -> None:
+def test_authentication_of_a_path_that_is_not_text_is_refused(raw: RawClient, bucket: str, path: str) -> None:
     refused = refusal_of(raw.send("PUT", f"/{bucket}/{path}", body=b"a"))
     assert (refused.status, refused.code) == (400, "InvalidURI")
 

@@ -1,4 +1,4 @@
-"""aws-chunked bodies, signed and unsigned, with and without trailer: stored without framing, or refused and nothing stored."""
+"""aws-chunked bodies, signed and unsigned, with and without a trailer, are stored without framing or refused."""
 
 import base64
 import zlib
@@ -35,7 +35,7 @@ def put_chunked(
     change: Callable[[bytes], bytes] = bytes,
     over_http_chunks: bool = False,
 ) -> RawResponse:
-    """PUT a body as aws-chunked, after `change` of the framed bytes; `checksum`: its CRC32 in the trailer."""
+    """PUT a body as aws-chunked, applying `change` to the framed bytes. `checksum` is the CRC32 in the trailer."""
     trailer = f"x-amz-checksum-crc32:{checksum or crc32_of(body)}\n".encode() if kind != SIGNED else None
     length = len(body) if decoded_length is None else decoded_length
     headers = [("Content-Encoding", "aws-chunked"), ("x-amz-decoded-content-length", str(length))]

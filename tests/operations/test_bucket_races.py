@@ -1,4 +1,4 @@
-"""DeleteBucket, and CreateBucket, against whatever else happens in that bucket: no answer is an error of the server."""
+"""DeleteBucket and CreateBucket, concurrent with other operations on the same bucket: no response is a server error."""
 
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ GONE, DONE = (404, "NoSuchBucket"), (204, "")
 
 
 def answer_of(call: Write) -> Answer:
-    """Call boto3; return the status and the error code, "" for success."""
+    """Call boto3. Return the status and the error code, "" for success."""
     try:
         return status_of(call()), ""
     except ClientError as error:
@@ -39,7 +39,7 @@ def at_once(*calls: Write) -> list[Answer]:
 
 
 class Bucket:
-    """A bucket with an upload under way, and the calls that may meet its deletion."""
+    """A bucket with an upload in progress, and the calls that may collide with its deletion."""
 
     def __init__(self, s3: Any, source: str) -> None:
         self.s3, self.name = s3, f"raced-{uuid4().hex[:16]}"
@@ -97,7 +97,8 @@ def test_delete_bucket_against_another_call(s3: Any, bucket: str, name: str) -> 
         call = raced.calls[name]
         answers = at_once(call, call, raced.delete)
         *called, deleted = answers
-        # An upload is gone with its bucket; and who completes or aborts it second finds it gone, or completed, too.
+        # A deleted bucket takes its uploads with it. A client that completes or aborts an upload too late finds it gone
+        # or completed.
         fine = {(200, ""), (204, ""), GONE, (404, "NoSuchUpload"), (412, "PreconditionFailed")}
         assert set(called) <= fine, answers
         assert deleted in (DONE, (409, "BucketNotEmpty")), answers
@@ -115,7 +116,7 @@ def test_delete_bucket_against_everything_at_once(s3: Any, bucket: str) -> None:
         raced.clear()
 
 
-def test_create_bucket_by_several_at_once_makes_one(s3: Any) -> None:
+def test_create_bucket_by_several_clients_at_once_creates_one(s3: Any) -> None:
     for constraint in ({}, {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}):
         for _ in range(5):
             name = f"raced-{uuid4().hex[:16]}"

@@ -22,7 +22,7 @@ HEADERS = {
 }
 
 
-def test_complete_multipart_upload_makes_one_object(s3: Any, server: Server, bucket: str) -> None:
+def test_complete_multipart_upload_creates_one_object(s3: Any, server: Server, bucket: str) -> None:
     answer = upload(s3, bucket, "a/ü+b", {1: FIRST, 2: SECOND, 3: b"end"})
     whole, etag = FIRST + SECOND + b"end", etag_of(FIRST, SECOND, b"end")
     assert (answer["ETag"], answer["Bucket"], answer["Key"]) == (etag, bucket, "a/ü+b")  # B083
@@ -35,7 +35,7 @@ def test_complete_multipart_upload_makes_one_object(s3: Any, server: Server, buc
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
-def test_complete_multipart_upload_keeps_ranges_and_parts_apart(s3: Any, bucket: str) -> None:
+def test_complete_multipart_upload_supports_ranges_and_part_numbers(s3: Any, bucket: str) -> None:
     upload(s3, bucket, "k", {2: FIRST, 5: b"", 7: SECOND[:LEAST], 10000: b"end"} | {5: SECOND})
     whole = FIRST + SECOND + SECOND[:LEAST] + b"end"
     edge = len(FIRST)
@@ -180,7 +180,7 @@ def test_complete_multipart_upload_that_is_unknown(s3: Any, bucket: str, upload_
     refused(404, "NoSuchBucket", s3.complete_multipart_upload, Bucket="missing-bucket", **arguments)
 
 
-def test_complete_multipart_upload_again_answers_the_same(s3: Any, bucket: str) -> None:
+def test_complete_multipart_upload_again_returns_the_same(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket, "k")
     parts = send(s3, bucket, "k", upload_id, {1: FIRST, 2: b"x"})
     first, second = (complete(s3, bucket, "k", upload_id, parts) for _ in range(2))
@@ -193,7 +193,7 @@ def test_complete_multipart_upload_again_answers_the_same(s3: Any, bucket: str) 
     assert read(s3, bucket, "k") == b"other"
 
 
-def test_complete_multipart_upload_by_several_at_once_makes_it_once(s3: Any, bucket: str) -> None:
+def test_complete_multipart_upload_by_several_clients_at_once_creates_one_object(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket, "k")
     parts = send(s3, bucket, "k", upload_id, {1: FIRST, 2: b"x"})
     with ThreadPoolExecutor(6) as threads:

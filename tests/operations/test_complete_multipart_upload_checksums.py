@@ -1,4 +1,4 @@
-"""CompleteMultipartUpload: the checksum of the whole, from those of its parts."""
+"""CompleteMultipartUpload: the checksum of the object, computed from the checksums of its parts."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -25,7 +25,7 @@ def test_complete_multipart_upload_with_composite_checksum(s3: Any, bucket: str,
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME"])
-def test_complete_multipart_upload_with_checksum_of_the_whole(s3: Any, bucket: str, algorithm: str) -> None:
+def test_complete_multipart_upload_with_full_object_checksum(s3: Any, bucket: str, algorithm: str) -> None:
     kind = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
     data = checksum(algorithm, FIRST + b"end")
     upload_id = begin(s3, bucket, "k", **kind)
@@ -37,7 +37,7 @@ def test_complete_multipart_upload_with_checksum_of_the_whole(s3: Any, bucket: s
     assert got["Body"].read() == FIRST + b"end"
 
 
-def test_complete_multipart_upload_with_wrong_checksum_of_the_whole_is_refused(s3: Any, bucket: str) -> None:
+def test_complete_multipart_upload_with_wrong_full_object_checksum_is_refused(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
     parts = send(s3, bucket, "k", upload_id, {1: FIRST, 2: b"end"}, ChecksumAlgorithm="CRC32")
     arguments = {"Bucket": bucket, "Key": "k", "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
@@ -48,14 +48,14 @@ def test_complete_multipart_upload_with_wrong_checksum_of_the_whole_is_refused(s
     complete(s3, bucket, "k", upload_id, parts)
 
 
-def test_complete_multipart_upload_without_algorithm_answers_crc64nvme(s3: Any, bucket: str) -> None:
-    # boto3 sends a CRC32 with every part unless told otherwise; the upload named none.
+def test_complete_multipart_upload_without_algorithm_returns_crc64nvme(s3: Any, bucket: str) -> None:
+    # boto3 sends a CRC32 with every part by default; the upload did not name an algorithm.
     answer = upload(s3, bucket, "k", {1: FIRST, 2: b"end"})
     assert answer["ETag"] == etag_of(FIRST, b"end")
     assert (answer.get("ChecksumCRC64NVME"), answer.get("ChecksumType")) == (checksum("CRC64NVME", FIRST + b"end"), "FULL_OBJECT")
 
 
-def test_complete_multipart_upload_of_parts_without_checksums_answers_crc64nvme(s3: Any, bucket: str, raw: RawClient) -> None:
+def test_complete_multipart_upload_of_parts_without_checksums_returns_crc64nvme(s3: Any, bucket: str, raw: RawClient) -> None:
     upload_id = raw_begin(raw, bucket, "k")
     etags = []
     for number, data in ((1, FIRST), (2, b"end")):
@@ -71,7 +71,7 @@ def raw_begin(raw: RawClient, bucket: str, key: str) -> str:
     return root.findtext(f"{NAMESPACE}UploadId") or ""
 
 
-def test_complete_multipart_upload_with_composite_wants_every_checksum(s3: Any, bucket: str) -> None:
+def test_complete_multipart_upload_with_composite_requires_every_checksum(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32")
     parts = send(s3, bucket, "k", upload_id, {1: FIRST, 2: b"end"}, ChecksumAlgorithm="CRC32")
     arguments = {"Bucket": bucket, "Key": "k", "UploadId": upload_id}
@@ -123,7 +123,7 @@ def test_complete_multipart_upload_with_another_checksum_type_is_refused(
     complete(s3, bucket, "k", upload_id, parts, **({"ChecksumType": kept} if kept != "null" else {}))
 
 
-def test_complete_multipart_upload_with_a_checksum_type_that_is_none_is_refused(s3: Any, bucket: str, raw: RawClient) -> None:
+def test_complete_multipart_upload_with_an_invalid_checksum_type_is_refused(s3: Any, bucket: str, raw: RawClient) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32")
     body = document((1, "0" * 32))
     answer = raw.send("POST", f"/{bucket}/k", f"uploadId={upload_id}", [("x-amz-checksum-type", "nonsense")], body)
@@ -166,9 +166,7 @@ def test_complete_multipart_upload_that_named_no_algorithm_with_part_checksums_i
     complete(s3, bucket, "k", upload_id, [{"PartNumber": 1, "ETag": part["ETag"]}])
 
 
-def test_complete_multipart_upload_with_a_part_checksum_that_nobody_knows_is_refused(
-    s3: Any, bucket: str, raw: RawClient
-) -> None:
+def test_complete_multipart_upload_with_an_unknown_part_checksum_is_refused(s3: Any, bucket: str, raw: RawClient) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32", ChecksumType=WHOLE)
     (part,) = send(s3, bucket, "k", upload_id, {1: b"abc"}, ChecksumAlgorithm="CRC32")
     for name in ("XXHASH64", "SHA512", "Nonsense"):
@@ -188,7 +186,7 @@ def test_complete_multipart_upload_with_a_part_checksum_that_nobody_knows_is_ref
         ({"ChecksumAlgorithm": "CRC32C"}, {"ChecksumSHA256": checksum("SHA256", b"abc")}),
     ],
 )
-def test_complete_multipart_upload_with_a_checksum_of_the_whole_that_it_has_not_is_refused(
+def test_complete_multipart_upload_with_a_checksum_that_the_object_does_not_have_is_refused(
     s3: Any, bucket: str, named: dict[str, str], sent: dict[str, str]
 ) -> None:
     upload_id = begin(s3, bucket, "k", **named)
@@ -199,7 +197,7 @@ def test_complete_multipart_upload_with_a_checksum_of_the_whole_that_it_has_not_
     complete(s3, bucket, "k", upload_id, parts)
 
 
-def test_complete_multipart_upload_with_composite_checksum_of_the_whole(s3: Any, bucket: str) -> None:
+def test_complete_multipart_upload_with_composite_checksum_of_the_object(s3: Any, bucket: str) -> None:
     whole = composite("SHA1", b"abc")
     for sent in (whole, whole.removesuffix("-1")):
         upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="SHA1")
@@ -219,7 +217,7 @@ def test_complete_multipart_upload_that_named_no_algorithm_ignores_a_checksum_of
 
 
 @pytest.mark.parametrize("value", ["nonsense", "", "AAAA", checksum("SHA256", b"x"), "-1"])
-def test_complete_multipart_upload_with_a_checksum_of_the_whole_that_is_none_is_refused(
+def test_complete_multipart_upload_with_an_invalid_object_checksum_is_refused(
     s3: Any, bucket: str, raw: RawClient, value: str
 ) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32")

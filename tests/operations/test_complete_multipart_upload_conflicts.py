@@ -1,4 +1,4 @@
-"""CompleteMultipartUpload under a condition, after the key was written or deleted since the upload began (B073)."""
+"""CompleteMultipartUpload with a condition, after the key was written or deleted since the upload started (B073)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def delete_several(s3: Any, bucket: str) -> None:
 
 
 def begun(s3: Any, bucket: str) -> tuple[str, dict[str, Any]]:
-    """Begin an upload to the key and send its part; return its id and what completes it."""
+    """Start an upload to the key and send its part. Return its ID and the arguments that complete it."""
     upload_id = begin(s3, bucket, "k")
     parts = send(s3, bucket, "k", upload_id, {1: b"parts"})
     return upload_id, {"Bucket": bucket, "Key": "k", "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
@@ -76,7 +76,7 @@ def test_complete_multipart_upload_if_match_of_a_version_written_since(s3: Any, 
 
 
 @pytest.mark.parametrize("change", [put, copy, complete_another])
-def test_complete_multipart_upload_if_match_of_a_version_that_was_not_there(s3: Any, bucket: str, change: Change) -> None:
+def test_complete_multipart_upload_if_match_of_a_version_that_did_not_exist(s3: Any, bucket: str, change: Change) -> None:
     _, arguments = begun(s3, bucket)
     change(s3, bucket)
     check_conflict(s3, arguments | {"IfMatch": s3.head_object(Bucket=bucket, Key="k")["ETag"]}, "If-Match")
@@ -103,7 +103,7 @@ def test_complete_multipart_upload_after_a_deletion(s3: Any, bucket: str, change
 
 
 @pytest.mark.parametrize("change", [delete, delete_by_condition, delete_several])
-def test_complete_multipart_upload_after_a_key_came_and_went(s3: Any, bucket: str, change: Change) -> None:
+def test_complete_multipart_upload_after_a_key_was_written_and_deleted(s3: Any, bucket: str, change: Change) -> None:
     _, arguments = begun(s3, bucket)
     put(s3, bucket)
     change(s3, bucket)
@@ -118,16 +118,14 @@ def test_complete_multipart_upload_after_changes_elsewhere(s3: Any, bucket: str)
     for key in ("k2", "K", "fresh/", "other"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         s3.delete_object(Bucket=bucket, Key=key)
-    s3.delete_object(Bucket=bucket, Key="fresh")  # there is none
+    s3.delete_object(Bucket=bucket, Key="fresh")  # the key does not exist
     s3.complete_multipart_upload(**arguments, IfMatch=etag)
     complete(s3, bucket, "fresh", fresh, parts, IfNoneMatch="*")
     assert (read(s3, bucket, "k"), read(s3, bucket, "fresh")) == (b"parts", b"x")
 
 
 @pytest.mark.parametrize("change", [put, copy, complete_another, delete, delete_several])
-def test_complete_multipart_upload_without_conditions_overwrites_whatever_was_written_since(
-    s3: Any, bucket: str, change: Change
-) -> None:
+def test_complete_multipart_upload_without_conditions_overwrites_later_writes(s3: Any, bucket: str, change: Change) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"before")
     _, arguments = begun(s3, bucket)
     change(s3, bucket)

@@ -1,4 +1,4 @@
-"""Many clients at one key: every read is whole, of N contenders one wins, a slow download keeps its bytes."""
+"""Many clients on one key: every read is whole, one of N contenders wins, a slow download keeps its bytes."""
 
 import os
 import random
@@ -21,7 +21,7 @@ SECONDS = 3
 
 
 def status_of_call(call: Callable[..., Any], **arguments: Any) -> tuple[int, str]:
-    """Call boto3; return the status and the error code, "" for success."""
+    """Call boto3. Return the status and the error code, "" for success."""
     try:
         return status_of(call(**arguments)), ""
     except ClientError as error:
@@ -29,7 +29,7 @@ def status_of_call(call: Callable[..., Any], **arguments: Any) -> tuple[int, str
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["put", "multipart and copy"])
-def test_overwriting_one_key_gives_each_reader_one_body_whole(s3: Any, bucket: str, whole: bool) -> None:
+def test_overwriting_one_key_gives_each_reader_one_complete_body(s3: Any, bucket: str, whole: bool) -> None:
     bodies = [os.urandom(size) for size in (4096, 2 * MIB) for _ in range(5)]
     by_etag = {etag_of(body): body for body in bodies}
     s3.put_object(Bucket=bucket, Key="a", Body=bodies[0])
@@ -73,7 +73,7 @@ def test_overwriting_one_key_gives_each_reader_one_body_whole(s3: Any, bucket: s
         for work in running:
             work.result()
     assert written[0] > 10 and ranged[0] > 10
-    assert len(set(seen)) > 3, "the readers saw no change"
+    assert len(set(seen)) > 3, "the readers saw too few different bodies"
     assert read(s3, bucket, "a") in bodies
 
 
@@ -111,7 +111,7 @@ def test_put_object_if_match_of_many_contenders_lets_one_win(s3: Any, bucket: st
             assert old == bodies[answers.index((200, ""))]
 
 
-def test_put_and_delete_of_one_key_at_once_end_in_one_of_both(s3: Any, bucket: str) -> None:
+def test_simultaneous_put_and_delete_of_one_key_have_one_winner(s3: Any, bucket: str) -> None:
     bodies = [os.urandom(size) for size in (1024, 2 * MIB)]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(10):
@@ -126,12 +126,12 @@ def test_put_and_delete_of_one_key_at_once_end_in_one_of_both(s3: Any, bucket: s
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_copies_of_one_object_to_a_key_that_is_overwritten_do_not_wait_in_circles(
+def test_copies_of_one_object_to_a_key_that_is_overwritten_do_not_deadlock(
     server: Server, s3: Any, bucket: str, parts: int
 ) -> None:
-    """The key refers to the bytes that are being copied, so whoever overwrites it releases them."""
+    """The key refers to the bytes that are being copied, so each overwrite releases them."""
     if "DATABASE_URL" not in server.environment:
-        pytest.skip("PostgreSQL's own: on SQLite one writes at a time")
+        pytest.skip("PostgreSQL only: SQLite has one writer at a time")
     uploaded(s3, bucket, "source", [os.urandom(5 * MIB) for _ in range(parts - 1)] + [b"end"])
     s3.put_object(Bucket=bucket, Key="a", Body=b"other")
     before, end = deadlocks(server), time.monotonic() + SECONDS
@@ -147,7 +147,7 @@ def test_copies_of_one_object_to_a_key_that_is_overwritten_do_not_wait_in_circle
     with ThreadPoolExecutor(6) as threads:
         for running in [threads.submit(work) for work in (copy, copy, copy, overwrite, overwrite, overwrite)]:
             running.result()
-    # A backend tells its statistics once a second at most, and at its end.
+    # A backend reports its statistics at most once a second, and when it ends.
     time.sleep(1.1)
     s3.head_bucket(Bucket=bucket)
     assert deadlocks(server) == before
@@ -158,7 +158,7 @@ def deadlocks(server: Server) -> int:
 
 
 def uploaded(s3: Any, bucket: str, key: str, pieces: list[bytes]) -> None:
-    """Put an object in one piece, or as parts."""
+    """Upload an object in one request, or as parts."""
     if len(pieces) == 1:
         s3.put_object(Bucket=bucket, Key=key, Body=pieces[0])
         return
@@ -171,7 +171,7 @@ def uploaded(s3: Any, bucket: str, key: str, pieces: list[bytes]) -> None:
 
 
 def test_create_bucket_and_delete_bucket_while_objects_are_put(s3: Any) -> None:
-    """A bucket is deleted only when it is empty: no object that was acknowledged is lost."""
+    """A bucket is deleted only if it is empty: no acknowledged object is lost."""
     name = f"contended-{os.urandom(8).hex()}"
     with ThreadPoolExecutor(2) as threads:
         for _ in range(10):

@@ -1,4 +1,4 @@
-"""aws-chunked is framing in whatever case it is spelt (RFC 9110, 8.4.1), and no encoding of the object."""
+"""aws-chunked is framing, not an encoding of the object, however it is capitalized (RFC 9110, 8.4.1)."""
 
 from typing import Any
 

@@ -37,7 +37,7 @@ def test_copy_object_keeps_bytes_headers_and_metadata(s3: Any, bucket: str, size
     assert s3.head_object(Bucket=bucket, Key="copy")["ETag"] == md5_of(data)
 
 
-def test_copy_object_answers_xml(s3: Any, bucket: str, raw: RawClient) -> None:
+def test_copy_object_returns_xml(s3: Any, bucket: str, raw: RawClient) -> None:
     s3.put_object(Bucket=bucket, Key="source", Body=b"x", ChecksumAlgorithm="SHA256")
     answer = raw.send("PUT", f"/{bucket}/copy", "", [("x-amz-copy-source", f"/{bucket}/source")])
     root = ElementTree.fromstring(answer.body)
@@ -47,14 +47,14 @@ def test_copy_object_answers_xml(s3: Any, bucket: str, raw: RawClient) -> None:
     assert root.findtext(f"{NAMESPACE}ETag") == md5_of(b"x")
 
 
-def test_copy_object_ignores_what_is_sent_with_copy(s3: Any, bucket: str) -> None:
+def test_copy_object_with_copy_ignores_new_metadata(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="source", Body=b"x", **DESCRIPTION)
     sent = {"ContentType": "text/plain", "Metadata": {"new": "1"}, "CacheControl": "private"}
     s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/source", MetadataDirective="COPY", **sent)
     assert described(s3, bucket, "copy") == DESCRIPTION  # B077
 
 
-def test_copy_object_takes_only_what_is_sent_with_replace(s3: Any, bucket: str) -> None:
+def test_copy_object_with_replace_uses_only_new_metadata(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="source", Body=b"x", **DESCRIPTION)
     sent = {"ContentType": "text/plain", "Metadata": {"new_one": "1"}}
     s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/source", MetadataDirective="REPLACE", **sent)
@@ -189,8 +189,8 @@ def test_copy_object_into_missing_bucket(s3: Any, bucket: str) -> None:
     assert refused(404, "NoSuchBucket", s3.copy_object, **arguments)["BucketName"] == "missing-bucket"
 
 
-def test_copy_object_into_a_bucket_that_cannot_be(s3: Any, bucket: str, raw: RawClient) -> None:
-    """Its name is none that a storage could make files under."""
+def test_copy_object_into_a_bucket_with_an_impossible_name(s3: Any, bucket: str, raw: RawClient) -> None:
+    """No storage could create files under this name."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     answer = raw.send("PUT", "/%0Dup/k", headers=[("x-amz-copy-source", f"/{bucket}/k")])
     assert answer is not None and answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body
@@ -236,7 +236,7 @@ def test_copy_object_under_conditions(s3: Any, bucket: str, conditions: dict[str
     refused(404, "NoSuchKey", s3.get_object, Bucket=bucket, Key="copy")
 
 
-def test_copy_object_if_target_is_as_asked(s3: Any, bucket: str) -> None:
+def test_copy_object_with_conditions_on_the_target(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="source", Body=b"source")
     s3.put_object(Bucket=bucket, Key="target", Body=b"target")
     copy = {"Bucket": bucket, "Key": "target", "CopySource": f"{bucket}/source"}
@@ -257,7 +257,7 @@ def test_copy_object_keeps_the_checksum(s3: Any, bucket: str, algorithm: str) ->
     assert (head[f"Checksum{algorithm}"], head["ChecksumType"]) == (checksum(algorithm, b"12345"), "FULL_OBJECT")
 
 
-def test_copy_object_of_parts_tells_one_checksum_everywhere(s3: Any, bucket: str) -> None:
+def test_copy_object_of_parts_returns_the_same_checksum_everywhere(s3: Any, bucket: str) -> None:
     kind = {"ChecksumAlgorithm": "CRC32"}
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="source", **kind)["UploadId"]
     same = {"Bucket": bucket, "Key": "source", "UploadId": upload_id}
@@ -277,7 +277,7 @@ def test_copy_object_of_parts_tells_one_checksum_everywhere(s3: Any, bucket: str
 @pytest.mark.parametrize(
     "header", ["x-amz-copy-source-server-side-encryption-customer-algorithm", "x-amz-website-redirect-location", "x-amz-tagging"]
 )
-def test_copy_object_with_what_is_not_implemented_says_so(s3: Any, bucket: str, raw: RawClient, header: str) -> None:
+def test_copy_object_with_unimplemented_features_is_501(s3: Any, bucket: str, raw: RawClient, header: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     answer = raw.send("PUT", f"/{bucket}/copy", "", [("x-amz-copy-source", f"{bucket}/k"), (header, "AES256")])
     assert answer.status == 501 and f"<Header>{header}</Header>".encode() in answer.body

@@ -1,4 +1,4 @@
-"""CopyObject with x-amz-checksum-algorithm: the copy's checksum is made anew where the source has no such one (B143)."""
+"""CopyObject with x-amz-checksum-algorithm: the checksum is computed if the source does not have one (B143)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ ITSELF = "This copy request is illegal because it is trying to copy an object to
 
 
 def checksum_of(s3: Any, bucket: str, key: str) -> dict[str, str]:
-    """What HEAD tells of an object's checksum."""
+    """Return the checksum fields of the object's HEAD response."""
     head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     return {name: value for name, value in head.items() if name.startswith("Checksum")}
 

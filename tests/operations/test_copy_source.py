@@ -1,4 +1,4 @@
-"""`x-amz-copy-source`, the name of a source: decoded as forms are, once, and a bucket's own name (B074, B150, B151)."""
+"""`x-amz-copy-source` names a source, form-decoded once, with a valid bucket name (B074, B150, B151)."""
 
 from typing import Any
 from urllib.parse import quote_plus
@@ -13,7 +13,7 @@ KEYS = ("my file", "my+file", "only plus+", "a%2Bb", "what?", "what?versionId=nu
 
 @pytest.fixture
 def sources(s3: Any, bucket: str) -> None:
-    """Objects whose bytes are their keys."""
+    """Store objects whose bytes are their keys."""
     for key in KEYS:
         s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
 
@@ -30,7 +30,7 @@ def copy(raw: RawClient, bucket: str, source: str) -> Any:
         ("my%2Bfile", "my+file"),
         ("my%2bfile", "my+file"),
         ("only+plus%2B", "only plus+"),
-        ("a%252Bb", "a%2Bb"),  # once: what is encoded twice is decoded once
+        ("a%252Bb", "a%2Bb"),  # decoded once only: a doubly encoded key stays encoded once
         ("what%3F", "what?"),
         ("what%3FversionId=null", "what?versionId=null"),
         ("what%3F?versionId=null", "what?"),
@@ -69,7 +69,7 @@ def test_unencoded_plus_names_no_key_with_a_plus(s3: Any, bucket: str, raw: RawC
 
 
 def test_plus_in_a_path_is_a_plus(s3: Any, sources: None, bucket: str, raw: RawClient) -> None:
-    query = raw.presign("GET", f"/{bucket}/my%2Bfile")  # what is signed is encoded in one way, whatever was sent
+    query = raw.presign("GET", f"/{bucket}/my%2Bfile")  # signed in one canonical encoding, however it was sent
     for path in (f"/{bucket}/my+file", f"/{bucket}/my%2Bfile"):
         answer = raw.send("GET", path, query, signed=False)
         assert answer is not None and answer.body == b"my+file"
@@ -82,7 +82,7 @@ def test_version_of_a_copy_source_is_decoded(s3: Any, sources: None, bucket: str
 
 
 @pytest.mark.parametrize("version", ["versionId=", "versionId=+null", "versionId=nu+ll", "versionId", "other=1", "versionId=a"])
-def test_version_that_no_source_has_is_refused(sources: None, bucket: str, raw: RawClient, version: str) -> None:
+def test_unknown_version_of_a_source_is_refused(sources: None, bucket: str, raw: RawClient, version: str) -> None:
     refused = refusal_of(copy(raw, bucket, f"{bucket}/my+file?{version}"))
     assert (refused.status, refused.code, refused.message) == (400, "InvalidArgument", "Invalid version id specified")
 
@@ -99,7 +99,7 @@ def test_version_that_no_source_has_is_refused(sources: None, bucket: str, raw: 
         "a/my%20file",
     ],
 )
-def test_copy_source_that_names_no_bucket_is_refused(sources: None, bucket: str, raw: RawClient, source: str) -> None:
+def test_copy_source_without_a_bucket_name_is_refused(sources: None, bucket: str, raw: RawClient, source: str) -> None:
     """B151"""
     refused = refusal_of(copy(raw, bucket, source.format(bucket)))
     assert (refused.status, refused.code, refused.message) == (400, "InvalidArgument", "Invalid copy source bucket name")

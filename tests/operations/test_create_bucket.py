@@ -13,14 +13,14 @@ from ..servers import Server
 
 @pytest.fixture
 def name(s3: Any) -> Iterator[str]:
-    """A name no bucket has yet; what the test makes of it is deleted."""
+    """Yield an unused bucket name. Delete the bucket if the test created it."""
     name = f"made-{uuid.uuid4().hex[:16]}"
     yield name
     if any(bucket["Name"] == name for bucket in s3.list_buckets()["Buckets"]):
         s3.delete_bucket(Bucket=name)
 
 
-def test_create_bucket_answers_location_and_arn(s3: Any, name: str) -> None:
+def test_create_bucket_returns_location_and_arn(s3: Any, name: str) -> None:
     # B017
     answer = s3.create_bucket(Bucket=name)
     headers = headers_of(answer)
@@ -31,7 +31,7 @@ def test_create_bucket_answers_location_and_arn(s3: Any, name: str) -> None:
     assert name in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
 
 
-def test_create_bucket_with_trailing_slash_makes_the_same_bucket(s3: Any, raw: RawClient, name: str) -> None:
+def test_create_bucket_with_trailing_slash_creates_the_same_bucket(s3: Any, raw: RawClient, name: str) -> None:
     response = raw.send("PUT", f"/{name}/")
     assert (response.status, response.body) == (200, b"")
     assert status_of(s3.head_bucket(Bucket=name)) == 200
@@ -68,7 +68,7 @@ def test_create_bucket_that_another_user_owns_is_refused(bucket: str, server: Se
         *("gr%C3%BCn", "a%20b", "a%0Ab"),
     ],
 )
-def test_create_bucket_with_a_name_that_is_none_is_refused(raw: RawClient, name: str) -> None:
+def test_create_bucket_with_an_invalid_name_is_refused(raw: RawClient, name: str) -> None:
     # B013, B014
     refused = refusal_of(raw.send("PUT", f"/{name}"))
     assert (refused.status, refused.code) == (400, "InvalidBucketName")
@@ -102,7 +102,7 @@ def test_create_bucket_with_a_wrong_location_constraint_is_refused(raw: RawClien
     assert raw.send("HEAD", f"/{name}").status == 404
 
 
-def test_create_bucket_with_an_empty_configuration_is_as_without(raw: RawClient, name: str) -> None:
+def test_create_bucket_with_an_empty_configuration_is_like_without(raw: RawClient, name: str) -> None:
     body = b'<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></CreateBucketConfiguration>'
     assert raw.send("PUT", f"/{name}", body=body).status == 200
 
@@ -135,7 +135,7 @@ TAGS = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"
         ("Bucket", "<Bucket><DataRedundancy>SingleAvailabilityZone</DataRedundancy><Type>Directory</Type></Bucket>"),
     ],
 )
-def test_create_bucket_with_what_is_not_implemented_makes_none(raw: RawClient, name: str, element: str, inner: str) -> None:
+def test_create_bucket_with_unimplemented_features_creates_none(raw: RawClient, name: str, element: str, inner: str) -> None:
     refused = refusal_of(raw.send("PUT", f"/{name}", body=CONFIGURATION.format(inner).encode()))
     assert (refused.status, refused.code) == (501, "NotImplemented")
     assert element in refused.message and refused.fields == {"Element": element}
@@ -143,7 +143,7 @@ def test_create_bucket_with_what_is_not_implemented_makes_none(raw: RawClient, n
 
 
 @pytest.mark.parametrize("tags", ["<Tags/>", "<Tags></Tags>", "<Tags>\n</Tags>"])
-def test_create_bucket_with_no_tags_is_as_without(s3: Any, raw: RawClient, name: str, tags: str) -> None:
+def test_create_bucket_with_no_tags_is_like_without(s3: Any, raw: RawClient, name: str, tags: str) -> None:
     assert raw.send("PUT", f"/{name}", body=CONFIGURATION.format(tags).encode()).status == 200  # B148
     assert status_of(s3.create_bucket(Bucket=name)) == 200
 
@@ -164,7 +164,7 @@ def test_create_bucket_with_elements_that_s3_does_not_have_is_refused(raw: RawCl
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "EU", "us-west-2", "ap-southeast-1"])
-def test_create_bucket_with_a_location_constraint_answers_a_url(
+def test_create_bucket_with_a_location_constraint_returns_a_url(
     s3: Any, raw: RawClient, server: Server, name: str, region: str
 ) -> None:
     answer = s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})

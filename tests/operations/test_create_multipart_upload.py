@@ -11,7 +11,7 @@ from .listed import refused
 from .multipart import NAMESPACE, begin, complete, read, send
 
 
-def test_create_multipart_upload_answers_bucket_key_and_id(bucket: str, raw: RawClient) -> None:
+def test_create_multipart_upload_returns_bucket_key_and_id(bucket: str, raw: RawClient) -> None:
     answer = raw.send("POST", f"/{bucket}/a%20%3C%C3%BC/b", "uploads=")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/xml")
     root = ElementTree.fromstring(answer.body)
@@ -117,6 +117,6 @@ def test_create_multipart_upload_with_too_much_metadata_is_refused(s3: Any, buck
 @pytest.mark.parametrize(
     "header", ["x-amz-server-side-encryption-customer-algorithm", "x-amz-tagging", "x-amz-object-lock-mode", "x-amz-acl"]
 )
-def test_create_multipart_upload_with_what_is_not_implemented_says_so(bucket: str, raw: RawClient, header: str) -> None:
+def test_create_multipart_upload_with_unimplemented_features_is_501(bucket: str, raw: RawClient, header: str) -> None:
     answer = raw.send("POST", f"/{bucket}/k", "uploads=", [(header, "public-read")])
     assert answer.status == 501 and f"<Header>{header}</Header>".encode() in answer.body

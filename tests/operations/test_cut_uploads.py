@@ -1,4 +1,4 @@
-"""Uploads whose client goes away half-way: no object, no visible part, the old object still there, nothing left behind."""
+"""Uploads interrupted by the client: no object, no visible part, the old object unchanged, nothing left behind."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ FRAMINGS = (
     "aws-chunked trailer",
     "aws-chunked over http-chunks",
 )
-#: Seconds that a server may take to see that its client is gone, and to clean up.
+#: The time in seconds a server may take to notice that a client is gone, and to clean up.
 PATIENCE = 10
 
 
@@ -37,7 +37,7 @@ def http_chunks(data: bytes) -> bytes:
 
 
 def upload(raw: RawClient, path: str, query: str, body: bytes, framing: str) -> tuple[SignedRequest, bytes]:
-    """Return an upload as it would go over the wire: the request with all its headers, and the framed body."""
+    """Return an upload as it goes over the wire: the request with all its headers, and the framed body."""
     if framing == "content-length":
         return raw.sign("PUT", path, query, body=body, unsigned_headers=[("Content-Length", str(len(body)))]), body
     if framing == "content-length unsigned":
@@ -63,7 +63,7 @@ def upload(raw: RawClient, path: str, query: str, body: bytes, framing: str) -> 
 
 
 def cut(raw: RawClient, request: SignedRequest, body: bytes, at: float, *, half_open: bool = False) -> bytes:
-    """Send a part of the body, wait until the server has it, then go away; return what was answered, if anything was."""
+    """Send a part of the body, wait until the server has it, then disconnect. Return the response, if any."""
     with socket.create_connection((raw.host, raw.port), timeout=PATIENCE) as connection:
         try:
             connection.sendall(request.head() + body[: int(len(body) * at)])
@@ -72,12 +72,12 @@ def cut(raw: RawClient, request: SignedRequest, body: bytes, at: float, *, half_
                 return b""
             connection.shutdown(socket.SHUT_WR)
             return connection.recv(4096)
-        except (BrokenPipeError, ConnectionResetError):  # refused by its headers
+        except (BrokenPipeError, ConnectionResetError):  # refused because of its headers
             return b""
 
 
 def unreferenced(server: Server) -> set[tuple[int, str]]:
-    """Bytes that nothing refers to and that the worker will never find: neither pending nor released."""
+    """Return the blobs that nothing refers to and the worker will never find: neither pending nor released."""
     found = query(
         server,
         "SELECT b.id, b.name FROM post3_blob b WHERE b.state = 1 AND b.released_at IS NULL "
@@ -89,7 +89,7 @@ def unreferenced(server: Server) -> set[tuple[int, str]]:
 
 
 def orphans(server: Server) -> set[str]:
-    """Files that no row of the catalogue knows of, those being written too; and blocks without their blob."""
+    """Return files unknown to the catalogue, including those being written, and blocks without their blob."""
     known = {name for (name,) in query(server, "SELECT name FROM post3_blob")}
     known |= {f"{name}.json" for (name,) in query(server, "SELECT sidecar FROM post3_object")}
     blocks = query(server, "SELECT k.blob_id FROM post3_block k LEFT JOIN post3_blob b ON b.id = k.blob_id WHERE b.id IS NULL")
@@ -102,7 +102,7 @@ def pending(server: Server) -> int:
 
 @pytest.fixture
 def clean(server: Server) -> Iterator[None]:
-    """Check that what the test did left nothing in the storage, though the worker would find pending uploads."""
+    """Check that the test left nothing in the storage, even though the worker would find pending uploads."""
     before = (unreferenced(server), orphans(server), pending(server))
     yield
     deadline = time.monotonic() + PATIENCE
@@ -115,7 +115,7 @@ def clean(server: Server) -> Iterator[None]:
 
 @SIZES
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_put_object_that_is_cut_makes_no_object(
+def test_interrupted_put_object_creates_no_object(
     s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key="old", Body=b"old")
@@ -131,7 +131,7 @@ def test_put_object_that_is_cut_makes_no_object(
 
 @SIZES
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_upload_part_that_is_cut_makes_no_part(
+def test_interrupted_upload_part_creates_no_part(
     s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
 ) -> None:
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
@@ -152,7 +152,7 @@ def test_upload_part_that_is_cut_makes_no_part(
 
 @SIZES
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_put_object_whose_sender_stops_but_listens_makes_no_object(
+def test_put_object_whose_sender_stops_but_listens_creates_no_object(
     s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
 ) -> None:
     answer = cut(raw, *upload(raw, f"/{bucket}/a", "", os.urandom(size), framing), 0.5, half_open=True)
@@ -163,8 +163,10 @@ def test_put_object_whose_sender_stops_but_listens_makes_no_object(
 
 @pytest.mark.parametrize("framing", [framing for framing in FRAMINGS if framing != "http-chunks"])
 @SIZES
-def test_put_object_that_is_not_cut_makes_one(s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str) -> None:
-    """The proof that the tests above cut what would else have been stored."""
+def test_complete_put_object_creates_an_object(
+    s3: Any, raw: RawClient, bucket: str, clean: None, size: int, framing: str
+) -> None:
+    """Prove that the tests above interrupt uploads that would otherwise have been stored."""
     body = os.urandom(size)
     request, framed = upload(raw, f"/{bucket}/a", "", body, framing)
     if "trailer" in framing or "over" in framing:
@@ -173,9 +175,9 @@ def test_put_object_that_is_not_cut_makes_one(s3: Any, raw: RawClient, bucket: s
     assert read(s3, bucket, "a") == body
 
 
-def test_many_uploads_that_are_cut_leave_the_server_answering(s3: Any, raw: RawClient, bucket: str, clean: None) -> None:
+def test_many_interrupted_uploads_do_not_block_the_server(s3: Any, raw: RawClient, bucket: str, clean: None) -> None:
     body = os.urandom(3 << 20)
-    for _ in range(24):  # more than the threads for uploads
+    for _ in range(24):  # more than there are threads for uploads
         cut(raw, *upload(raw, f"/{bucket}/a", "", body, "content-length"), 0.4)
     s3.put_object(Bucket=bucket, Key="b", Body=body)
     assert keys_of(s3, bucket) == ["b"]

@@ -1,4 +1,4 @@
-"""Bytes that changed behind the server's back: a GET of all of them fails, and never looks whole."""
+"""Bytes that changed behind the server's back: a GET of the object fails and never looks complete."""
 
 import os
 from typing import Any
@@ -15,7 +15,7 @@ PART = 5 * MIB
 
 
 @pytest.mark.parametrize("size", [100, 300_000, 3 * MIB])
-def test_get_object_whose_last_byte_is_another_fails(server: Server, s3: Any, bucket: str, size: int) -> None:
+def test_get_object_whose_last_byte_changed_fails(server: Server, s3: Any, bucket: str, size: int) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=os.urandom(size))
     flip_last_byte(server, bucket, size)
     assert_not_whole(server, bucket)
@@ -44,7 +44,7 @@ def test_get_object_known_to_be_damaged_is_refused_in_ranges_too(server: Server,
 
 
 @pytest.mark.parametrize("size", [100, 300_000, 3 * MIB])
-def test_damage_that_a_whole_read_found_is_known_to_ranges(server: Server, s3: Any, bucket: str, size: int) -> None:
+def test_damage_found_by_a_complete_read_is_known_to_ranges(server: Server, s3: Any, bucket: str, size: int) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=os.urandom(size))
     flip_last_byte(server, bucket, size)
     assert_not_whole(server, bucket)
@@ -53,7 +53,7 @@ def test_damage_that_a_whole_read_found_is_known_to_ranges(server: Server, s3: A
     assert_refused(s3.copy_object, Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "a"})
 
 
-def test_copies_of_what_is_known_to_be_damaged_are_refused(server: Server, s3: Any, bucket: str) -> None:
+def test_copies_of_an_object_known_to_be_damaged_are_refused(server: Server, s3: Any, bucket: str) -> None:
     size = PART + 1
     s3.put_object(Bucket=bucket, Key="a", Body=b"x" * size)
     mark_damaged(server, bucket, size)
@@ -65,14 +65,16 @@ def test_copies_of_what_is_known_to_be_damaged_are_refused(server: Server, s3: A
     assert "Parts" not in s3.list_parts(**whole)
 
 
-def test_damaged_part_is_refused_before_the_answer_begins_and_other_parts_are_read(server: Server, s3: Any, bucket: str) -> None:
+def test_damaged_part_is_refused_before_the_response_starts_and_other_parts_are_read(
+    server: Server, s3: Any, bucket: str
+) -> None:
     parts = [os.urandom(PART), os.urandom(PART + 1), os.urandom(MIB)]
     upload_all(s3, bucket, parts)
     mark_damaged(server, bucket, PART + 1)
     touching = [
         {},
         {"PartNumber": 2},
-        {"Range": f"bytes={PART - 10}-{PART}"},  # the first bytes are of a part that is well
+        {"Range": f"bytes={PART - 10}-{PART}"},  # the first bytes belong to an undamaged part
         {"Range": f"bytes={PART + 5}-{PART + 9}"},
         {"Range": f"bytes={2 * PART}-"},
         {"Range": f"bytes=-{MIB + 1}"},
@@ -105,7 +107,7 @@ def test_complete_multipart_upload_of_a_damaged_part_is_refused(server: Server, 
     assert query(server, statement, [whole["UploadId"]])
     complete = {**whole, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
     assert_refused(s3.complete_multipart_upload, **complete)
-    s3.upload_part(**whole, PartNumber=1, Body=b"x" * 2000)  # the client still has it
+    s3.upload_part(**whole, PartNumber=1, Body=b"x" * 2000)  # the client still has the part
     s3.complete_multipart_upload(**complete)
     assert read(s3, bucket, "a") == b"x" * 2000
 
@@ -132,7 +134,10 @@ def upload_all(s3: Any, bucket: str, parts: list[bytes]) -> None:
 
 
 def assert_not_whole(server: Server, bucket: str) -> None:
-    """A small answer is an error; a larger one, whose head is out already, breaks off. The client does not check it."""
+    """Check that reading the object fails, even if the client verifies no checksum.
+
+    A small response is an error. A larger one is interrupted, because its headers have been sent already.
+    """
     s3 = server.client(response_checksum_validation="when_required")
     with pytest.raises((ClientError, BotoCoreError, HTTPError)) as caught:
         read(s3, bucket, "a")
@@ -141,7 +146,7 @@ def assert_not_whole(server: Server, bucket: str) -> None:
 
 
 def blob_of(server: Server, bucket: str, size: int) -> int:
-    """The id of the bucket's one blob of that size."""
+    """Return the ID of the bucket's only blob of that size."""
     statement = (
         "SELECT bl.id FROM post3_blob bl WHERE bl.size = ? AND bl.id IN (SELECT coalesce(p.blob_id, o.blob_id) "
         "FROM post3_object o JOIN post3_bucket b ON b.id = o.bucket_id "

@@ -37,14 +37,14 @@ def test_delete_bucket_after_its_last_object(s3: Any) -> None:
     s3.delete_bucket(Bucket=name)
 
 
-def test_delete_bucket_with_an_upload_under_way_deletes_that_too(s3: Any, server: Server) -> None:
+def test_delete_bucket_with_an_upload_in_progress_deletes_that_too(s3: Any, server: Server) -> None:
     name = f"gone-{uuid.uuid4().hex[:16]}"
     s3.create_bucket(Bucket=name)
     upload = s3.create_multipart_upload(Bucket=name, Key="a")["UploadId"]
     s3.upload_part(Bucket=name, Key="a", UploadId=upload, PartNumber=1, Body=b"x" * 2_000_000)
     assert status_of(s3.delete_bucket(Bucket=name)) == 204
     assert query(server, "SELECT count(*) FROM post3_multipartupload WHERE upload_id = ?", [upload]) == [(0,)]
-    # Its bytes are the worker's: released, so that it finds them.
+    # The upload's bytes are left to the worker. They are released, so it finds them.
     assert query(
         server,
         "SELECT count(*) FROM post3_blob b WHERE state = 1 AND released_at IS NULL AND size = 2000000 "

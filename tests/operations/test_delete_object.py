@@ -21,7 +21,7 @@ def test_delete_object_removes_it(s3: Any, raw: RawClient, bucket: str, size: in
     assert read(s3, bucket, "b") == b"b"
 
 
-def test_delete_object_that_is_missing_is_no_error(raw: RawClient, bucket: str) -> None:
+def test_delete_object_that_is_missing_is_not_an_error(raw: RawClient, bucket: str) -> None:
     assert raw.send("DELETE", f"/{bucket}/missing").status == 204
 
 
@@ -41,7 +41,7 @@ def test_delete_object_releases_its_bytes_for_the_worker(s3: Any, bucket: str, s
     assert f"{name}.json" not in files_of(server)
 
 
-def test_delete_object_if_match_deletes_only_what_it_names(s3: Any, bucket: str) -> None:
+def test_delete_object_if_match_deletes_only_the_named_version(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     refused = refusal(s3.delete_object, Bucket=bucket, Key="a", IfMatch=etag_of(b"b"))
     assert (refused.status, refused.code, refused.fields) == (412, "PreconditionFailed", {"Condition": "If-Match"})

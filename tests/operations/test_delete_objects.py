@@ -24,7 +24,7 @@ def objects(*keys: str) -> str:
     return "".join(f"<Object><Key>{key}</Key></Object>" for key in keys)
 
 
-def test_delete_objects_deletes_and_names_each_and_missing_ones(s3: Any, bucket: str) -> None:
+def test_delete_objects_deletes_and_reports_each_key_and_missing_ones(s3: Any, bucket: str) -> None:
     # B066
     for key in "abc":
         s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 100)
@@ -35,7 +35,7 @@ def test_delete_objects_deletes_and_names_each_and_missing_ones(s3: Any, bucket:
     assert keys_of(s3, bucket) == ["b"]
 
 
-def test_delete_objects_answers_a_document(raw: RawClient, bucket: str) -> None:
+def test_delete_objects_returns_a_document(raw: RawClient, bucket: str) -> None:
     response = post(raw, bucket, f"<Delete>{objects('a')}</Delete>")
     assert (response.status, response.headers["content-type"]) == (200, "application/xml")
     assert response.body.decode() == (
@@ -44,14 +44,14 @@ def test_delete_objects_answers_a_document(raw: RawClient, bucket: str) -> None:
     )
 
 
-def test_delete_objects_quietly_names_nothing(s3: Any, bucket: str) -> None:
+def test_delete_objects_quietly_reports_nothing(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "a"}], "Quiet": True})
     assert "Deleted" not in answer and "Errors" not in answer
     assert keys_of(s3, bucket) == []
 
 
-def test_delete_objects_takes_a_thousand_keys_and_no_more(s3: Any, bucket: str) -> None:
+def test_delete_objects_accepts_at_most_a_thousand_keys(s3: Any, bucket: str) -> None:
     # B067
     for key in ("k0000", "k0999", "k1000"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"a")
@@ -107,7 +107,7 @@ def test_delete_objects_with_a_wrong_md5_deletes_nothing(s3: Any, raw: RawClient
     assert keys_of(s3, bucket) == ["a"]
 
 
-def test_delete_objects_with_a_version_that_is_none_names_the_error(s3: Any, bucket: str) -> None:
+def test_delete_objects_with_an_invalid_version_reports_the_error(s3: Any, bucket: str) -> None:
     for key in "ab":
         s3.put_object(Bucket=bucket, Key=key, Body=b"a")
     recorded = "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD"
@@ -122,7 +122,7 @@ def test_delete_objects_with_a_version_that_is_none_names_the_error(s3: Any, buc
     assert keys_of(s3, bucket) == ["a"]
 
 
-def test_delete_objects_only_of_versions_that_are_none_names_each_quietly_too(s3: Any, bucket: str) -> None:
+def test_delete_objects_with_only_invalid_versions_reports_each_even_quietly(s3: Any, bucket: str) -> None:
     wanted = [{"Key": key, "VersionId": "1"} for key in "ab"]
     for quiet in (True, False):
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": quiet})
@@ -132,7 +132,7 @@ def test_delete_objects_only_of_versions_that_are_none_names_each_quietly_too(s3
     assert (refused.status, refused.code) == (404, "NoSuchBucket")
 
 
-def test_delete_objects_under_conditions_answers_each(s3: Any, bucket: str) -> None:
+def test_delete_objects_with_conditions_reports_each(s3: Any, bucket: str) -> None:
     etags = {key: s3.put_object(Bucket=bucket, Key=key, Body=key.encode())["ETag"] for key in "abcd"}
     wanted = [
         {"Key": "a", "ETag": etags["a"]},
@@ -163,7 +163,7 @@ def test_delete_objects_with_every_spelling_of_quiet(raw: RawClient, bucket: str
     assert (answer.status, answer.body.count(b"<Deleted>")) == (200, deleted)
 
 
-def test_delete_objects_with_quiet_that_is_no_truth_deletes_nothing(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_delete_objects_with_an_invalid_quiet_deletes_nothing(s3: Any, raw: RawClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     for quiet in ("<Quiet>maybe</Quiet>", "<Quiet>true</Quiet><Quiet>false</Quiet>"):
         assert refusal_of(post(raw, bucket, f"<Delete>{objects('a')}{quiet}</Delete>")).code == "MalformedXML"

@@ -1,4 +1,4 @@
-"""`Expect: 100-continue`: a body is asked for once its request is authenticated, whatever its size."""  # B124
+"""`Expect: 100-continue`: a body of any size is requested once its request is authenticated."""  # B124
 
 import base64
 import contextlib
@@ -32,7 +32,7 @@ def sent(raw: RawClient, data: bytes) -> Iterator[socket.socket]:
 
 
 def first(connection: socket.socket) -> bytes:
-    """Return what comes first: the invitation, or the beginning of a final answer."""
+    """Return the first bytes received: "100 Continue", or the start of a final response."""
     data = b""
     while len(data) < len(CONTINUE) and (piece := connection.recv(len(CONTINUE) - len(data))):
         data += piece
@@ -40,8 +40,8 @@ def first(connection: socket.socket) -> bytes:
 
 
 def refused(connection: socket.socket, method: str = "PUT") -> RawResponse:
-    """Return a final answer that came without an invitation, and after which the connection is closed (D7)."""
-    assert connection.recv(12, socket.MSG_PEEK)[9:10] != b"1", "the body is invited"
+    """Return a final response that arrives without "100 Continue" and closes the connection (D7)."""
+    assert connection.recv(12, socket.MSG_PEEK)[9:10] != b"1", "the server sent 100 Continue"
     answer = read_response(connection, method)
     assert answer.headers["connection"] == "close"
     assert connection.recv(1) == b""
@@ -49,7 +49,7 @@ def refused(connection: socket.socket, method: str = "PUT") -> RawResponse:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_body_is_invited_and_stored(raw: RawClient, s3: Any, bucket: str, size: int) -> None:
+def test_body_is_requested_and_stored(raw: RawClient, s3: Any, bucket: str, size: int) -> None:
     with sent(raw, put(raw, bucket, size).head()) as connection:
         assert first(connection) == CONTINUE
         connection.sendall(bytes(size))
@@ -68,7 +68,7 @@ def test_client_that_does_not_wait_is_served(raw: RawClient, s3: Any, bucket: st
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: str, size: int) -> None:
+def test_refused_request_gets_no_100_continue(server: Server, raw: RawClient, bucket: str, size: int) -> None:
     stranger = RawClient(raw.host, raw.port, "AKIAUNKNOWN000000000", "secret")
     forger = RawClient(raw.host, raw.port, raw.access_key, "wrong")
     digest = ("Content-MD5", "nonsense")
@@ -88,10 +88,10 @@ def test_refused_request_is_not_invited(server: Server, raw: RawClient, bucket: 
 
 @pytest.mark.parametrize("size", [1000, 300_000, 900_000])
 @pytest.mark.parametrize("more", [(), (("Connection", "close"),)], ids=["", "closing"])
-def test_refused_client_that_does_not_wait_reads_the_answer(
+def test_refused_client_that_does_not_wait_reads_the_response(
     raw: RawClient, bucket: str, size: int, more: tuple[tuple[str, str], ...]
 ) -> None:
-    """Closing at once would reset the connection while the client sends, and the answer with it."""
+    """Closing immediately would reset the connection while the client sends, and the response would be lost."""
     forger = RawClient(raw.host, raw.port, raw.access_key, "wrong")
     for _ in range(5):
         with sent(raw, put(forger, bucket, size, *more).head()) as connection:
@@ -101,7 +101,7 @@ def test_refused_client_that_does_not_wait_reads_the_answer(
             assert refused(connection).status == 403
 
 
-def test_documents_are_invited_after_authentication(raw: RawClient, bucket: str) -> None:
+def test_documents_are_requested_after_authentication(raw: RawClient, bucket: str) -> None:
     body = b"<Delete><Object><Key>a</Key></Object></Delete>"
     md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
     headers = [("Expect", "100-continue"), ("Content-Length", str(len(body))), ("Content-MD5", md5)]
@@ -115,7 +115,7 @@ def test_documents_are_invited_after_authentication(raw: RawClient, bucket: str)
         assert refused(connection, "POST").status == 403
 
 
-def test_http_1_0_is_not_invited(raw: RawClient, bucket: str) -> None:
+def test_http_1_0_gets_no_100_continue(raw: RawClient, bucket: str) -> None:
     """RFC 9110, 10.1.1."""
     head = put(raw, bucket, 3).head().replace(b"HTTP/1.1", b"HTTP/1.0")
     with sent(raw, head + b"abc") as connection:
@@ -124,7 +124,10 @@ def test_http_1_0_is_not_invited(raw: RawClient, bucket: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 10, 300_000])
 def test_boto3_puts_streams_on_one_connection(server: Server, bucket: str, size: int) -> None:
-    """botocore waits for the invitation of a body that is a stream, and hangs where it takes an early answer for a late one."""
+    """botocore waits for "100 Continue" before sending a stream.
+
+    It hangs if it takes an early response for a late one.
+    """
     s3 = server.client(max_pool_connections=1, read_timeout=10)
     for number in range(5):
         s3.put_object(Bucket=bucket, Key=f"{number}", Body=io.BytesIO(bytes(size)))
@@ -133,8 +136,8 @@ def test_boto3_puts_streams_on_one_connection(server: Server, bucket: str, size:
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 5
 
 
-def test_slow_senders_of_small_bodies_hold_no_thread(make_server: Callable[..., Server]) -> None:
-    """D6: invited bodies that do not come are given up after POST3_BODY_TIMEOUT, and others are served meanwhile."""
+def test_slow_senders_of_small_bodies_occupy_no_thread(make_server: Callable[..., Server]) -> None:
+    """D6: the server gives up bodies that do not arrive within POST3_BODY_TIMEOUT, and serves others meanwhile."""
     limits = {"POST3_BODY_TIMEOUT": "4", "POST3_UPLOAD_THREADS": "2", "POST3_THREADS": "2"}
     server = make_server("sqlite-files", environment=limits)
     raw = RawClient(server.host, server.port, server.access_key, server.secret_key)

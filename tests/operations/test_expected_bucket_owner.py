@@ -1,4 +1,4 @@
-"""`x-amz-expected-bucket-owner`: the twelve digits of the account that the bucket's owner belongs to (B153)."""
+"""`x-amz-expected-bucket-owner`: the twelve digits of the bucket owner's account (B153)."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ def test_another_account_is_refused_and_nothing_is_done(s3: Any, bucket: str, ac
 
 @pytest.mark.parametrize("value", ["", "abcd", "1234", "1234567890123", "12345678901a", "-12345678901", "٠١٢٣٤٥٦٧٨٩٠١", "f" * 64])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_what_is_no_account_id_is_refused(bucket: str, raw: RawClient, method: str, value: str) -> None:
+def test_an_invalid_account_id_is_refused(bucket: str, raw: RawClient, method: str, value: str) -> None:
     refused = refusal_of(raw.send(method, f"/{bucket}/a", headers=[("x-amz-expected-bucket-owner", value)]))
     assert (refused.status, refused.code) == (400, "InvalidBucketOwnerAWSAccountID")
     assert refused.message == f"The value of the expected bucket owner parameter must be an AWS Account ID... [{value}]"

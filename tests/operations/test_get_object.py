@@ -13,13 +13,14 @@ from ..helpers import etag_of, headers_of, refusal, refusal_of, status_of
 from ..raw import RawClient
 
 MIB = 1 << 20
-#: Of the objects ranges are read from: inline, in blocks or a file, and not a multiple of a block.
+#: The objects that ranges are read from. SMALL is stored inline. LARGE is in blocks or a file and not a multiple of the
+#: block size.
 SMALL, LARGE = b"hello world", os.urandom(3 * MIB + 17)
 
 
 @pytest.fixture
 def part_body(s3: Any, bucket: str) -> bytes:
-    """The bytes of the object "parts", uploaded in two parts of 5 MiB and 10 bytes, numbered 2 and 7, with CRC32 each."""
+    """Upload the object "parts" in parts 2 and 7 (5 MiB and 10 bytes), each with a CRC32. Return its bytes."""
     bodies = {2: os.urandom(5 * MIB), 7: os.urandom(10)}
     upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", ChecksumAlgorithm="CRC32")["UploadId"]
     parts = []
@@ -32,7 +33,7 @@ def part_body(s3: Any, bucket: str) -> bytes:
     return b"".join(bodies.values())
 
 
-def test_get_object_answers_its_headers(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_get_object_returns_its_headers(s3: Any, raw: RawClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     response = raw.send("GET", f"/{bucket}/a")
     assert (response.status, response.body) == (200, SMALL)
@@ -76,7 +77,7 @@ def test_get_object_of_a_missing_bucket_is_refused(raw: RawClient) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-def test_get_object_with_a_range_answers_that_range(
+def test_get_object_with_a_range_returns_that_range(
     s3: Any, bucket: str, body: bytes, text: str, first: int, end: int | None
 ) -> None:
     # B049
@@ -94,7 +95,7 @@ def test_get_object_with_a_range_answers_that_range(
 @pytest.mark.parametrize(
     ("first", "last"), [(MIB - 1, MIB), (MIB, 2 * MIB - 1), (5, 3 * MIB), (2 * MIB + 5, 2 * MIB + 5), (3 * MIB, 3 * MIB + 16)]
 )
-def test_get_object_with_a_range_over_the_borders_of_blocks(s3: Any, bucket: str, first: int, last: int) -> None:
+def test_get_object_with_a_range_across_block_boundaries(s3: Any, bucket: str, first: int, last: int) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=LARGE)
     answer = s3.get_object(Bucket=bucket, Key="a", Range=f"bytes={first}-{last}")
     assert answer["Body"].read() == LARGE[first : last + 1]
@@ -103,15 +104,15 @@ def test_get_object_with_a_range_over_the_borders_of_blocks(s3: Any, bucket: str
 @pytest.mark.parametrize(
     "text", ["bytes=1-0", "bytes=-1-", "bytes=0--1", "bytes=-", "0-1", "bytes=0-1,3-4", "lines=0-1", "bytes="]
 )
-def test_get_object_with_a_range_that_is_none_answers_all(raw: RawClient, s3: Any, bucket: str, text: str) -> None:
+def test_get_object_with_an_invalid_range_returns_everything(raw: RawClient, s3: Any, bucket: str, text: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     response = raw.send("GET", f"/{bucket}/a", headers=[("Range", text)])
     assert (response.status, response.body) == (200, SMALL)  # B050
     assert "content-range" not in response.headers
 
 
-def test_get_object_with_a_range_of_more_digits_than_any_number_has(raw: RawClient, s3: Any, bucket: str) -> None:
-    """Python's int takes 4,300 of them."""
+def test_get_object_with_a_range_of_very_many_digits(raw: RawClient, s3: Any, bucket: str) -> None:
+    """Python's int accepts at most 4,300 digits."""
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     response = raw.send("GET", f"/{bucket}/a", headers=[("Range", "bytes=1-" + "9" * 5000)])
     assert (response.status, response.body) == (206, SMALL[1:])
@@ -140,7 +141,7 @@ def test_get_object_with_a_range_over_parts(s3: Any, bucket: str, part_body: byt
     assert answer["ContentRange"] == f"bytes {first}-{last}/{5 * MIB + 10}"
 
 
-def test_get_object_with_a_part_number_answers_that_part(s3: Any, bucket: str, part_body: bytes) -> None:
+def test_get_object_with_a_part_number_returns_that_part(s3: Any, bucket: str, part_body: bytes) -> None:
     spans = {1: (0, 5 * MIB), 2: (5 * MIB, 5 * MIB + 10)}
     for number, (start, end) in spans.items():
         answer = s3.get_object(Bucket=bucket, Key="parts", PartNumber=number)
@@ -155,7 +156,7 @@ def test_get_object_with_a_part_number_answers_that_part(s3: Any, bucket: str, p
     assert s3.get_object(Bucket=bucket, Key="parts")["Body"].read() == part_body
 
 
-def test_get_object_with_a_part_number_answers_the_checksum_of_a_composite_part(
+def test_get_object_with_a_part_number_returns_the_checksum_of_a_composite_part(
     raw: RawClient, bucket: str, part_body: bytes
 ) -> None:
     response = raw.send("GET", f"/{bucket}/parts", "partNumber=2", headers=[("x-amz-checksum-mode", "ENABLED")])
@@ -207,7 +208,7 @@ ETAG, OTHER = etag_of(SMALL), etag_of(b"other")
         ({"If-None-Match": "*"}, 304, ""),
         ({"If-Modified-Since": -HOUR}, 200, ""),
         ({"If-Modified-Since": timedelta()}, 304, ""),
-        ({"If-Modified-Since": HOUR}, 200, ""),  # in the future: ignored (B055)
+        ({"If-Modified-Since": HOUR}, 200, ""),  # in the future, so ignored (B055)
         ({"If-Modified-Since": "nonsense"}, 200, ""),
         ({"If-Modified-Since": "Fri, 01 Jan 9999999999 00:00:00 GMT"}, 200, ""),
         ({"If-Unmodified-Since": -HOUR}, 412, "If-Unmodified-Since"),
@@ -254,7 +255,7 @@ def test_get_object_that_is_not_modified_leaves_the_connection_usable(s3: Any, b
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == SMALL
 
 
-def test_get_object_with_response_headers_answers_those(s3: Any, bucket: str) -> None:
+def test_get_object_with_response_headers_returns_those(s3: Any, bucket: str) -> None:
     # B056
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL, ContentType="text/plain", CacheControl="no-store", ContentLanguage="de")
     wanted = {
@@ -279,16 +280,14 @@ def test_get_object_with_response_headers_answers_those(s3: Any, bucket: str) ->
 
 
 @pytest.mark.parametrize("value", ["%E2%82%AC", "a%0D%0AX-Injected%3A%201"])
-def test_get_object_with_a_response_header_that_cannot_be_one_is_refused(
-    s3: Any, raw: RawClient, bucket: str, value: str
-) -> None:
+def test_get_object_with_an_invalid_response_header_is_refused(s3: Any, raw: RawClient, bucket: str, value: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     refused = refusal_of(raw.send("GET", f"/{bucket}/a", f"response-content-type={value}"))
     assert (refused.status, refused.code) == (400, "InvalidArgument")
     assert refused.message == "Header value cannot be represented using ISO-8859-1."
 
 
-def test_get_object_with_checksum_mode_answers_the_checksum_of_the_whole_only(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_get_object_with_checksum_mode_returns_only_the_checksum_of_the_object(s3: Any, raw: RawClient, bucket: str) -> None:
     put = s3.put_object(Bucket=bucket, Key="a", Body=SMALL, ChecksumAlgorithm="SHA256")
     mode = ("x-amz-checksum-mode", "ENABLED")
     for method in ("GET", "HEAD"):
@@ -301,7 +300,7 @@ def test_get_object_with_checksum_mode_answers_the_checksum_of_the_whole_only(s3
         assert "x-amz-checksum-sha256" in raw.send(method, f"/{bucket}/a", headers=[mode, ("Range", "bytes=0-")]).headers
 
 
-def test_get_object_with_the_null_version_answers_the_object(s3: Any, bucket: str) -> None:
+def test_get_object_with_the_null_version_returns_the_object(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     assert s3.get_object(Bucket=bucket, Key="a", VersionId="null")["Body"].read() == SMALL
     refused = refusal(s3.get_object, Bucket=bucket, Key="a", VersionId="nonsense")
@@ -310,6 +309,6 @@ def test_get_object_with_the_null_version_answers_the_object(s3: Any, bucket: st
     assert refused.fields["ArgumentName"] == "versionId"
 
 
-def test_get_object_with_an_unknown_parameter_and_value_is_answered(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_get_object_with_an_unknown_parameter_and_value_succeeds(s3: Any, raw: RawClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=SMALL)
     assert raw.send("GET", f"/{bucket}/a", "cachebuster=1").body == SMALL

@@ -10,7 +10,7 @@ from ..raw import RawClient
 from ..servers import Server
 
 
-def test_head_bucket_tells_region_and_arn(s3: Any, bucket: str) -> None:
+def test_head_bucket_returns_region_and_arn(s3: Any, bucket: str) -> None:
     # B018
     answer = s3.head_bucket(Bucket=bucket)
     assert status_of(answer) == 200
@@ -27,7 +27,7 @@ def test_head_bucket_has_no_body(raw: RawClient, bucket: str, end: str) -> None:
     assert (response.status, response.headers["content-length"]) == (200, "0")
 
 
-def test_head_bucket_that_is_missing_answers_404_without_body(s3: Any, raw: RawClient) -> None:
+def test_head_bucket_that_is_missing_returns_404_without_body(s3: Any, raw: RawClient) -> None:
     refused = refusal(s3.head_bucket, Bucket="missing-bucket")
     assert (refused.status, refused.code) == (404, "404")
     response = raw.send("HEAD", "/missing-bucket")

@@ -1,4 +1,4 @@
-"""HeadObject: HEAD /bucket/key. Conditions, ranges and checksums it shares with GetObject are in test_get_object.py."""
+"""HeadObject: HEAD /bucket/key. See test_get_object.py for conditions, ranges and checksums."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize("size", [0, 11, 3 * MIB])
-def test_head_object_answers_the_headers_of_get(s3: Any, raw: RawClient, bucket: str, size: int) -> None:
+def test_head_object_returns_the_headers_of_get(s3: Any, raw: RawClient, bucket: str, size: int) -> None:
     body = os.urandom(size)
     s3.put_object(
         Bucket=bucket, Key="a", Body=body, ContentType="text/plain", Metadata={"color": "blue"}, CacheControl="no-store"
@@ -40,7 +40,7 @@ def test_head_object_of_a_missing_bucket_is_refused(s3: Any) -> None:
     assert refusal(s3.head_object, Bucket="missing-bucket", Key="a").status == 404
 
 
-def test_head_object_with_a_range_tells_its_length(s3: Any, bucket: str) -> None:
+def test_head_object_with_a_range_returns_its_length(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"hello world")
     answer = s3.head_object(Bucket=bucket, Key="a", Range="bytes=4-7")
     assert (status_of(answer), answer["ContentLength"], answer["ContentRange"]) == (206, 4, "bytes 4-7/11")

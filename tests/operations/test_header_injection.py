@@ -1,4 +1,4 @@
-"""Names and values that would end a header: refused where they are adopted, harmless where they are stored already (D69)."""
+"""Names and values that would end a header: refused on input, harmless if stored already (D69)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from ..helpers import keys_of, query, read, refusal_of
 from ..raw import RawClient, RawResponse
 from ..servers import RUNNERS, Server
 
-#: Percent-encoded names behind `x-amz-meta-` that are no tokens (RFC 9110, 5.6.2).
+#: Percent-encoded names after `x-amz-meta-` that are not tokens (RFC 9110, 5.6.2).
 BAD_NAMES = [
     "a%0D%0ASet-Cookie%3A%20x%3D1",
     "a%0ASet-Cookie",
@@ -23,7 +23,7 @@ BAD_NAMES = [
     "a%2Fb",
     "a%5B",
 ]
-#: Percent-encoded values that hold control characters.
+#: Percent-encoded values that contain control characters.
 BAD_VALUES = ["a%0D%0ASet-Cookie%3A%20x%3D1", "%0A", "%0D", "a%01", "%1B%5B31m", "a%7F", "%1F"]
 POISON = "a\r\nSet-Cookie: poison=1"
 
@@ -36,7 +36,7 @@ def presigned(raw: RawClient, method: str, path: str, parameters: str) -> RawRes
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize(("method", "also"), [("PUT", ""), ("POST", "&uploads=")])
-def test_presigned_name_that_is_no_token_is_refused(
+def test_presigned_name_that_is_not_a_token_is_refused(
     s3: Any, raw: RawClient, bucket: str, method: str, also: str, name: str
 ) -> None:
     refused = refusal_of(presigned(raw, method, f"/{bucket}/a", f"x-amz-meta-{name}=1{also}"))
@@ -73,7 +73,7 @@ def test_response_parameter_with_a_control_character_is_refused(
     assert raw.send("HEAD", f"/{bucket}/a", f"response-{name}={value}").status == 400
 
 
-# What is stored already
+# Stored objects
 
 
 def poison_metadata(server: Server, bucket: str, key: str, name: str, value: str) -> None:
@@ -99,7 +99,7 @@ def poison_column(server: Server, bucket: str, key: str, column: str, value: str
 
 
 def check_answers(raw: RawClient, bucket: str, key: str, body: bytes) -> list[RawResponse]:
-    """GET, HEAD and a range must be answered in full, with nothing injected."""
+    """Check that GET, HEAD and a range return complete responses with nothing injected."""
     found = []
     for method, headers, status in [("GET", [], 200), ("HEAD", [], 200), ("GET", [("Range", "bytes=0-0")], 206)]:
         response = raw.send(method, f"/{bucket}/{key}", headers=headers)
@@ -126,7 +126,7 @@ def check_answers(raw: RawClient, bucket: str, key: str, body: bytes) -> list[Ra
         ("a", "\x7f"),
     ],
 )
-def test_stored_metadata_that_is_no_header_is_counted_and_left_out(
+def test_stored_metadata_that_is_not_a_header_is_counted_and_left_out(
     s3: Any, server: Server, raw: RawClient, bucket: str, name: str, value: str, size: int
 ) -> None:
     body = b"x" * size
@@ -138,7 +138,7 @@ def test_stored_metadata_that_is_no_header_is_counted_and_left_out(
     s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/k")
     for response in check_answers(raw, bucket, "copy", body):
         assert response.headers["x-amz-meta-good"] == "1"
-        assert "x-amz-missing-meta" not in response.headers  # a copy adopts what is a header, and nothing else
+        assert "x-amz-missing-meta" not in response.headers  # a copy takes over only values that are valid in a header
 
 
 @pytest.mark.parametrize("size", [3, 2 << 20])
@@ -153,7 +153,7 @@ def test_stored_header_with_a_control_character_is_cleaned(
     poison_column(server, bucket, "k", column, POISON)
     for response in check_answers(raw, bucket, "k", body):
         value = response.headers[column.replace("_", "-")]
-        assert value.strip('"') == "a  Set-Cookie: poison=1"  # RFC 9110, 5.5: a space for each
+        assert value.strip('"') == "a  Set-Cookie: poison=1"  # RFC 9110, 5.5: each becomes a space
     s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/k")
     check_answers(raw, bucket, "copy", body)
     part = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
@@ -163,7 +163,9 @@ def test_stored_header_with_a_control_character_is_cleaned(
     assert read(s3, bucket, "parts") == body
 
 
-def test_stored_metadata_of_an_upload_that_is_no_header_is_left_out(s3: Any, server: Server, raw: RawClient, bucket: str) -> None:
+def test_stored_metadata_of_an_upload_that_is_not_a_header_is_left_out(
+    s3: Any, server: Server, raw: RawClient, bucket: str
+) -> None:
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k", Metadata={"good": "1"})["UploadId"]
     [(upload_id,)] = query(server, "SELECT id FROM post3_multipartupload WHERE upload_id = ?", (upload,))
     statement = "INSERT INTO post3_multipartuploadmetadata (upload_id, name, value) VALUES (?, ?, ?) RETURNING id"
@@ -184,7 +186,7 @@ def served(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -
     server.stop()
 
 
-def test_no_way_of_serving_splits_an_answer(served: Server) -> None:
+def test_no_server_splits_a_response(served: Server) -> None:
     s3 = served.client()
     raw = RawClient(served.host, served.port, served.access_key, served.secret_key)
     for size in (3, 2 << 20):

@@ -10,13 +10,13 @@ from ..helpers import refusal_of
 from ..raw import RawClient, RawResponse
 from ..servers import RUNNERS, Server
 
-#: Served wherever no setting says otherwise: an address, a single-label name, a localhost name.
+#: Served whatever the settings: an address, a single-label name, a localhost name.
 SERVED = [
     *("127.0.0.1", "127.0.0.1:9000", "10.1.2.3:1", "203.0.113.7", "[::1]", "[::1]:9000", "[2001:DB8::7]", "[::ffff:10.0.0.1]:80"),
     *("localhost", "LOCALHOST:9000", "localhost.", "localhost:", "localhost.localdomain", "LocalHost.LocalDomain.:9000"),
     *("post3", "post3:9000", "POST3.", "my_service:80", "s3-gateway"),
 ]
-#: Refused: names of several labels, and what is no host at all.
+#: Refused: names of several labels, and values that are not a host at all.
 REFUSED = [
     *("bkt.s3.example.com", "bkt.s3.example.com:9000", "BKT.S3.EXAMPLE.COM", "bkt.s3.example.com.", "s3.example.com"),
     *(
@@ -52,7 +52,7 @@ REFUSED = [
         "a" * 5000,
     ),
 ]
-#: Served by a server that is told these names, beside those of SERVED.
+#: Served by a server with these settings, in addition to SERVED.
 NAMES = {
     "POST3_ALLOWED_HOSTS": "localhost,S3.Allowed.Example,.wild.example",
     "POST3_PUBLIC_ORIGIN": "https://S3.Public.Example:8443/s3",
@@ -135,7 +135,7 @@ def test_presigned_url_to_another_host_is_refused(raw: RawClient, bucket: str) -
 
 
 def wire(request: Any, *, version: str = "1.1", hosts: tuple[str, ...] = (), target: str = "") -> bytes:
-    """A signed request's bytes, its Host headers replaced."""
+    """Return a signed request's bytes with its Host headers replaced."""
     lines = [f"{request.method} {target or request.target} HTTP/{version}"]
     lines += [f"Host: {host}" for host in hosts]
     lines += [f"{name}: {value}" for name, value in request.headers if name != "Host"]
@@ -175,7 +175,7 @@ def send_absolute(raw: RawClient, authority: str, host: str, name: str) -> RawRe
     "authority", ["bkt.s3.example.com", "BKT.localhost:80", "localhost:1@bkt.example.com", "bkt.s3.example.com:9000"]
 )
 def test_absolute_form_names_the_host(raw: RawClient, authority: str) -> None:
-    """The authority of the target counts, whatever Host says (RFC 9112, 3.2.2)."""
+    """The authority of the target counts, whatever Host contains (RFC 9112, 3.2.2)."""
     name = fresh_name()
     assert send_absolute(raw, authority, "localhost", name).status == 400
     assert send_absolute(raw, authority, authority, name).status == 400
@@ -186,7 +186,7 @@ def test_absolute_form_names_the_host(raw: RawClient, authority: str) -> None:
 
 @pytest.fixture(scope="module", params=[*RUNNERS])
 def told(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server under each runner that knows NAMES."""
+    """Start a server with the settings in NAMES, under each runner."""
     return make_server("sqlite-files", runner=request.param, environment=NAMES)
 
 
@@ -198,7 +198,7 @@ def test_names_of_the_settings_are_served_and_no_others(told: Server) -> None:
         assert exists(raw, name)
     for host in (*REFUSED, *NOT_TOLD):
         if told.runner == "gunicorn-wsgi" and not host.isascii():
-            continue  # gunicorn refuses it by itself
+            continue  # gunicorn refuses it itself
         name = fresh_name()
         answer = raw.send("PUT", f"/{name}", headers=[("Host", host)])
         assert answer is not None and answer.status == 400, host
@@ -220,13 +220,13 @@ def test_absolute_form_names_the_host_under_every_runner(told: Server) -> None:
     raw, name = client_of(told), fresh_name()
     assert send_absolute(raw, "wild.example", "localhost", name).status == 200
     assert exists(raw, name)
-    if told.runner != "uvicorn-plain":  # uvicorn's own protocol drops the authority, and only Host is left
+    if told.runner != "uvicorn-plain":  # uvicorn's own protocol drops the authority, which leaves only Host
         name = fresh_name()
         assert send_absolute(raw, "bkt.s3.example.com", "localhost", name).status == 400
         assert not exists(raw, name)
 
 
-def test_health_and_metrics_answer_any_host(told: Server) -> None:
+def test_health_and_metrics_accept_any_host(told: Server) -> None:
     raw = client_of(told)
     for path in ("/_/health/live", "/_/health/ready", "/_/metrics"):
         for host in ("bkt.s3.example.com", "x", "203.0.113.7", "..", "localhost,localhost"):

@@ -1,4 +1,7 @@
-"""If-Range: a range is for the version that the client has; of any other the whole object must come (B152, RFC 9110, 13.1.5)."""
+"""If-Range: a range applies only to the version the client has.
+
+For any other version the whole object is returned (B152; RFC 9110, 13.1.5).
+"""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,7 +21,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def modified(s3: Any, bucket: str) -> datetime:
-    """When the object `file` was stored."""
+    """Store the object `file` and return its modification time."""
     s3.put_object(Bucket=bucket, Key="file", Body=BODY, CacheControl="max-age=60", Expires=datetime(2030, 1, 1, tzinfo=UTC))
     return s3.head_object(Bucket=bucket, Key="file")["LastModified"]
 
@@ -34,12 +37,12 @@ def ask(raw: RawClient, bucket: str, *headers: tuple[str, str], method: str = "G
     [
         (ETAG, PART),
         (OTHER, WHOLE),
-        (f"W/{ETAG}", WHOLE),  # the comparison is the strong one
+        (f"W/{ETAG}", WHOLE),  # the comparison is strong
         (f"w/{ETAG}", WHOLE),
         (f"{OTHER}, {ETAG}", WHOLE),  # one validator, not a list
         ("*", WHOLE),
         ('"*"', WHOLE),
-        (ETAG.strip('"'), WHOLE),  # what is not quoted is no entity tag
+        (ETAG.strip('"'), WHOLE),  # an unquoted value is not an entity tag
         (ETAG[:-1], WHOLE),
         (ETAG.upper(), WHOLE),
         ("", WHOLE),
@@ -61,7 +64,7 @@ def test_get_object_with_an_etag_in_if_range(
         (0, "%A, %d-%b-%y %H:%M:%S GMT", PART),  # RFC 850
         (0, "%a %b %d %H:%M:%S %Y", PART),  # asctime
         (-1, "%a, %d %b %Y %H:%M:%S GMT", WHOLE),
-        (1, "%a, %d %b %Y %H:%M:%S GMT", WHOLE),  # later is not the same, as it is in If-Unmodified-Since
+        (1, "%a, %d %b %Y %H:%M:%S GMT", WHOLE),  # unlike If-Unmodified-Since, the time must be equal
         (3600, "%a, %d %b %Y %H:%M:%S GMT", WHOLE),
         (0, "%Y-%m-%dT%H:%M:%SZ", WHOLE),
         (0, '"%a, %d %b %Y %H:%M:%S GMT"', WHOLE),
@@ -75,7 +78,7 @@ def test_get_object_with_a_date_in_if_range(
 
 
 @pytest.mark.parametrize("condition", [OTHER, "Mon, 01 Jan 2001 00:00:00 GMT"])
-def test_if_range_that_fails_makes_an_unsatisfiable_range_the_whole(
+def test_failed_if_range_with_an_unsatisfiable_range_returns_the_whole_object(
     modified: datetime, bucket: str, raw: RawClient, condition: str
 ) -> None:
     far = ("Range", "bytes=50-")
@@ -89,10 +92,10 @@ def test_if_range_without_a_range_is_ignored(modified: datetime, bucket: str, ra
         answer = ask(raw, bucket, *headers)
         assert (answer.status, answer.body) == WHOLE
     part = ask(raw, bucket, ("If-Range", OTHER), query="partNumber=1")
-    assert (part.status, part.body) == (206, BODY)  # a part is not asked for by Range
+    assert (part.status, part.body) == (206, BODY)  # partNumber is not Range, so If-Range is ignored
 
 
-def test_head_object_with_if_range_answers_as_get_does(modified: datetime, bucket: str, raw: RawClient) -> None:
+def test_head_object_with_if_range_behaves_like_get(modified: datetime, bucket: str, raw: RawClient) -> None:
     right = ask(raw, bucket, RANGE, ("If-Range", ETAG), method="HEAD")
     assert (right.status, right.headers["content-range"], right.headers["content-length"]) == (206, "bytes 2-5/10", "4")
     wrong = ask(raw, bucket, RANGE, ("If-Range", OTHER), method="HEAD")
@@ -100,14 +103,14 @@ def test_head_object_with_if_range_answers_as_get_does(modified: datetime, bucke
     assert "content-range" not in wrong.headers
 
 
-def test_other_conditions_come_before_if_range(modified: datetime, bucket: str, raw: RawClient) -> None:
+def test_other_conditions_are_evaluated_before_if_range(modified: datetime, bucket: str, raw: RawClient) -> None:
     assert ask(raw, bucket, RANGE, ("If-Range", ETAG), ("If-Match", OTHER)).status == 412
     assert ask(raw, bucket, RANGE, ("If-Range", OTHER), ("If-None-Match", ETAG)).status == 304
     answer = ask(raw, bucket, RANGE, ("If-Range", OTHER), ("If-Match", ETAG))
     assert (answer.status, answer.body) == WHOLE
 
 
-def test_resumed_download_after_an_overwrite_gets_the_new_object_whole(s3: Any, bucket: str, raw: RawClient) -> None:
+def test_resumed_download_after_an_overwrite_gets_the_whole_new_object(s3: Any, bucket: str, raw: RawClient) -> None:
     old = s3.put_object(Bucket=bucket, Key="file", Body=b"old" * MIB)["ETag"]
     s3.put_object(Bucket=bucket, Key="file", Body=b"new" * MIB)
     answer = ask(raw, bucket, ("Range", f"bytes={MIB}-"), ("If-Range", old))
@@ -127,15 +130,15 @@ def test_range_units_are_read_in_any_case(modified: datetime, bucket: str, raw: 
         (("If-Match", f"W/{ETAG}"), 412),  # strong (RFC 9110, 13.1.1)
         (("If-Match", f"{OTHER}, W/{ETAG}"), 412),
         (("If-Match", f"{OTHER} , {ETAG}"), 200),
-        (("If-Match", f'"a,{ETAG[1:-1]},b"'), 412),  # a comma in an entity tag separates nothing
-        (("If-Match", '"*"'), 412),  # an entity tag like any other
+        (("If-Match", f'"a,{ETAG[1:-1]},b"'), 412),  # a comma inside an entity tag is not a separator
+        (("If-Match", '"*"'), 412),  # an ordinary entity tag
         (("If-None-Match", f"W/{ETAG}"), 304),  # weak (RFC 9110, 13.1.2)
         (("If-None-Match", f"{OTHER}, W/{ETAG}"), 304),
         (("If-None-Match", f'"a,{ETAG[1:-1]},b"'), 200),
         (("If-None-Match", '"*"'), 200),
     ],
 )
-def test_entity_tags_are_compared_as_each_condition_says(
+def test_entity_tags_are_compared_as_each_condition_requires(
     modified: datetime, bucket: str, raw: RawClient, condition: tuple[str, str], status: int
 ) -> None:
     for method in ("GET", "HEAD"):
@@ -151,7 +154,7 @@ def test_writes_compare_if_match_strongly(s3: Any, bucket: str) -> None:
     assert status_of(s3.put_object(Bucket=bucket, Key="file", Body=b"x", IfMatch=f"{OTHER}, {ETAG}")) == 200
 
 
-def test_not_modified_carries_the_headers_that_a_cache_updates(modified: datetime, bucket: str, raw: RawClient) -> None:
+def test_not_modified_has_the_headers_that_a_cache_updates(modified: datetime, bucket: str, raw: RawClient) -> None:
     """RFC 9110, 15.4.5."""
     answer = ask(raw, bucket, ("If-None-Match", ETAG))
     assert answer.status == 304

@@ -1,6 +1,7 @@
-"""Every key S3 allows: put, listed, fetched, copied and deleted on each storage, and nothing outside the storage's root.
+"""Every key S3 allows can be put, listed, fetched, copied and deleted on each storage.
 
-Sent byte by byte, because boto3 removes dot segments from paths.
+Nothing appears outside the storage's root. Requests are sent as raw bytes, because boto3 removes dot segments from
+paths.
 """
 
 import hashlib
@@ -60,14 +61,14 @@ KEYS = {
 
 @pytest.fixture
 def emptied(raw: RawClient, bucket: str) -> Iterator[str]:
-    """A bucket whose objects are deleted one by one: not all of these keys can stand in XML."""
+    """Yield a bucket whose objects are deleted one by one, because some of these keys cannot be written in XML."""
     yield bucket
     for key in listed(raw, bucket):
         assert raw.send("DELETE", path_of(bucket, key)).status == 204
 
 
 def listed(raw: RawClient, bucket: str, prefix: str = "") -> list[str]:
-    """The keys that a listing with encoding-type=url shows."""
+    """Return the keys of a listing with encoding-type=url."""
     parameters = f"encoding-type=url&list-type=2&prefix={quote(prefix, safe='')}"
     response = raw.send("GET", f"/{bucket}", parameters)
     assert response.status == 200, response
@@ -76,7 +77,7 @@ def listed(raw: RawClient, bucket: str, prefix: str = "") -> list[str]:
 
 
 def surroundings(server: Server) -> set[str]:
-    """Everything around the directory of the objects, but for SQLite's own files."""
+    """Return everything around the objects' directory, except SQLite's own files."""
     found = tree(server.data_dir.parent, below=server.data_dir / "var" / "objects")
     return {name for name in found if "catalogue.sqlite3" not in name and not name.endswith("server.log")}
 
@@ -122,7 +123,7 @@ def test_keys_of_large_objects_and_of_parts(raw: RawClient, emptied: str, key: s
     assert raw.send("PUT", path, body=body).status == 200
     assert raw.send("GET", path).body == body
     created = raw.send("POST", path, "uploads").body
-    upload = re.search(b"<UploadId>([^<]+)</UploadId>", created)[1].decode()  # the document need not be one that can be parsed
+    upload = re.search(b"<UploadId>([^<]+)</UploadId>", created)[1].decode()  # the document may not be parseable
     etag = raw.send("PUT", path, f"partNumber=1&uploadId={upload}", body=b"part").headers["etag"]
     document = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
     document = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>"
@@ -163,7 +164,7 @@ def test_keys_over_1024_bytes_are_refused(s3: Any, raw: RawClient, bucket: str, 
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if not re.search(r"(^|/)\.\.?(/|$)", key)])
-def test_keys_by_boto3(s3: Any, raw: RawClient, emptied: str, key: str) -> None:
+def test_keys_with_boto3(s3: Any, raw: RawClient, emptied: str, key: str) -> None:
     s3.put_object(Bucket=emptied, Key=key, Body=b"by boto3")
     assert raw.send("GET", path_of(emptied, key)).body == b"by boto3"
     assert s3.get_object(Bucket=emptied, Key=key)["Body"].read() == b"by boto3"

@@ -1,4 +1,4 @@
-"""Names are known where an operation reads them, and nowhere else (D70)."""
+"""Header and parameter names are known only where an operation reads them (D70)."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ from ..raw import RawClient
     ],
     ids=lambda header: header[0],
 )
-def test_header_that_nobody_knows_is_ignored(
+def test_unknown_header_is_ignored(
     s3: Any, raw: RawClient, bucket: str, method: str, level: str, query: str, header: tuple[str, str]
 ) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
@@ -174,11 +174,11 @@ def test_read_with_a_parameter_of_another_operation_ignores_it(
     assert response.status == 200 and (response.body == b"a") == (level == "object")
 
 
-# What listings tell of their bucket
+# Bucket headers of listings
 
 
 @pytest.mark.parametrize("query", ["", "list-type=2", "max-keys=0", "list-type=2&prefix=none", "delimiter=%2F"])
-def test_listing_tells_the_region(s3: Any, raw: RawClient, bucket: str, query: str) -> None:
+def test_listing_returns_the_region(s3: Any, raw: RawClient, bucket: str, query: str) -> None:
     assert raw.send("GET", f"/{bucket}", query).headers["x-amz-bucket-region"] == "us-east-1"  # B135
     assert status_of(s3.list_objects(Bucket=bucket)) == 200
 

@@ -13,7 +13,7 @@ from ..servers import Server
 
 @pytest.fixture
 def prefix(s3: Any) -> Any:
-    """A prefix that four buckets have."""
+    """Create four buckets with a common prefix and yield the prefix."""
     prefix = f"listed-{uuid.uuid4().hex[:8]}-"
     for name in "dbac":
         s3.create_bucket(Bucket=prefix + name)
@@ -22,7 +22,7 @@ def prefix(s3: Any) -> Any:
         s3.delete_bucket(Bucket=prefix + name)
 
 
-def test_list_buckets_answers_name_date_and_arn_in_order_of_names(raw: RawClient, prefix: str) -> None:
+def test_list_buckets_returns_name_date_and_arn_in_order_of_names(raw: RawClient, prefix: str) -> None:
     # B021
     response = raw.send("GET", "/")
     assert response.status == 200
@@ -43,7 +43,7 @@ def test_list_buckets_answers_name_date_and_arn_in_order_of_names(raw: RawClient
         assert bucket["CreationDate"].endswith(".000Z")
 
 
-def test_list_buckets_with_prefix_echoes_it_and_tells_regions(s3: Any, prefix: str) -> None:
+def test_list_buckets_with_prefix_echoes_it_and_returns_regions(s3: Any, prefix: str) -> None:
     # B021
     answer = s3.list_buckets(Prefix=prefix)
     assert [bucket["Name"] for bucket in answer["Buckets"]] == [prefix + name for name in "abcd"]
@@ -53,7 +53,7 @@ def test_list_buckets_with_prefix_echoes_it_and_tells_regions(s3: Any, prefix: s
     assert s3.list_buckets(Prefix=prefix.upper())["Buckets"] == []
 
 
-def test_list_buckets_page_by_page_gives_each_once(s3: Any, prefix: str) -> None:
+def test_list_buckets_page_by_page_returns_each_once(s3: Any, prefix: str) -> None:
     first = s3.list_buckets(Prefix=prefix, MaxBuckets=3)
     assert [bucket["Name"] for bucket in first["Buckets"]] == [prefix + name for name in "abc"]
     second = s3.list_buckets(Prefix=prefix, MaxBuckets=3, ContinuationToken=first["ContinuationToken"])
@@ -62,7 +62,7 @@ def test_list_buckets_page_by_page_gives_each_once(s3: Any, prefix: str) -> None
     assert "ContinuationToken" not in s3.list_buckets(Prefix=prefix, MaxBuckets=4)
 
 
-def test_list_buckets_with_empty_continuation_token_is_as_without(s3: Any, prefix: str) -> None:
+def test_list_buckets_with_empty_continuation_token_is_like_without(s3: Any, prefix: str) -> None:
     # B022
     answer = s3.list_buckets(Prefix=prefix, ContinuationToken="")
     assert len(answer["Buckets"]) == 4
@@ -82,12 +82,12 @@ def test_list_buckets_with_wrong_max_buckets_is_refused(raw: RawClient, value: s
     assert refused.fields == {"ArgumentName": "max-buckets", "ArgumentValue": value}
 
 
-def test_list_buckets_with_bucket_region_gives_those_of_that_region(s3: Any, prefix: str) -> None:
+def test_list_buckets_with_bucket_region_returns_those_of_that_region(s3: Any, prefix: str) -> None:
     assert len(s3.list_buckets(Prefix=prefix, BucketRegion="us-east-1")["Buckets"]) == 4
     assert s3.list_buckets(Prefix=prefix, BucketRegion="eu-west-1")["Buckets"] == []
 
 
-def test_list_buckets_of_a_browser_without_credentials_is_sent_to_the_console(raw: RawClient, server: Server) -> None:
+def test_list_buckets_of_a_browser_without_credentials_redirects_to_the_console(raw: RawClient, server: Server) -> None:
     response = raw.send("GET", "/", headers=[("Accept", "text/html,*/*")], signed=False)
     assert response.status == 302
     assert response.headers["location"] == f"{server.console_url}/_/admin/"

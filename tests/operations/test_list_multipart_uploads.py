@@ -18,7 +18,7 @@ Uploads = list[tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def uploads(s3: Any) -> Iterator[Uploads]:
-    """Uploads under way, as (key, id) in the order of listing: by key, then by time begun (B091)."""
+    """Yield the uploads in progress as (key, id), in listing order: by key, then by start time (B091)."""
     s3.create_bucket(Bucket=BUCKET)
     begun = [(key, begin(s3, BUCKET, key)) for key in reversed(KEYS)]
     order = {upload: number for number, upload in enumerate(begun)}
@@ -152,7 +152,7 @@ def test_list_multipart_uploads_with_encoding_type_url(raw: RawClient, uploads: 
     assert answer.status == 400 and b"Invalid Encoding Method specified in Request" in answer.body  # B045
 
 
-def test_list_multipart_uploads_tells_algorithm_and_type(s3: Any, bucket: str) -> None:
+def test_list_multipart_uploads_returns_algorithm_and_type(s3: Any, bucket: str) -> None:
     begin(s3, bucket, "k", ChecksumAlgorithm="SHA256")
     (upload,) = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert (upload["ChecksumAlgorithm"], upload["ChecksumType"]) == ("SHA256", "COMPOSITE")
@@ -185,8 +185,8 @@ def test_list_multipart_uploads_after_a_marker_that_names_no_upload_is_refused(s
         assert error["ArgumentValue"] == marker
 
 
-def test_list_multipart_uploads_goes_on_after_one_that_was_aborted_or_completed(s3: Any, bucket: str) -> None:
-    """As whoever aborts all uploads, page by page, needs it."""
+def test_list_multipart_uploads_continues_after_an_aborted_or_completed_upload(s3: Any, bucket: str) -> None:
+    """This is needed to abort all uploads page by page."""
     begun = [begin(s3, bucket, "k") for _ in range(5)]
     s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=begun[1])
     assert (
@@ -206,7 +206,7 @@ def test_list_multipart_uploads_goes_on_after_one_that_was_aborted_or_completed(
 
 
 @pytest.mark.parametrize(("query", "shown"), [("", None), ("&prefix=", None), ("&prefix=a", b"<Prefix>a</Prefix>")])
-def test_list_multipart_uploads_names_only_a_prefix_that_was_asked(
+def test_list_multipart_uploads_returns_only_a_requested_prefix(
     raw: RawClient, bucket: str, query: str, shown: bytes | None
 ) -> None:
     body = raw.send("GET", f"/{bucket}", f"uploads={query}").body

@@ -31,7 +31,7 @@ def few(s3: Any) -> Iterator[str]:
 
 
 def pages(s3: Any, bucket: str, size: int, **query: Any) -> Iterator[dict[str, Any]]:
-    """Go through a listing as clients do: by NextMarker, else by the last key."""
+    """Iterate over a listing as clients do: by NextMarker, or by the last key."""
     marker = ""
     for _ in range(1000):
         page = s3.list_objects(Bucket=bucket, MaxKeys=size, Marker=marker, **query)
@@ -44,7 +44,7 @@ def pages(s3: Any, bucket: str, size: int, **query: Any) -> Iterator[dict[str, A
 
 
 def through(s3: Any, bucket: str, size: int, **query: Any) -> list[tuple[str, bool]]:
-    """Return all entries, page after page, each of which but the last must be full."""
+    """Return all entries, page by page. Every page except the last must be full."""
     found = []
     for page in pages(s3, bucket, size, **query):
         entries = entries_of(page)
@@ -58,7 +58,7 @@ def through(s3: Any, bucket: str, size: int, **query: Any) -> list[tuple[str, bo
 def test_list_objects_with_prefix_and_delimiter(s3: Any, many: str, prefix: str, delimiter: str) -> None:
     page = s3.list_objects(Bucket=many, Prefix=prefix, Delimiter=delimiter)
     assert entries_of(page) == expected(KEYS, prefix, delimiter)
-    assert unquote(page["Prefix"]) == prefix  # which boto3 leaves encoded in version 1
+    assert unquote(page["Prefix"]) == prefix  # boto3 leaves it encoded in version 1
     assert (page["Marker"], page["IsTruncated"], page["MaxKeys"]) == ("", False, 1000)
     assert page.get("Delimiter", "") == delimiter and "NextMarker" not in page
 
@@ -75,7 +75,7 @@ def test_list_objects_of_many_keys_in_pages(s3: Any, many: str, size: int) -> No
     assert through(s3, many, size) == expected(KEYS)
 
 
-def test_list_objects_page_as_large_as_what_is_left_is_not_truncated(s3: Any, few: str) -> None:
+def test_list_objects_page_as_large_as_the_rest_is_not_truncated(s3: Any, few: str) -> None:
     whole = expected(ODD_KEYS, "a", "/")
     assert not s3.list_objects(Bucket=few, Prefix="a", Delimiter="/", MaxKeys=len(whole))["IsTruncated"]
     page = s3.list_objects(Bucket=few, Prefix="a", Delimiter="/", MaxKeys=len(whole) - 1)
@@ -151,7 +151,7 @@ def test_list_objects_of_empty_bucket(s3: Any, bucket: str, raw: RawClient) -> N
     assert raw.send("HEAD", f"/{bucket}").status == 200
 
 
-def test_list_objects_with_empty_delimiter_is_without(few: str, raw: RawClient) -> None:
+def test_list_objects_with_empty_delimiter_is_like_without(few: str, raw: RawClient) -> None:
     answer = raw.send("GET", f"/{few}", "delimiter=&encoding-type=url")
     assert answer.status == 200 and b"<Delimiter" not in answer.body and b"CommonPrefixes" not in answer.body  # B046
 
@@ -175,7 +175,7 @@ def test_list_objects_with_encoding_type_url(bucket: str, s3: Any, raw: RawClien
     s3.delete_object(Bucket=bucket, Key=odd)
 
 
-def test_list_objects_without_encoding_escapes_what_xml_cannot_hold(bucket: str, s3: Any, raw: RawClient) -> None:
+def test_list_objects_without_encoding_escapes_characters_invalid_in_xml(bucket: str, s3: Any, raw: RawClient) -> None:
     s3.put_object(Bucket=bucket, Key="a\x01\n<&>\"'\uffff", Body=b"")
     answer = raw.send("GET", f"/{bucket}")
     s3.delete_object(Bucket=bucket, Key="a\x01\n<&>\"'\uffff")
@@ -224,7 +224,7 @@ def test_list_objects_with_owner_and_storage_class_of_every_key(s3: Any, few: st
 
 
 @pytest.mark.parametrize("text", ["%00", "a%FF", "%ED%A0%80"])
-def test_list_objects_with_prefix_that_is_no_text_is_refused(few: str, raw: RawClient, text: str) -> None:
+def test_list_objects_with_prefix_that_is_not_text_is_refused(few: str, raw: RawClient, text: str) -> None:
     answer = raw.send("GET", f"/{few}", f"prefix={text}")
     assert answer.status == 400 and b"<Code>InvalidURI</Code>" in answer.body
 
@@ -234,7 +234,7 @@ def test_list_objects_in_missing_bucket(s3: Any) -> None:
     assert (error["BucketName"], error["Message"]) == ("missing-bucket", "The specified bucket does not exist")  # B005
 
 
-def test_list_objects_shows_a_deleted_key_no_more_and_an_overwritten_one_once(s3: Any, bucket: str) -> None:
+def test_list_objects_omits_a_deleted_key_and_lists_an_overwritten_one_once(s3: Any, bucket: str) -> None:
     for key, body in (("a", b"1"), ("b", b"1"), ("b", b"22")):
         s3.put_object(Bucket=bucket, Key=key, Body=body)
     s3.delete_object(Bucket=bucket, Key="a")

@@ -27,7 +27,7 @@ def few(s3: Any) -> Iterator[str]:
 
 
 def through(s3: Any, bucket: str, size: int, **query: Any) -> list[tuple[str, bool]]:
-    """Return all entries, page after page, each of which but the last must be full."""
+    """Return all entries, page by page. Every page except the last must be full."""
     found, token = [], {}
     for _ in range(1000):
         page = s3.list_objects_v2(Bucket=bucket, MaxKeys=size, **query, **token)
@@ -97,14 +97,14 @@ def test_list_objects_v2_at_random(s3: Any, many: str) -> None:
             assert entries_of(following) == whole[size:], f"{number}: {query} {start!r} {size}"
 
 
-def test_list_objects_v2_start_after_is_not_echoed_beside_a_token(s3: Any, few: str) -> None:
+def test_list_objects_v2_start_after_is_not_echoed_with_a_token(s3: Any, few: str) -> None:
     first = s3.list_objects_v2(Bucket=few, MaxKeys=2, StartAfter="a/b")
     page = s3.list_objects_v2(Bucket=few, StartAfter="z", ContinuationToken=first["NextContinuationToken"])
     assert entries_of(first) + entries_of(page) == expected(ODD_KEYS, "", "", "a/b", inside=True)
     assert "StartAfter" not in page and page["ContinuationToken"] == first["NextContinuationToken"]  # B040
 
 
-def test_list_objects_v2_token_of_a_deleted_key_goes_on_behind_it(s3: Any, bucket: str) -> None:
+def test_list_objects_v2_token_of_a_deleted_key_continues_after_it(s3: Any, bucket: str) -> None:
     for key in ("a", "b", "c"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"")
     token = s3.list_objects_v2(Bucket=bucket, MaxKeys=2)["NextContinuationToken"]

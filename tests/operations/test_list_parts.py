@@ -12,13 +12,13 @@ from tests.servers import Server
 from .listed import refused
 from .multipart import NAMESPACE, begin, checksum, md5_of, send
 
-#: Gaps, and an order that is not that of the digits.
+#: With gaps, and with an order that differs from the order of the digits.
 NUMBERS = (1, 2, 3, 9, 10, 11, 100, 101, 9999, 10000)
 
 
 @pytest.fixture(scope="module")
 def under_way(s3: Any) -> Iterator[dict[str, str]]:
-    """An upload of ten parts: Bucket, Key, UploadId."""
+    """Yield the Bucket, Key and UploadId of an upload with ten parts."""
     s3.create_bucket(Bucket="list-parts")
     upload_id = begin(s3, "list-parts", "a ü")
     send(s3, "list-parts", "a ü", upload_id, {number: b"%d" % number for number in reversed(NUMBERS)})
@@ -64,7 +64,7 @@ def test_list_parts_after_a_marker(s3: Any, under_way: dict[str, str], marker: i
     assert page["NextPartNumberMarker"] == (10000 if parts else 0) and not page["IsTruncated"]  # B090
 
 
-def test_list_parts_with_empty_marker_and_size_is_without(raw: RawClient, under_way: dict[str, str]) -> None:
+def test_list_parts_with_empty_marker_and_size_is_like_without(raw: RawClient, under_way: dict[str, str]) -> None:
     answer = raw.send("GET", "/list-parts/a%20%C3%BC", f"max-parts=&part-number-marker=&uploadId={under_way['UploadId']}")
     assert answer.status == 200 and answer.body.count(b"<Part>") == len(NUMBERS)  # B090
     assert b"<PartNumberMarker>0</PartNumberMarker>" in answer.body and b"<MaxParts>1000</MaxParts>" in answer.body
@@ -81,7 +81,7 @@ def test_list_parts_with_impossible_numbers_is_refused(raw: RawClient, under_way
     assert (root.findtext("ArgumentName"), root.findtext("ArgumentValue")) == (name, text)
 
 
-def test_list_parts_more_than_a_thousand_at_once_are_not_given(raw: RawClient, under_way: dict[str, str]) -> None:
+def test_list_parts_returns_at_most_a_thousand_at_once(raw: RawClient, under_way: dict[str, str]) -> None:
     answer = raw.send("GET", "/list-parts/a%20%C3%BC", f"max-parts=5000&uploadId={under_way['UploadId']}")
     assert b"<MaxParts>1000</MaxParts>" in answer.body
 
@@ -104,7 +104,7 @@ def test_list_parts_of_an_upload_without_parts(s3: Any, bucket: str, raw: RawCli
     ]
 
 
-def test_list_parts_tells_the_checksums_of_an_upload_that_named_an_algorithm(s3: Any, bucket: str) -> None:
+def test_list_parts_returns_the_checksums_of_an_upload_that_named_an_algorithm(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm="CRC32C")
     send(s3, bucket, "k", upload_id, {1: b"one", 2: b"two"}, ChecksumAlgorithm="CRC32C")
     page = s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)

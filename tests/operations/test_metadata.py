@@ -1,4 +1,4 @@
-"""What is kept with an object beside its bytes: system headers and user metadata, by PutObject, GetObject and HeadObject."""
+"""System headers and user metadata stored with an object, in PutObject, GetObject and HeadObject."""
 
 from email.header import decode_header, make_header
 from typing import Any
@@ -36,7 +36,7 @@ def test_metadata_that_was_not_sent_does_not_come_back(s3: Any, bucket: str) -> 
     assert not [name for name in headers if name.startswith("x-amz-meta-")]
 
 
-def test_metadata_expires_that_is_no_date_comes_back(raw: RawClient, bucket: str) -> None:
+def test_metadata_expires_that_is_not_a_date_is_returned(raw: RawClient, bucket: str) -> None:
     raw.send("PUT", f"/{bucket}/a", headers=[("Expires", "tomorrow")], body=b"a")
     assert raw.send("HEAD", f"/{bucket}/a").headers["expires"] == "tomorrow"
 
@@ -70,7 +70,7 @@ def test_metadata_sent_twice_is_joined(raw: RawClient, bucket: str) -> None:
     assert raw.send("HEAD", f"/{bucket}/a").headers["x-amz-meta-a"] == "1,2"
 
 
-def test_metadata_white_space_around_a_value_is_none_of_it(raw: RawClient, bucket: str) -> None:
+def test_metadata_white_space_around_a_value_is_removed(raw: RawClient, bucket: str) -> None:
     request = raw.sign(
         "PUT", f"/{bucket}/a", headers=[("x-amz-meta-a", "  1  2  ")], body=b"a", unsigned_headers=[("Content-Length", "1")]
     )
@@ -102,11 +102,11 @@ def test_metadata_that_arrives_as_rfc_2047_and_is_ascii_comes_back_decoded(raw: 
         "plain",
         "=?nonsense?=",
     )  # B029
-    # Of a charset that is none, too: it is text like any other, and not ASCII.
+    # Text that looks encoded in an unknown charset is ordinary text, and not ASCII.
     assert str(make_header(decode_header(found["x-amz-meta-c"]))) == "=?utf-ü?q?a?="
 
 
-def test_metadata_that_arrives_as_rfc_2047_comes_back_as_that(raw: RawClient, bucket: str) -> None:
+def test_metadata_that_arrives_as_rfc_2047_comes_back_unchanged(raw: RawClient, bucket: str) -> None:
     raw.send("PUT", f"/{bucket}/a", headers=[("x-amz-meta-a", "=?UTF-8?Q?gr=C3=BCn?=")], body=b"a")
     found = raw.send("HEAD", f"/{bucket}/a").headers["x-amz-meta-a"]
     assert found.isascii() and str(make_header(decode_header(found))) == "grün"
@@ -120,7 +120,7 @@ def test_metadata_system_headers_that_are_not_ascii_come_back_as_they_were_sent(
         assert found.encode("latin-1").decode() == value  # B029
 
 
-def test_metadata_cannot_bring_a_header_of_its_own(raw: RawClient, bucket: str) -> None:
+def test_metadata_cannot_inject_a_header(raw: RawClient, bucket: str) -> None:
     headers = [("x-amz-meta-a", "=?UTF-8?Q?a=0D=0AX-Injected:_1?=")]
     response = raw.send("PUT", f"/{bucket}/a", headers=headers, body=b"a")
     if response.status == 200:

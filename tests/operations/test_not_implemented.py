@@ -1,4 +1,4 @@
-"""What is not implemented is said, never ignored: 501 for operations, subresources and headers, 405 for methods."""
+"""Unimplemented features are reported, never ignored: 501 for operations, subresources and headers, 405 for methods."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..helpers import keys_of, read, refusal_of
 from ..raw import RawClient
 
 MESSAGE = "A header you provided implies functionality that is not implemented"
-#: (level, shape) of every row of the table that has no view.
+#: The (level, shape) of every row of the table that has no view.
 ROWS = [
     (level, shape)
     for level, table in (("service", operations.SERVICE), ("bucket", operations.BUCKET), ("object", operations.OBJECT))
@@ -24,7 +24,7 @@ def path_at(level: str, bucket: str) -> str:
 
 
 @pytest.mark.parametrize(("level", "shape"), ROWS, ids=[f"{level} {shape}" for level, shape in ROWS])
-def test_not_implemented_operation_answers_501(s3: Any, raw: RawClient, bucket: str, level: str, shape: str) -> None:
+def test_not_implemented_operation_is_501(s3: Any, raw: RawClient, bucket: str, level: str, shape: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"kept")
     method, _, rest = shape.partition(" ")
     query = rest.removeprefix("?")
@@ -34,13 +34,13 @@ def test_not_implemented_operation_answers_501(s3: Any, raw: RawClient, bucket: 
     assert read(s3, bucket, "a") == b"kept"
 
 
-def test_not_implemented_rows_are_there_to_be_tested() -> None:
+def test_not_implemented_rows_exist() -> None:
     assert ("bucket", "PUT ?versioning") in ROWS or len(ROWS) < 60
 
 
 @pytest.mark.parametrize("level", ["service", "bucket", "object"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
-def test_not_implemented_unknown_subresource_answers_501(s3: Any, raw: RawClient, bucket: str, method: str, level: str) -> None:
+def test_not_implemented_unknown_subresource_is_501(s3: Any, raw: RawClient, bucket: str, method: str, level: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"kept")
     response = raw.send(method, path_at(level, bucket), "nonsense")
     assert response.status == 501
@@ -51,7 +51,7 @@ def test_not_implemented_unknown_subresource_answers_501(s3: Any, raw: RawClient
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-def test_not_implemented_unknown_parameter_with_a_value_on_a_write_answers_501(
+def test_not_implemented_unknown_parameter_with_a_value_on_a_write_is_501(
     s3: Any, raw: RawClient, bucket: str, method: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"kept")
@@ -76,9 +76,7 @@ def test_not_implemented_unknown_parameter_with_a_value_on_a_write_answers_501(
         ("x-amz-write-offset-bytes", "4"),
     ],
 )
-def test_not_implemented_header_answers_501_and_stores_nothing(
-    s3: Any, raw: RawClient, bucket: str, name: str, value: str
-) -> None:
+def test_not_implemented_header_is_501_and_stores_nothing(s3: Any, raw: RawClient, bucket: str, name: str, value: str) -> None:
     for size in (3, 2 << 20):
         refused = refusal_of(raw.send("PUT", f"/{bucket}/a", headers=[(name, value)], body=b"x" * size))
         assert (refused.status, refused.code, refused.message) == (501, "NotImplemented", MESSAGE)
@@ -86,7 +84,7 @@ def test_not_implemented_header_answers_501_and_stores_nothing(
     assert keys_of(s3, bucket) == []
 
 
-def test_not_implemented_customer_key_on_a_read_answers_501(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_not_implemented_customer_key_on_a_read_is_501(s3: Any, raw: RawClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     for method in ("GET", "HEAD"):
         headers = [("x-amz-server-side-encryption-customer-algorithm", "AES256")]
@@ -97,7 +95,7 @@ def test_not_implemented_customer_key_on_a_read_answers_501(s3: Any, raw: RawCli
     ("level", "allowed"), [("service", "GET"), ("bucket", "DELETE, GET, HEAD, POST, PUT"), ("object", "DELETE, GET, HEAD, PUT")]
 )
 @pytest.mark.parametrize("method", ["PATCH", "PROPFIND"])
-def test_not_implemented_unknown_method_answers_405(
+def test_not_implemented_unknown_method_is_405(
     s3: Any, raw: RawClient, bucket: str, method: str, level: str, allowed: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"kept")
@@ -112,13 +110,13 @@ def test_not_implemented_unknown_method_answers_405(
 @pytest.mark.parametrize(
     ("method", "level"), [("PUT", "service"), ("DELETE", "service"), ("POST", "service"), ("POST", "object")]
 )
-def test_not_implemented_method_of_another_level_answers_405(raw: RawClient, bucket: str, method: str, level: str) -> None:
+def test_not_implemented_method_of_another_level_is_405(raw: RawClient, bucket: str, method: str, level: str) -> None:
     refused = refusal_of(raw.send(method, path_at(level, bucket)))
     assert (refused.status, refused.code) == (405, "MethodNotAllowed")
     assert refused.fields == {"Method": method, "ResourceType": level.upper()}
 
 
-def test_not_implemented_upload_without_a_part_number_answers_405(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_not_implemented_upload_without_a_part_number_is_405(s3: Any, raw: RawClient, bucket: str) -> None:
     upload = s3.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
     refused = refusal_of(raw.send("PUT", f"/{bucket}/a", f"uploadId={upload}", body=b"x"))
     assert (refused.status, refused.code) == (405, "MethodNotAllowed")  # B008
@@ -127,7 +125,7 @@ def test_not_implemented_upload_without_a_part_number_answers_405(s3: Any, raw: 
 
 
 @pytest.mark.parametrize("query", ["id=1", "list-type=2&id=1", "location&id=1"])
-def test_an_id_that_chooses_nothing_is_ignored_as_any_unknown_name_of_a_read(raw: RawClient, bucket: str, query: str) -> None:
+def test_an_id_without_effect_is_ignored_like_any_unknown_name_of_a_read(raw: RawClient, bucket: str, query: str) -> None:
     assert raw.send("GET", f"/{bucket}", query.replace("location", "location=")).status == 200
 
 

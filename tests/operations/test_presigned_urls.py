@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    """Fetch a URL as anybody does who was sent it."""
+    """Fetch a URL without any credentials."""
     request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -29,7 +29,7 @@ def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: dic
 
 @pytest.fixture
 def presign(server: Server) -> Callable[..., str]:
-    """Presign with boto3, by Signature Version 4."""
+    """Return a function that presigns with boto3 and Signature Version 4."""
     client = server.client(signature_version="s3v4")
 
     def presign(operation: str, expires: int = 60, **parameters: Any) -> str:
@@ -71,12 +71,12 @@ def test_presigned_put_with_an_added_copy_source_is_refused(s3: Any, bucket: str
     assert b"<Code>AccessDenied</Code>" in answer
     assert b"<HeadersNotSigned>x-amz-copy-source</HeadersNotSigned>" in answer
     assert keys_of(s3, bucket) == ["secret"]
-    # Nor in the query, which the signature covers.
+    # The query is covered by the signature, too.
     assert fetch(f"{url}&x-amz-copy-source=/{bucket}/secret", "PUT", b"")[0] == 403
     assert keys_of(s3, bucket) == ["secret"]
 
 
-def test_presigned_put_takes_signed_amz_parameters_as_headers(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_presigned_put_treats_signed_amz_parameters_as_headers(s3: Any, raw: RawClient, bucket: str) -> None:
     # B101
     query = raw.presign("PUT", f"/{bucket}/a", "x-amz-meta-color=blue")
     assert raw.send("PUT", f"/{bucket}/a", query, body=b"a", signed=False).status == 200
@@ -107,7 +107,7 @@ def test_presigned_url_that_expired_is_refused(s3: Any, raw: RawClient, bucket: 
     assert raw.send("GET", f"/{bucket}/a", query, signed=False).body == b"a"
 
 
-def test_presigned_url_expires_while_one_waits(s3: Any, bucket: str, presign: Callable[..., str]) -> None:
+def test_presigned_url_expires_in_time(s3: Any, bucket: str, presign: Callable[..., str]) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     url = presign("get_object", expires=1, Bucket=bucket, Key="a")
     assert fetch(url)[0] == 200

@@ -13,7 +13,7 @@ from ..raw import RawClient
 from ..servers import Server
 
 MIB = 1 << 20
-#: Around the sizes at which bodies are kept, buffered or cut into blocks differently.
+#: Sizes around the thresholds for storing, buffering and splitting bodies.
 SIZES = (0, 1, 4096, 256 * 1024, 256 * 1024 + 1, MIB - 1, MIB, MIB + 1, 5 * MIB + 123)
 
 
@@ -45,7 +45,7 @@ def test_put_object_with_its_payload_signed_keeps_every_byte(s3: Any, raw: RawCl
 
 
 @pytest.mark.parametrize(("old", "new"), [(10, 20), (3 * MIB, 10), (10, 3 * MIB), (0, 10), (10, 0)])
-def test_put_object_over_another_replaces_it_whole(s3: Any, bucket: str, old: int, new: int) -> None:
+def test_put_object_over_another_replaces_all_of_it(s3: Any, bucket: str, old: int, new: int) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=os.urandom(old), Metadata={"old": "1"}, ContentType="text/old")
     body = os.urandom(new)
     s3.put_object(Bucket=bucket, Key="a", Body=body)
@@ -82,7 +82,7 @@ def test_put_object_with_right_md5_is_stored(raw: RawClient, bucket: str) -> Non
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", "YQ==", md5_of(b"new")[:-2]])
-def test_put_object_with_an_md5_that_is_none_is_refused(s3: Any, raw: RawClient, bucket: str, value: str) -> None:
+def test_put_object_with_an_invalid_md5_is_refused(s3: Any, raw: RawClient, bucket: str, value: str) -> None:
     # B030
     refused = refusal_of(raw.send("PUT", f"/{bucket}/a", headers=[("Content-MD5", value)], body=b"new"))
     assert (refused.status, refused.code) == (400, "InvalidDigest")
@@ -108,7 +108,7 @@ def test_put_object_without_a_checksum_gets_crc64nvme(raw: RawClient, bucket: st
         ("SHA256", hashlib.sha256(b"123456789").digest()),
     ],
 )
-def test_put_object_with_a_checksum_verifies_and_answers_it(
+def test_put_object_with_a_checksum_verifies_and_returns_it(
     s3: Any, raw: RawClient, bucket: str, algorithm: str, digest: bytes
 ) -> None:
     name, value = f"x-amz-checksum-{algorithm.lower()}", base64.b64encode(digest).decode()
@@ -179,7 +179,7 @@ def test_put_object_waits_for_100_continue(raw: RawClient, s3: Any, bucket: str)
     assert read(s3, bucket, "a") == body
 
 
-def test_put_object_with_a_storage_class_that_is_none_is_refused(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_put_object_with_an_unknown_storage_class_is_refused(s3: Any, raw: RawClient, bucket: str) -> None:
     refused = refusal_of(raw.send("PUT", f"/{bucket}/a", headers=[("x-amz-storage-class", "NONSENSE")], body=b"new"))
     assert (refused.status, refused.code) == (400, "InvalidStorageClass")
     assert refused.message == "The storage class you specified is not valid"
@@ -187,7 +187,7 @@ def test_put_object_with_a_storage_class_that_is_none_is_refused(s3: Any, raw: R
     assert keys_of(s3, bucket) == []
 
 
-def test_put_object_if_none_match_on_a_key_that_is_there_is_refused(s3: Any, bucket: str) -> None:
+def test_put_object_if_none_match_on_an_existing_key_is_refused(s3: Any, bucket: str) -> None:
     assert status_of(s3.put_object(Bucket=bucket, Key="a", Body=b"old", IfNoneMatch="*")) == 200
     for size in (10, 3 * MIB):
         refused = refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"x" * size, IfNoneMatch="*")
@@ -210,7 +210,7 @@ def test_put_object_if_none_match_of_an_etag_is_not_implemented(s3: Any, bucket:
     assert keys_of(s3, bucket) == []
 
 
-def test_put_object_if_match_replaces_only_what_it_names(s3: Any, bucket: str) -> None:
+def test_put_object_if_match_replaces_only_the_named_version(s3: Any, bucket: str) -> None:
     refused = refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"a", IfMatch=etag_of(b"a"))
     assert (refused.status, refused.code, refused.fields) == (404, "NoSuchKey", {"Key": "a"})
     s3.put_object(Bucket=bucket, Key="a", Body=b"old")
@@ -234,7 +234,7 @@ def test_put_object_if_match_any_and_both_conditions_are_not_implemented(s3: Any
     assert keys_of(s3, bucket) == []
 
 
-def test_put_object_with_a_document_type_of_our_own_errors_is_plain_bytes(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_put_object_of_an_error_document_is_plain_bytes(s3: Any, raw: RawClient, bucket: str) -> None:
     body = b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'
     assert raw.send("PUT", path_of(bucket, "a.xml"), headers=[("Content-Type", "application/xml")], body=body).status == 200
     got = s3.get_object(Bucket=bucket, Key="a.xml")
@@ -242,7 +242,7 @@ def test_put_object_with_a_document_type_of_our_own_errors_is_plain_bytes(s3: An
 
 
 @pytest.mark.parametrize("body", [b"", b"a", b"a" * 2_000_000], ids=["empty", "small", "large"])
-def test_put_object_into_a_bucket_that_cannot_be(raw: RawClient, body: bytes) -> None:
-    """Its name is none that a storage could make files under."""
+def test_put_object_into_a_bucket_with_an_impossible_name(raw: RawClient, body: bytes) -> None:
+    """No storage could create files under this name."""
     answer = raw.send("PUT", "/%25ff/a", body=body)
     assert answer is not None and answer.status == 404 and b"<Code>NoSuchBucket</Code>" in answer.body

@@ -1,4 +1,4 @@
-"""XML that clients send: read as a stream, with bounds, whatever the operation. Nothing in it is ever an error of the server."""
+"""XML sent by clients is read as a stream, with limits, for every operation. No document causes a server error."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from ..raw import RawClient, RawResponse
 from ..servers import Server
 from .multipart import begin, document, send
 
-#: Bytes the server may keep of what it read: what a dozen requests of 8 MiB would cost if they were held whole, and no more.
+#: Bytes of memory the server may keep. This is the cost of a dozen requests of 8 MiB held whole, and no more.
 KEPT = 160 << 20
 MIB = 1 << 20
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -23,7 +23,7 @@ Send = Callable[[bytes], RawResponse]
 
 
 class Target:
-    """One operation that reads XML: its root, an element within it that may repeat, and how to send it a body."""
+    """An operation that reads XML: its root element, a repeatable element within it, and how to send a body."""
 
     def __init__(self, root: str, item: str, send: Send, accepted: bytes) -> None:
         self.root, self.item, self.send, self.accepted = root, item, send, accepted
@@ -169,17 +169,17 @@ ACCEPTED: dict[str, Callable[[Target], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
-def test_document_in_another_writing_is_accepted(target: Target, kind: str) -> None:
+def test_document_written_differently_is_accepted(target: Target, kind: str) -> None:
     answer = target.send(ACCEPTED[kind](target))
     assert answer.status == 200, answer
 
 
-def test_document_larger_than_any_that_is_meant_is_refused(target: Target) -> None:
+def test_document_larger_than_the_limit_is_refused(target: Target) -> None:
     refused = refusal_of(target.send(target.wrapped(b" " * (9 * MIB))))
     assert (refused.status, refused.code) == (400, "MaxMessageLengthExceeded")
 
 
-#: 8 MiB of one kind each; parsed into a tree, they cost up to 400 MB.
+#: Bodies of 8 MiB each. Parsed into a tree, they would cost up to 400 MB.
 BOMBS: dict[str, Callable[[bytes], bytes]] = {
     "empty elements": lambda item: b"<a/>" * (2 * MIB - 100),
     "empty items": lambda item: b"<%s/>" % item * (8 * MIB // (len(item) + 3) - 100),
@@ -213,13 +213,13 @@ def test_documents_of_eight_megabytes_leave_no_memory_behind(
         assert len(body) <= 8 * MIB, kind
         assert refusal_of(answer).code == "MalformedXML", kind
     peak = highest_memory_of(server)
-    assert memory_of(server) - before < KEPT // 2, "memory did not come back"
-    assert peak - before < KEPT, "a request took too much"
+    assert memory_of(server) - before < KEPT // 2, "memory was not released"
+    assert peak - before < KEPT, "a request used too much memory"
     assert keys_of(s3, bucket) == ["kept"]
 
 
 def memory_of(server: Server, field: str = "VmRSS") -> int:
-    """Bytes of memory that the server's process has."""
+    """Return the server process's memory in bytes."""
     [line] = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith(f"{field}:")]
     return int(line.split()[1]) * 1024
 

@@ -1,4 +1,4 @@
-"""Nothing of a request is refused before its signature is verified; and what a presigned URL signs in its query counts (D71)."""
+"""Nothing is refused before the signature is verified, and a presigned URL's signed query parameters count (D71)."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_refusal_of_a_request_that_is_not_authenticated_is_403(
 
 
 @pytest.mark.parametrize("header", [("x-amz-tagging", "a=b"), ("x-amz-server-side-encryption", "AES256"), ("x-amz-acl", "x")])
-def test_refusal_of_a_header_comes_after_the_signature(s3: Any, raw: RawClient, bucket: str, header: tuple[str, str]) -> None:
+def test_header_is_refused_only_after_the_signature(s3: Any, raw: RawClient, bucket: str, header: tuple[str, str]) -> None:
     raw.secret_key = "x" * 40
     refused = refusal_of(raw.send("PUT", f"/{bucket}/a", headers=[header], body=b"a"))
     assert (refused.status, refused.code) == (403, "SignatureDoesNotMatch")
@@ -61,7 +61,7 @@ def test_anonymous_request_to_a_missing_bucket_is_404(raw: RawClient, bucket: st
     assert (refused.status, refused.code) == ACCESS_DENIED  # B102
 
 
-# Unsigned, all the same
+# Headers that need not be signed
 
 
 @pytest.mark.parametrize("how", ["header", "presigned"])
@@ -78,7 +78,7 @@ def test_content_sha256_need_not_be_among_the_signed_headers(s3: Any, raw: RawCl
         answer = raw.send("PUT", f"/{bucket}/a", query, [("x-amz-content-sha256", value)], b"a", signed=False)
         assert answer.status == status  # B095
     assert read(s3, bucket, "a") == b"a"
-    # The hash that a URL signs cannot be replaced by a header.
+    # A header cannot replace the hash that a URL signs.
     query = raw.presign("PUT", f"/{bucket}/b", f"X-Amz-Content-Sha256={'0' * 64}")
     answer = raw.send("PUT", f"/{bucket}/b", query, [("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b"b", signed=False)
     assert answer.status in (400, 403)
@@ -97,12 +97,12 @@ def test_presigned_if_none_match_is_200_then_412(s3: Any, raw: RawClient, bucket
     for name in ("If-None-Match", "if-none-match"):
         assert put(raw, bucket, f"{name}=%2A") == 200
         assert put(raw, bucket, f"{name}=%2A") == 412
-        # Whoever holds the URL cannot take its condition away.
+        # A client with the URL cannot remove its condition.
         assert put(raw, bucket, f"{name}=%2A", [("If-None-Match", "")]) == 412
         s3.delete_object(Bucket=bucket, Key="a")
 
 
-def test_presigned_if_match_is_412_where_it_differs(s3: Any, raw: RawClient, bucket: str) -> None:
+def test_presigned_if_match_is_412_if_it_differs(s3: Any, raw: RawClient, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="a", Body=b"old")["ETag"].strip('"')
     for wrong in ("0" * 32, "%22" + "0" * 32 + "%22"):
         assert put(raw, bucket, f"If-Match={wrong}") == 412

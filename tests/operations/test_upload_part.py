@@ -16,7 +16,7 @@ NO_SUCH_UPLOAD = (
 )
 
 
-def test_upload_part_answers_its_md5(bucket: str, s3: Any, raw: RawClient) -> None:
+def test_upload_part_returns_its_md5(bucket: str, s3: Any, raw: RawClient) -> None:
     upload_id = begin(s3, bucket, "k")
     answer = raw.send("PUT", f"/{bucket}/k", f"partNumber=1&uploadId={upload_id}", body=b"12345")
     assert (answer.status, answer.headers["etag"], answer.body) == (200, md5_of(b"12345"), b"")
@@ -24,7 +24,7 @@ def test_upload_part_answers_its_md5(bucket: str, s3: Any, raw: RawClient) -> No
 
 
 @pytest.mark.parametrize("size", [0, 1, 256 * 1024, 256 * 1024 + 1, 1 << 20, (1 << 20) + 1, 3 << 20])
-def test_upload_part_of_any_size_is_kept_whole(s3: Any, bucket: str, size: int) -> None:
+def test_upload_part_of_any_size_is_stored_completely(s3: Any, bucket: str, size: int) -> None:
     data = made_bytes(size, size)
     upload_id = begin(s3, bucket, "k")
     parts = send(s3, bucket, "k", upload_id, {1: data})
@@ -46,7 +46,7 @@ def test_upload_part_again_replaces_it(s3: Any, bucket: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["1", "10000"])
-def test_upload_part_at_the_edges_of_numbers(s3: Any, bucket: str, raw: RawClient, number: str) -> None:
+def test_upload_part_with_the_smallest_and_largest_numbers(s3: Any, bucket: str, raw: RawClient, number: str) -> None:
     upload_id = begin(s3, bucket, "k")
     assert raw.send("PUT", f"/{bucket}/k", f"partNumber={number}&uploadId={upload_id}", body=b"x").status == 200
     assert [part["PartNumber"] for part in s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)["Parts"]] == [int(number)]
@@ -92,7 +92,7 @@ def test_upload_part_after_abort_or_complete_is_refused(s3: Any, bucket: str) ->
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME"])
-def test_upload_part_answers_the_checksum_of_the_uploads_algorithm(s3: Any, bucket: str, algorithm: str) -> None:
+def test_upload_part_returns_the_checksum_of_the_uploads_algorithm(s3: Any, bucket: str, algorithm: str) -> None:
     upload_id = begin(s3, bucket, "k", ChecksumAlgorithm=algorithm)
     (part,) = send(s3, bucket, "k", upload_id, {1: b"12345"}, ChecksumAlgorithm=algorithm)
     assert part[f"Checksum{algorithm}"] == checksum(algorithm, b"12345")
@@ -123,7 +123,7 @@ def test_upload_part_with_wrong_checksum_or_md5_is_refused(s3: Any, bucket: str,
     send(s3, bucket, "k", upload_id, {1: b"kept"})
     query, other = f"partNumber=1&uploadId={upload_id}", base64.b64encode(hashlib.md5(b"other").digest()).decode()
     answer = raw.send("PUT", f"/{bucket}/k", query, [("Content-MD5", other)], body)
-    assert answer.status == 400 and b"<Code>BadDigest</Code>" in answer.body  # B031, on UploadPart in base64
+    assert answer.status == 400 and b"<Code>BadDigest</Code>" in answer.body  # B031, in base64 for UploadPart
     assert f"<ExpectedDigest>{other}</ExpectedDigest>".encode() in answer.body
     calculated = base64.b64encode(hashlib.md5(body).digest()).decode()
     assert f"<CalculatedDigest>{calculated}</CalculatedDigest>".encode() in answer.body
@@ -144,7 +144,7 @@ def test_upload_part_over_five_gib_is_refused_before_it_is_sent(s3: Any, bucket:
 
 
 @pytest.mark.parametrize("size", [1000, len(FIRST)])
-def test_upload_part_that_is_cut_off_is_no_part(s3: Any, bucket: str, raw: RawClient, size: int) -> None:
+def test_interrupted_upload_part_is_not_a_part(s3: Any, bucket: str, raw: RawClient, size: int) -> None:
     upload_id = begin(s3, bucket, "k")
     send(s3, bucket, "k", upload_id, {1: b"kept"})
     query = f"partNumber=1&uploadId={upload_id}"

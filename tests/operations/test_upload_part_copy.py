@@ -15,7 +15,7 @@ PAST = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 def copied(s3: Any, bucket: str, upload_id: str, number: int, source: str, **arguments: Any) -> dict[str, Any]:
-    """Copy into a part of the upload of "k"; return the result."""
+    """Copy into a part of the upload of "k" and return the result."""
     same = {"Bucket": bucket, "Key": "k", "UploadId": upload_id, "PartNumber": number}
     return s3.upload_part_copy(**same, CopySource=f"{bucket}/{source}", **arguments)["CopyPartResult"]
 
@@ -41,7 +41,7 @@ def test_upload_part_copy_of_a_whole_object(s3: Any, bucket: str, size: int) -> 
     assert read(s3, bucket, "k") == data
 
 
-def test_upload_part_copy_answers_xml(s3: Any, bucket: str, raw: RawClient) -> None:
+def test_upload_part_copy_returns_xml(s3: Any, bucket: str, raw: RawClient) -> None:
     s3.put_object(Bucket=bucket, Key="source", Body=b"x")
     upload_id = begin(s3, bucket, "k")
     answer = raw.send("PUT", f"/{bucket}/k", f"partNumber=1&uploadId={upload_id}", [("x-amz-copy-source", f"/{bucket}/source")])

@@ -1,4 +1,4 @@
-"""What the tests of the wire share: requests built by hand, AWS's example credentials, an aws-chunked encoder."""
+"""Helpers for the tests of the protocol: handmade requests, AWS's example credentials, an aws-chunked encoder."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 class SlowBody:
-    """A body that comes in pieces of at most `piece` bytes, as from a network."""
+    """A body that arrives in pieces of at most `piece` bytes, as from a network."""
 
     def __init__(self, data: bytes, piece: int) -> None:
         self._data, self._piece = io.BytesIO(data), piece

@@ -1,4 +1,4 @@
-"""The body under WSGI takes from the connection what is its own, and no more."""
+"""Under WSGI, the body reads exactly its own bytes from the connection."""
 
 import threading
 import time
@@ -11,7 +11,10 @@ from post3.s3.body import WsgiBody
 
 
 class Connection:
-    """What a server reads from: never told where a request ends, and slow, so that two readers meet."""
+    """The connection of a server.
+
+    It does not know where a request ends, and it is slow, so that two readers overlap.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data, self.position = data, 0

@@ -12,7 +12,7 @@ from post3.s3.checksum_headers import header_name, parse_type, requested_checksu
 from .signing import make_request
 
 DATA = b"123456789"
-#: The check values of the CRC catalogue (https://reveng.sourceforge.io/crc-catalogue/), and FIPS digests by hashlib.
+#: Check values from the CRC catalogue (https://reveng.sourceforge.io/crc-catalogue/), and FIPS digests by hashlib.
 EXPECTED = {
     "CRC32": bytes.fromhex("cbf43926"),
     "CRC32C": bytes.fromhex("e3069283"),
@@ -49,7 +49,7 @@ def test_full_object_equals_checksum_of_whole(algorithm: str, sizes: tuple[int, 
 
 
 @pytest.mark.parametrize("algorithm", ["SHA1", "SHA256"])
-def test_full_object_of_digest_cannot_be(algorithm: str) -> None:
+def test_full_object_of_digest_is_impossible(algorithm: str) -> None:
     with pytest.raises(ValueError):
         full_object(algorithm, [(of(algorithm, DATA), 9)])
 

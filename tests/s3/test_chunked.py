@@ -1,4 +1,4 @@
-"""aws-chunked bodies: AWS's published example, framing cut and flipped everywhere, signatures and trailers."""
+"""aws-chunked bodies: AWS's published example, framing truncated and altered everywhere, signatures and trailers."""
 
 import io
 
@@ -124,7 +124,7 @@ def test_unsigned_framing_with_any_byte_flipped_is_refused_or_only_data_differs(
             assert len(decode(changed, len(DATA))) == len(DATA)
         except S3Error:
             refused += 1
-    assert refused == len(wire) - len(DATA)  # every byte that is framing
+    assert refused == len(wire) - len(DATA)  # every byte of the framing
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -192,7 +192,7 @@ def test_endless_line_is_refused_before_it_is_read() -> None:
     assert body.given < 1 << 20
 
 
-def test_unsigned_chunks_where_signed_ones_are_due_are_refused() -> None:
+def test_unsigned_chunks_are_refused_if_signed_ones_are_required() -> None:
     with pytest.raises(IncompleteBody):
         decode(frame(PIECES), len(DATA), CONTEXT)
 
@@ -216,7 +216,7 @@ def test_trailers_other_than_announced_are_refused(announced: tuple[str, ...], c
         decode(frame(PIECES, context=context, trailers=TRAILERS), len(DATA), context, announced)
 
 
-def test_announced_trailer_that_does_not_come_is_refused() -> None:
+def test_announced_trailer_that_is_missing_is_refused() -> None:
     with pytest.raises(MalformedTrailerError):
         decode(frame(PIECES), len(DATA), None, (CRC32C,))
 
@@ -260,7 +260,7 @@ def test_trailer_as_minio_go_sends_it_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 1 << 20])
-def test_read_gives_what_was_asked_for(size: int) -> None:
+def test_read_returns_the_requested_size(size: int) -> None:
     data = bytes(range(256)) * 8192
     body = ChunkedBody(SlowBody(frame([data[at : at + 65536] for at in range(0, len(data), 65536)]), 100_000), len(data))
     assert body.read(size) == data[:size]

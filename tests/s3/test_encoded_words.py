@@ -1,4 +1,4 @@
-"""Encoded words as AWS has answered them (B029, B136)."""
+"""Encoded words as returned by AWS (B029, B136)."""
 
 from email.header import decode_header, make_header
 
@@ -12,7 +12,7 @@ LONG = (
     "circumstances of your workout, and anything you think you did poorly or well.  Be sure to come back tomorrow for another "
     "workout!  Practicing on a daily basis is key to growth."
 )
-#: The words that were recorded of it: github.com/aws-amplify/aws-sdk-ios/issues/241.
+#: Words recorded from AWS: github.com/aws-amplify/aws-sdk-ios/issues/241.
 RECORDED = [
     "=?UTF-8?Q?Workout_Completed:_Congratulations!__You_just_comp?=",
     "=?UTF-8?Q?leted_the_=E2=80=9CFinding_Vocal_?=",
@@ -35,7 +35,7 @@ RECORDED = [
         ("Mini\u00c3\u00b6", "=?UTF-8?Q?Mini=C3=83=C2=B6?="),
     ],
 )
-def test_text_is_encoded_as_aws_encoded_it(text: str, recorded: str) -> None:
+def test_text_is_encoded_as_aws_encodes_it(text: str, recorded: str) -> None:
     assert encode(text) == recorded
 
 

@@ -1,4 +1,4 @@
-"""Payloads: stacked readers, and that nothing unverified ever ends well."""
+"""Payloads: stacked readers. Nothing unverified ever ends successfully."""
 
 import base64
 import hashlib
@@ -47,13 +47,13 @@ def put_chunked(kind: str, wire: bytes, length: int = len(DATA), **headers: str)
 
 
 def refuse(error: type[S3Error], request: S3Request, text: str = "", size: int = 10) -> S3Error:
-    """Open and read to the end in pieces; not even the last byte may come before the refusal."""
+    """Open a payload and read it in pieces. The refusal must come before the last byte."""
     given = b""
     with pytest.raises(error) as raised:
         payload = open_payload(request, CONTEXT)
         while data := payload.read(size):
             given += data
-            assert len(given) < payload.length, "the whole payload was handed out before it was verified"
+            assert len(given) < payload.length, "the whole payload was returned before it was verified"
     assert type(raised.value) is error and text in raised.value.text
     return raised.value
 

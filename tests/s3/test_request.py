@@ -1,4 +1,4 @@
-"""Reading a request: where its path begins below the mount, and what its target names."""
+"""Reading a request: where its path starts below the mount, and the bucket and key that its target names."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ from post3.server.bodies import MemoryBody
         ("/gr%c3%b6%c3%9fe/b", "/größe", "b"),
         ("/a%20b/c/b", "/a b/c", "b"),
         ("/a%2520b/b", "/a%20b", "b"),
-        # A root path is written as it is, percent signs and all.
+        # A root path is taken literally, including percent signs.
         ("/a%20b/b", "/a%20b", "b"),
         ("/x//s3/b", "/x//s3", "b"),
         ("/s3/../b", "/s3", "../b"),
@@ -49,7 +49,7 @@ def test_path_below_the_mount(raw_path: str, mount: str, expected: str) -> None:
         ),
     ],
 )
-def test_path_that_does_not_begin_with_the_mount_is_refused(raw_path: str, mount: str) -> None:
+def test_path_that_does_not_start_with_the_mount_is_refused(raw_path: str, mount: str) -> None:
     with pytest.raises(InvalidURI):
         path_below(raw_path, mount)
 

@@ -1,4 +1,4 @@
-"""Signatures that verify: AWS's published examples, and what botocore signs."""
+"""Valid signatures: AWS's published examples, and requests signed by botocore."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
@@ -126,7 +126,7 @@ CREDENTIALS = Credentials(ACCESS_KEY, SECRET)
 
 
 def sent(aws: AWSRequest) -> S3Request:
-    """What goes over the wire of a request botocore signed."""
+    """Return the request as botocore sends it."""
     url = urlsplit(aws.prepare().url)
     headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in aws.headers.items()}
     return make_request(aws.method, url.path, url.query, {"host": url.netloc, **headers}, aws.data or b"")
@@ -182,7 +182,7 @@ def test_request_changed_after_signing_is_refused(change: str) -> None:
         case "query":
             request.raw_query = "partNumber=2"
         case "header":
-            request.headers["x-amz-meta-a"] = "€"  # not Latin-1: must not turn into the "?" that was signed
+            request.headers["x-amz-meta-a"] = "€"  # not Latin-1: must not become the "?" that was signed
         case "hash":
             request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
         case "host":

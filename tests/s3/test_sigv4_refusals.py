@@ -1,4 +1,4 @@
-"""Signatures that are refused, each with AWS's error."""
+"""Invalid signatures, each with AWS's error."""
 
 from datetime import timedelta
 
@@ -131,7 +131,7 @@ def test_malformed_authorization_header_is_refused(value: str, text: str) -> Non
         ({"X_Amz_Expires": "1.5"}, "should be a number"),
         ({"X_Amz_Expires": "x"}, "should be a number"),
         ({"X_Amz_Expires": "9" * 5000}, "should be a number"),
-        ({"X_Amz_Expires": "%D9%A3"}, "should be a number"),  # an Arabic three
+        ({"X_Amz_Expires": "%D9%A3"}, "should be a number"),  # the Arabic digit three
         ({"X_Amz_Date": "20130524"}, "ISO8601"),
         ({"X_Amz_Date": "20131324T000000Z"}, "ISO8601"),
         ({"X_Amz_Date": "20130525T000000Z"}, "Invalid credential date"),

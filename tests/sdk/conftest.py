@@ -1,4 +1,4 @@
-"""A client of post3.sdk on a server of each kind, with parts so small that 12 MiB are a large object."""
+"""A post3.sdk client on a server of each kind. Its parts are so small that 12 MiB is a large object."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ SMALL = Transfers(threshold=6 * MIB, part_size=5 * MIB, concurrency=4, copy_thre
 
 
 def client_of(server: Server, **arguments: Any) -> Client:
-    """A client with that server's address and key, but for what is given."""
+    """Return a client with that server's address and key, unless the arguments say otherwise."""
     own = {"endpoint": server.url, "access_key": server.access_key, "secret_key": server.secret_key}
     return Client(**{**own, "transfers": SMALL, **arguments})
 

@@ -1,4 +1,4 @@
-"""A proxy that breaks off the first long answer: half a MiB comes, then the connection ends."""
+"""A proxy that interrupts the first long response: half a MiB is sent, then the connection closes."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ KEPT = 512 * 1024
 
 
 class CuttingProxy:
-    """Listens on a port of its own. `cut`: how many answers were broken off; another is when it is set to 0."""
+    """Listens on its own port. `cut` counts interrupted responses. Setting it to 0 interrupts another one."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target, self.cut = (host, port), 0
@@ -40,7 +40,7 @@ class CuttingProxy:
                 passed += len(piece)
                 if passed > KEPT and not self.cut:
                     self.cut += 1
-                    # The thread that reads from the client keeps the connection open; this ends it for both.
+                    # The thread that reads from the client keeps the connection open. This ends it for both threads.
                     client.shutdown(socket.SHUT_RDWR)
                     return
 

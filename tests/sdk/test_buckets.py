@@ -1,4 +1,4 @@
-"""Buckets by the SDK."""
+"""Buckets through the SDK."""
 
 import uuid
 from typing import Any
@@ -16,7 +16,7 @@ def name() -> str:
     return f"sdk-{uuid.uuid4().hex[:16]}"
 
 
-def test_a_bucket_is_made_listed_and_deleted(client: Client, name: str) -> None:
+def test_a_bucket_is_created_listed_and_deleted(client: Client, name: str) -> None:
     assert not client.bucket_exists(name)
     client.create_bucket(name)
     assert client.bucket_exists(name)
@@ -59,7 +59,7 @@ def test_a_full_bucket_is_deleted_only_with_its_objects(client: Client, s3: Any,
     assert not client.bucket_exists(name)
 
 
-def test_what_is_no_bucket(client: Client, name: str) -> None:
+def test_missing_and_invalid_buckets(client: Client, name: str) -> None:
     with pytest.raises(NotFound):
         client.delete_bucket(name)
     with pytest.raises(NotFound):

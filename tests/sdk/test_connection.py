@@ -1,4 +1,4 @@
-"""Where the client goes, and as whom; what it says when it cannot."""
+"""The client's endpoint and credentials, and its errors if they are missing or wrong."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ from .conftest import client_of
 
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment without any key."""
+    """Remove all keys from the environment."""
     for name in [name for name in os.environ if name.startswith("AWS_") or name == "POST3_ENDPOINT"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -26,7 +26,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatc
 
 
 def python(statement: str) -> subprocess.CompletedProcess[str]:
-    """Run a statement in a Python that knows no settings."""
+    """Run a statement in a Python process without Django settings."""
     environment = {name: text for name, text in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     return subprocess.run([sys.executable, "-c", statement], cwd=ROOT, env=environment, capture_output=True, text=True)
 
@@ -36,7 +36,7 @@ def test_the_sdk_imports_no_django() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_without_boto3_the_import_says_what_to_install() -> None:
+def test_without_boto3_the_import_error_says_what_to_install() -> None:
     done = python("import sys; sys.modules['boto3'] = None; import post3.sdk")
     assert done.stderr.splitlines()[-1] == (
         "ImportError: post3.sdk needs boto3, which is not installed: pip install 'post3[sdk]'"
@@ -77,7 +77,7 @@ s3 =
         (None, {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ENDPOINT_URL": NOWHERE}, "http://127.0.0.1:9000"),
     ],
 )
-def test_the_endpoint_is_looked_for_in_boto3s_order(
+def test_the_endpoint_is_determined_in_boto3s_order(
     given: str | None, environment: dict[str, str], expected: str, nobody: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config = tmp_path / "config"
@@ -88,13 +88,15 @@ def test_the_endpoint_is_looked_for_in_boto3s_order(
         assert client.endpoint == expected
 
 
-def test_a_wrong_endpoint_is_told_with_the_name_of_its_variable(nobody: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_wrong_endpoint_names_its_variable(nobody: pytest.MonkeyPatch) -> None:
     nobody.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
     with pytest.raises(ValueError, match="from AWS_ENDPOINT_URL"):
         Client(access_key="a", secret_key="b")
 
 
-def test_the_lines_that_serve_prints_are_all_the_client_needs(server: Server, bucket: str, nobody: pytest.MonkeyPatch) -> None:
+def test_the_lines_printed_by_serve_are_sufficient_for_the_client(
+    server: Server, bucket: str, nobody: pytest.MonkeyPatch
+) -> None:
     nobody.setenv("AWS_ENDPOINT_URL", server.url)
     nobody.setenv("AWS_ACCESS_KEY_ID", server.access_key)
     nobody.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
@@ -102,7 +104,7 @@ def test_the_lines_that_serve_prints_are_all_the_client_needs(server: Server, bu
         assert client.bucket_exists(bucket)
 
 
-def test_given_key_comes_before_the_environment(server: Server, bucket: str, nobody: pytest.MonkeyPatch) -> None:
+def test_given_key_takes_precedence_over_the_environment(server: Server, bucket: str, nobody: pytest.MonkeyPatch) -> None:
     nobody.setenv("AWS_ACCESS_KEY_ID", "wrong")
     nobody.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     assert client_of(server).bucket_exists(bucket)
@@ -117,7 +119,7 @@ def test_defaults(nobody: pytest.MonkeyPatch) -> None:
     assert (config.connect_timeout, config.read_timeout) == (5, 7)
 
 
-def test_without_a_key_the_client_says_what_to_set(nobody: pytest.MonkeyPatch) -> None:
+def test_without_a_key_the_error_says_what_to_set(nobody: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoCredentials, match="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         Client()
     with pytest.raises(ValueError, match="go together"):
@@ -125,7 +127,7 @@ def test_without_a_key_the_client_says_what_to_set(nobody: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://127.0.0.1", "http://", "http://127.0.0.1:9000/?x=1"])
-def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(ValueError, match="is no URL like"):
         Client(endpoint, access_key="key", secret_key="secret")
 
@@ -147,7 +149,7 @@ def test_refusals_are_botocores_client_errors(client: Client, bucket: str) -> No
     assert (type(again), again.code, str(again)) == (NotFound, "NoSuchKey", str(caught.value))
 
 
-def test_no_server_is_told_with_its_address() -> None:
+def test_the_error_of_an_unreachable_server_has_its_address() -> None:
     client = Client(f"http://127.0.0.1:{free_port()}", access_key="key", secret_key="secret", attempts=1)
     with pytest.raises(EndpointConnectionError, match=client.endpoint):
         client.bucket_exists("bucket")

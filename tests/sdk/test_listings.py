@@ -1,4 +1,4 @@
-"""Listings of any length, and what is deleted by a prefix."""
+"""Listings of any length, and deletion by prefix."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,7 +29,7 @@ def test_more_than_a_page_is_listed_and_deleted(client: Client, bucket: str) -> 
     assert client.delete_prefix(bucket, "many/") == 0
 
 
-def test_an_entry_tells_what_is_known(client: Client, bucket: str) -> None:
+def test_an_entry_has_all_known_fields(client: Client, bucket: str) -> None:
     client.put_bytes(bucket, "a", b"body")
     [entry] = client.list_objects(bucket)
     assert (entry.key, entry.size, f'"{entry.etag}"', entry.storage_class) == ("a", 4, etag_of(b"body"), "STANDARD")

@@ -1,4 +1,4 @@
-"""Heads, copies, metadata, presigned URLs, and keys that others stumble over."""
+"""Heads, copies, metadata, presigned URLs, and difficult keys."""
 
 import os
 import urllib.error
@@ -16,12 +16,12 @@ from ..servers import Server
 from .conftest import MIB, client_of
 from .test_transfers import Told
 
-#: Last: a character that XML 1.0 cannot hold.
+#: The last key contains a character that XML 1.0 does not allow.
 ODD_KEYS = """a//b|/lead|..|a/../b|.|sp ace+plus%2F|ü/日本語/𝄞|tail/|q?x=1&y#z|a\\b|"<&>'|~|new\nline\r|tab\t|\x01""".split("|")
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes, Message]:
-    """Fetch a URL as anybody does who was sent it."""
+    """Fetch a URL without any credentials."""
     request = urllib.request.Request(url, data=body, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -30,7 +30,7 @@ def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: s
         return error.code, error.read(), error.headers
 
 
-def test_head_tells_what_is_known(client: Client, bucket: str) -> None:
+def test_head_has_all_known_fields(client: Client, bucket: str) -> None:
     client.put_bytes(bucket, "a.txt", b"body", metadata={"color": "blue"})
     info = client.head(bucket, "a.txt")
     assert (info.key, info.size, f'"{info.etag}"', info.content_type) == ("a.txt", 4, etag_of(b"body"), "text/plain")
@@ -131,7 +131,7 @@ def test_presigned_put(client: Client, bucket: str) -> None:
     assert (client.get_bytes(bucket, "a"), client.head(bucket, "b").content_type) == (b"body", "image/png")
 
 
-def test_boto3_is_at_hand(client: Client, server: Server, bucket: str) -> None:
+def test_boto3_client_is_available(client: Client, server: Server, bucket: str) -> None:
     answer = client.s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
     assert answer["KeyCount"] == 0
     with client_of(server) as other:

@@ -1,4 +1,4 @@
-"""Bytes, files and streams, small and in parts; progress that adds up; what fails leaves nothing."""
+"""Bytes, files and streams, small and in parts. Progress adds up, and failures leave nothing behind."""
 
 import io
 import os
@@ -15,12 +15,12 @@ from .conftest import MIB, client_of
 from .cutting import CuttingProxy
 
 LARGE = 12 * MIB + 345
-#: Parts that 12 MiB and some are sent in.
+#: The number of parts of the large object (a little over 12 MiB).
 PARTS = 3
 
 
 class Told:
-    """A progress callback that keeps what it is told."""
+    """A progress callback that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int | None]] = []
@@ -29,7 +29,7 @@ class Told:
         self.calls.append((done, total))
 
     def adds_up(self, size: int, *, known: bool = True) -> bool:
-        """Whether it grew to the size, and the total was right where it was known."""
+        """Return whether the calls added up to the size, with the right total if it was known."""
         sums = [done for done, _ in self.calls]
         totals = {total for _, total in self.calls}
         return bool(sums) and sums == sorted(sums) and sums[-1] == size and (not known or totals == {size})
@@ -44,7 +44,7 @@ def pieces_of(body: bytes, size: int = 700_001) -> Iterator[bytes]:
     yield from (body[start : start + size] for start in range(0, len(body), size))
 
 
-def test_bytes_travel_both_ways(client: Client, bucket: str, body: bytes) -> None:
+def test_bytes_are_uploaded_and_downloaded(client: Client, bucket: str, body: bytes) -> None:
     sent, fetched = Told(), Told()
     client.put_bytes(bucket, "a", memoryview(body), progress=sent)
     assert client.get_bytes(bucket, "a", progress=fetched) == body
@@ -53,7 +53,7 @@ def test_bytes_travel_both_ways(client: Client, bucket: str, body: bytes) -> Non
     assert etag.endswith(f"-{PARTS}") if len(body) == LARGE else "-" not in etag
 
 
-def test_files_travel_both_ways(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
+def test_files_are_uploaded_and_downloaded(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
     source, target, sent, fetched = tmp_path / "source.txt", tmp_path / "target", Told(), Told()
     source.write_bytes(body)
     client.put_file(bucket, "a.txt", source, progress=sent)
@@ -74,7 +74,7 @@ def test_streams_of_unknown_length(client: Client, bucket: str, body: bytes) -> 
     assert fetched.adds_up(len(body))
 
 
-def test_a_pipe_is_sent_as_it_comes(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
+def test_a_pipe_is_uploaded_as_it_is_read(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(body)
     with subprocess.Popen(["cat", tmp_path / "source"], stdout=subprocess.PIPE) as cat:
         assert cat.stdout is not None
@@ -82,14 +82,14 @@ def test_a_pipe_is_sent_as_it_comes(client: Client, bucket: str, body: bytes, tm
     assert client.get_bytes(bucket, "a") == body
 
 
-def test_an_open_file_is_sent_from_its_position_on(client: Client, bucket: str) -> None:
+def test_an_open_file_is_uploaded_from_its_position(client: Client, bucket: str) -> None:
     file = io.BytesIO(b"0123456789")
     file.seek(4)
     client.put_stream(bucket, "a", file)
     assert client.get_bytes(bucket, "a") == b"456789"
 
 
-def test_get_into_files_that_seek_and_that_do_not(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
+def test_get_into_seekable_and_unseekable_files(client: Client, bucket: str, body: bytes, tmp_path: Path) -> None:
     class Pipe(io.RawIOBase):
         def __init__(self) -> None:
             self.got = bytearray()
@@ -147,7 +147,7 @@ def test_content_type_is_guessed_from_the_key(client: Client, bucket: str, key: 
     assert client.head(bucket, key).content_type == expected
 
 
-def test_what_is_not_there(client: Client, bucket: str, tmp_path: Path) -> None:
+def test_missing_objects(client: Client, bucket: str, tmp_path: Path) -> None:
     fetches: list[Callable[[], object]] = [
         lambda: client.get_bytes(bucket, "missing"),
         lambda: client.get_file(bucket, "missing", tmp_path / "target"),
@@ -187,7 +187,7 @@ def test_a_progress_callback_that_raises_ends_the_transfer(client: Client, s3: A
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def test_answers_that_break_off_are_asked_for_again(client: Client, server: Any, bucket: str, tmp_path: Path) -> None:
+def test_interrupted_responses_are_requested_again(client: Client, server: Any, bucket: str, tmp_path: Path) -> None:
     body = os.urandom(MIB)
     client.put_bytes(bucket, "a", body)
     with CuttingProxy(server.host, server.port) as proxy, client_of(server, endpoint=proxy.url) as through:

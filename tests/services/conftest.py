@@ -1,4 +1,4 @@
-"""Stores on files, in this process."""
+"""Stores on files, in the test process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from .store import Store
 
 @pytest.fixture
 def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
-    """A bucket on files, which has its description."""
+    """Yield a bucket on files, stored with its description."""
     storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
     with override_settings(POST3_STORAGES={"STANDARD": storage}, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
         owner = get_user_model().objects.create_user("owner")
@@ -27,12 +27,12 @@ def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def store(tree: Store) -> Store:
-    """That bucket with an object `k` of one byte. Modules for all storages have a `store` of their own."""
+    """Return that bucket with an object `k` of one byte. Test modules for all storages define their own `store`."""
     tree.put("k", 1)
     return tree
 
 
 @pytest.fixture
 def lose(catalogue: Any) -> Callable[[], None]:
-    """Lose the catalogue."""
+    """Return a function that empties the catalogue."""
     return lambda: empty(catalogue)

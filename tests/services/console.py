@@ -9,7 +9,7 @@ from post3.web.origins import console_host
 
 
 class ConsoleClient(Client):
-    """Asks as a browser does that came by the console's port; Django's own names port 80 in each request."""
+    """Sends requests to the console's port, as a browser there does. Django's own client always names port 80."""
 
     def __init__(self, **defaults: Any) -> None:
         super().__init__(SERVER_NAME="localhost", **defaults)

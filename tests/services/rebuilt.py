@@ -1,4 +1,4 @@
-"""Rebuilding the catalogue in process, and a look at the descriptions it is made from."""
+"""Rebuild the catalogue in process, and read the descriptions it is rebuilt from."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from .store import Store
 
 
 class Report(list[Fault]):
-    """What a rebuild told, and what it counted."""
+    """The faults a rebuild reported, and its counts."""
 
     def __init__(self, *, verify: bool = False, merge: bool = False) -> None:
         self.rebuild = Rebuild(verify, merge, self.append, lambda counts: None)
@@ -28,6 +28,6 @@ def sidecar_of(tree: Store, key: str) -> Path:
 
 
 def rewrite(path: Path, **values: Any) -> None:
-    """Change values of a description; None takes one away."""
+    """Change values of a description. None removes a value."""
     document = {**json.loads(path.read_bytes()), **values}
     path.write_text(json.dumps({name: value for name, value in document.items() if value is not None}))

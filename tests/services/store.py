@@ -18,7 +18,7 @@ PLAIN = Description("STANDARD", {"content_type": "binary/octet-stream", "metadat
 
 
 class Body:
-    """A verified body, as a service is given one."""
+    """A verified body, as passed to a service."""
 
     def __init__(self, data: bytes) -> None:
         self.length, self.md5 = len(data), md5(data, usedforsecurity=False).hexdigest()
@@ -36,7 +36,7 @@ def granted(bucket: str, user_id: int) -> Grant:
 
 @dataclass
 class Store:
-    """The services on one bucket, and a look at what is left below them."""
+    """The services on one bucket, with access to what remains in the storage below them."""
 
     owner: int
     directory: Path
@@ -72,7 +72,7 @@ class Store:
         multipart.complete_multipart_upload(self.grant, upload.key, upload.upload_id, Completion(parts, {}, None), ALWAYS)
 
     def bytes_left(self) -> int:
-        """How many bytes of blobs the storage holds."""
+        """Return the number of blob bytes in the storage."""
         files = [path for path in self.directory.rglob("*") if path.is_file() and path.suffix != ".json"]
         return sum(path.stat().st_size for path in files) + sum(
             len(data) for data in Block.objects.values_list("data", flat=True)

@@ -1,4 +1,4 @@
-"""API keys: making, looking up, revoking; secrets under a changing SECRET_KEY."""
+"""API keys: creation, lookup and revocation, and secrets under a changing SECRET_KEY."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from post3.access.owners import canonical_id
 from post3.errors import InternalError, InvalidAccessKeyId
 from post3.models import ApiKey
 
-#: So long that no test sees an entry end.
+#: Long enough that no entry expires during a test.
 CACHED = override_settings(POST3_API_KEY_CACHE_SECONDS=3600)
 UNCACHED = override_settings(POST3_API_KEY_CACHE_SECONDS=0)
 
@@ -46,7 +46,7 @@ def count_queries(catalogue: Any, access_key: str) -> int:
     return len(statements)
 
 
-def test_created_key_has_the_shape_that_clients_accept(user: Any) -> None:
+def test_created_key_has_a_format_that_clients_accept(user: Any) -> None:
     key, secret = api_keys.create_api_key(user, "laptop")
     assert re.fullmatch(r"P3[A-Z0-9]{18}", key.access_key)
     assert re.fullmatch(r"[A-Za-z0-9]{40}", secret)
@@ -59,13 +59,13 @@ def test_secret_is_not_in_the_row(user: Any) -> None:
     assert secret.encode() not in bytes(key.secret_encrypted)
 
 
-def test_key_of_an_inactive_user_is_not_made(user: Any) -> None:
+def test_key_of_an_inactive_user_is_not_created(user: Any) -> None:
     user.is_active = False
     with pytest.raises(api_keys.InactiveUser, match="ada"):
         api_keys.create_api_key(user)
 
 
-def test_look_up_gives_secret_and_caller(user: Any) -> None:
+def test_lookup_returns_secret_and_caller(user: Any) -> None:
     key, secret = api_keys.create_api_key(user)
     assert api_keys.look_up(key.access_key) == (
         secret,
@@ -74,14 +74,14 @@ def test_look_up_gives_secret_and_caller(user: Any) -> None:
 
 
 @pytest.mark.parametrize("access_key", ["", "P3UNKNOWN", "with\x00nul", "ünicode", "x" * 5000])
-def test_look_up_of_an_unknown_key_is_refused(catalogue: Any, access_key: str) -> None:
+def test_lookup_of_an_unknown_key_is_refused(catalogue: Any, access_key: str) -> None:
     with pytest.raises(InvalidAccessKeyId) as refused:
         api_keys.look_up(access_key)
     assert refused.value.fields == {"AWSAccessKeyId": access_key}
 
 
 @CACHED
-def test_key_revoked_in_this_process_is_refused_at_once(user: Any) -> None:
+def test_key_revoked_in_this_process_is_refused_immediately(user: Any) -> None:
     key, _ = api_keys.create_api_key(user)
     api_keys.look_up(key.access_key)
     api_keys.revoke_api_key(key.access_key)
@@ -109,7 +109,7 @@ def test_key_of_a_user_made_inactive_is_refused(user: Any) -> None:
 
 
 @CACHED
-def test_look_up_asks_the_database_once(user: Any, catalogue: Any) -> None:
+def test_lookup_queries_the_database_once(user: Any, catalogue: Any) -> None:
     key, _ = api_keys.create_api_key(user)
     assert [count_queries(catalogue, key.access_key) for _ in range(3)] == [1, 0, 0]
 
@@ -132,7 +132,7 @@ def test_secret_outlives_a_rotation_of_the_secret_key(user: Any) -> None:
 
 
 @UNCACHED
-def test_secret_under_a_lost_secret_key_is_an_internal_error_that_the_log_explains(
+def test_secret_of_a_lost_secret_key_is_an_internal_error_explained_in_the_log(
     user: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, _ = api_keys.create_api_key(user)
@@ -142,7 +142,7 @@ def test_secret_under_a_lost_secret_key_is_an_internal_error_that_the_log_explai
 
 
 def test_canonical_id_is_stable_and_different_for_each_user() -> None:
-    # Written down, because a changed id would make every client see other owners.
+    # Literal value: if the ID changed, every client would see different owners.
     assert canonical_id(1) == "66883638da2bef60b2f95d800a4b643bbce03b6aa5a2d01c4806e062f46d511e"
     assert canonical_id(1) != canonical_id(2)
 
@@ -153,7 +153,7 @@ def test_revoking_again_keeps_the_first_date(user: Any) -> None:
     assert first is not None and api_keys.revoke_api_key(key.access_key).revoked_at == first
 
 
-def test_commands_make_list_and_revoke_a_key(catalogue: Any) -> None:
+def test_commands_create_list_and_revoke_a_key(catalogue: Any) -> None:
     made = json.loads(manage("create_api_key", "--user", "bob", "--create-user", "--name", "backup", "--json"))
     access_key, secret = made["AWS_ACCESS_KEY_ID"], made["AWS_SECRET_ACCESS_KEY"]
     assert api_keys.look_up(access_key)[0] == secret
@@ -175,7 +175,7 @@ def test_create_api_key_command_prints_lines_to_paste(catalogue: Any) -> None:
     assert re.fullmatch(pattern, manage("create_api_key"))
 
 
-def test_create_api_key_command_without_user_wants_exactly_one_superuser(catalogue: Any) -> None:
+def test_create_api_key_command_without_user_requires_exactly_one_superuser(catalogue: Any) -> None:
     with pytest.raises(CommandError, match="no superuser"):
         manage("create_api_key")
     for name in ("one", "two"):
@@ -187,7 +187,7 @@ def test_create_api_key_command_without_user_wants_exactly_one_superuser(catalog
 @pytest.mark.parametrize(
     "arguments", [("create_api_key", "--user", "nobody"), ("create_api_key", "--create-user"), ("revoke_api_key", "P3NOPE")]
 )
-def test_commands_tell_what_is_wrong_in_one_line(catalogue: Any, arguments: tuple[str, ...]) -> None:
+def test_commands_report_errors_in_one_line(catalogue: Any, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError) as refused:
         manage(*arguments)
     assert "\n" not in str(refused.value)

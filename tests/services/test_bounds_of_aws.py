@@ -1,4 +1,4 @@
-"""Answers that depend on settings which the servers of the other tests do not have."""
+"""Responses that depend on settings which the servers of the other tests do not have."""
 
 import pytest
 from django.test import override_settings
@@ -14,7 +14,7 @@ from .store import Store
 @pytest.mark.parametrize(
     ("region", "named"), [(None, "unspecified"), ("us-east-1", "us-east-1"), ("eu-central-1", "eu-central-1")]
 )
-def test_create_bucket_elsewhere_takes_only_its_own_region(tree: Store, region: str | None, named: str) -> None:
+def test_create_bucket_in_another_region_accepts_only_that_region(tree: Store, region: str | None, named: str) -> None:
     with override_settings(POST3_REGION="eu-west-1"):
         with pytest.raises(IllegalLocationConstraintException, match=f"The {named} location constraint is incompatible"):  # B016
             buckets.create_bucket("other", project_caller(tree.owner), region)
@@ -22,7 +22,7 @@ def test_create_bucket_elsewhere_takes_only_its_own_region(tree: Store, region: 
     assert sorted(Bucket.objects.values_list("name", flat=True)) == ["bucket", "other"]
 
 
-def test_copy_of_a_source_larger_than_a_body_may_be_is_refused(tree: Store) -> None:
+def test_copy_of_a_source_larger_than_the_limit_is_refused(tree: Store) -> None:
     tree.put("k", 1001)
     wanted = "larger than the maximum allowable size for a copy source: 1000"  # B080
     with override_settings(POST3_MAX_BODY_SIZE=1000), pytest.raises(InvalidRequest, match=wanted):

@@ -1,4 +1,4 @@
-"""Checking and scrubbing, in process, on both storages."""
+"""Checking and scrubbing in process, on both storages."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ SMALL, LARGE = 1000, 2_500_000
 
 @pytest.fixture(params=["filesystem", "database"])
 def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A bucket on each storage; batches are small, so that there are several."""
+    """Yield a bucket on each storage. Batches are small, so that there are several."""
     backends = {
         "filesystem": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
         "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
@@ -72,7 +72,7 @@ def blob_of(key: str) -> Blob:
     return Object.objects.get(key=key).blob
 
 
-def test_nothing_is_wrong_with_what_was_just_stored(store: Store) -> None:
+def test_new_objects_have_no_faults(store: Store) -> None:
     filled(store)
     check = Check(verify=True, min_age=0)
     assert list(check.run()) == []
@@ -98,7 +98,7 @@ def test_verify_finds_wrong_bytes_with_and_without_a_crc(store: Store) -> None:
     flip(store, blob_of("small 1"))
     assert found() == []
     assert found(verify=True) == [("damaged", False)]
-    assert Blob.objects.filter(crc64nvme=None).count() == 1, "the others have one now"
+    assert Blob.objects.filter(crc64nvme=None).count() == 1, "the others must have one now"
     Blob.objects.filter(crc64nvme=None).update(crc64nvme="AAAAAAAAAAA=")
     assert found(verify=True, repair=True) == [("damaged", False)]
     assert blob_of("small 1").state == Blob.State.DAMAGED
@@ -112,7 +112,7 @@ def test_damaged_blob_is_collected_once_nothing_refers_to_it(store: Store) -> No
     assert found() == []
 
 
-def test_states_and_sizes_that_do_not_fit(store: Store) -> None:
+def test_inconsistent_states_and_sizes(store: Store) -> None:
     filled(store)
     Blob.objects.filter(pk=blob_of("small 0").pk).update(state=Blob.State.PENDING)
     Object.objects.filter(key="parts").update(size=1)
@@ -120,11 +120,11 @@ def test_states_and_sizes_that_do_not_fit(store: Store) -> None:
     assert kinds >= {"unreadable_state", "wrong_size"}
 
 
-def test_descriptions_are_written_anew(store: Store) -> None:
+def test_descriptions_are_rewritten(store: Store) -> None:
     filled(store)
     sidecars = dict(Object.objects.exclude(sidecar="").values_list("key", "sidecar"))
     if not sidecars:
-        pytest.skip("keeps no descriptions")
+        pytest.skip("this storage keeps no descriptions")
     paths = {key: store.directory / f"{sidecar}.json" for key, sidecar in sidecars.items()}
     before = {key: path.read_bytes() for key, path in paths.items()}
     paths["large"].unlink()
@@ -136,10 +136,10 @@ def test_descriptions_are_written_anew(store: Store) -> None:
     assert found() == []
 
 
-def test_orphans_go_when_they_are_old(store: Store) -> None:
+def test_old_orphans_are_removed(store: Store) -> None:
     filled(store)
     if not any(store.directory.iterdir()):
-        pytest.skip("blocks belong to a blob by a foreign key")
+        pytest.skip("a foreign key ties blocks to their blob")
     storage = garbage.storages["STANDARD"]
     for age in (7200, 10):
         ref = damage.BlobRef(0, storage.new_name("bucket", f"{age}"), 4, 0)
@@ -151,13 +151,13 @@ def test_orphans_go_when_they_are_old(store: Store) -> None:
     assert found(min_age=3600) == [(kind, False) for kind in wanted]
     assert found(min_age=3600, repair=True) == [(kind, True) for kind in wanted]
     assert found(min_age=3600) == []
-    assert (store.directory / ref.name).exists(), "the young one may be a PUT under way"
+    assert (store.directory / ref.name).exists(), "a new file may belong to a PUT in progress"
     Object.objects.all().delete()
-    assert ("orphan", True) not in found(min_age=0, repair=True), "a lost catalogue is no reason to remove all bytes"
+    assert ("orphan", True) not in found(min_age=0, repair=True), "a lost catalogue must not cause all bytes to be removed"
 
 
 def scrub_round(scrubber: Scrubber) -> int:
-    """Scrub until the round is done; return the bytes read."""
+    """Scrub until the round is complete. Return the number of bytes read."""
     size = 0
     for _ in range(1000):
         size += scrubber.scrub()
@@ -166,7 +166,7 @@ def scrub_round(scrubber: Scrubber) -> int:
     raise AssertionError("the round does not end")
 
 
-def test_scrubbing_reads_all_and_marks_what_is_damaged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_scrubbing_reads_everything_and_marks_damage(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     filled(store)
     scrubber = Scrubber()
     assert scrub_round(scrubber) == 5 * SMALL + LARGE
@@ -180,7 +180,7 @@ def test_scrubbing_reads_all_and_marks_what_is_damaged(store: Store, caplog: pyt
     assert found(repair=True) == [("restored", True)] and store.read("copy") == b"x" * LARGE
 
 
-def test_scrubbing_is_one_workers_at_a_time_and_bounded(store: Store) -> None:
+def test_scrubbing_is_limited_and_done_by_one_worker_at_a_time(store: Store) -> None:
     filled(store)
     first, second = Scrubber(), Scrubber()
     with override_settings(POST3_SCRUB_BYTES_PER_SECOND=0):
@@ -224,7 +224,7 @@ def test_no_false_alarm_while_others_write_and_collect(store: Store) -> None:
     assert all(store.read(key) for key in Object.objects.exclude(size=0).values_list("key", flat=True))
 
 
-def test_check_ends_however_fast_others_write(store: Store) -> None:
+def test_check_ends_even_if_others_write_fast(store: Store) -> None:
     filled(store)
     for verify in (True, False):
         rows = Blob.objects.count() + Object.objects.count()
@@ -233,25 +233,25 @@ def test_check_ends_however_fast_others_write(store: Store) -> None:
         def write(doing: str, done: int, total: int, told: list[str] = told, most: int = 3 * rows) -> None:
             if doing in ("bytes", "blobs", "objects"):
                 told.append(doing)
-                assert len(told) <= most, "it goes after what comes meanwhile"
+                assert len(told) <= most, "the check follows objects written after it started"
                 store.put(f"written meanwhile {most} {len(told)}", SMALL)
 
         assert list(Check(verify=verify, tell=write).run()) == []
 
 
-def test_bytes_are_not_missing_where_the_disk_is_not_mounted(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_unmounted_disk_does_not_mean_missing_bytes(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     filled(store)
     if not any(store.directory.iterdir()):
-        pytest.skip("blocks are where the catalogue is")
+        pytest.skip("blocks are in the catalogue's database")
     away = store.directory.with_name("away")
     store.directory.rename(away)
-    storages.reset()  # as after a restart, which makes the directory where it is missing
+    storages.reset()  # as after a restart, which creates a missing directory
     with pytest.raises(StorageError, match="holds nothing at all"):
         list(Check(repair=True).run())
     WorkerState.objects.create(name="scrub", size=1)
     WorkerState.objects.update(updated_at=datetime.now(UTC) - timedelta(seconds=LEASE + 1))
     assert Scrubber().scrub() == 0 and "holds nothing at all" in caplog.text
-    assert WorkerState.objects.get(name="scrub").position < Blob.objects.order_by("pk")[0].pk, "it goes on where it was"
+    assert WorkerState.objects.get(name="scrub").position < Blob.objects.order_by("pk")[0].pk, "must resume where it stopped"
     assert not Blob.objects.filter(state=Blob.State.DAMAGED).exists()
     shutil.rmtree(store.directory)
     away.rename(store.directory)
@@ -259,7 +259,7 @@ def test_bytes_are_not_missing_where_the_disk_is_not_mounted(store: Store, caplo
     assert found(verify=True, repair=True) == []
 
 
-def test_repair_keeps_bytes_that_are_right_and_followed_by_more(store: Store) -> None:
+def test_repair_keeps_correct_bytes_followed_by_more(store: Store) -> None:
     filled(store)
     blob = blob_of("large")
     if blob.name:

@@ -1,4 +1,4 @@
-"""The console's cookies: their names and attributes, and what a planted one gains. Runs on both engines."""
+"""The console's cookies: names, attributes, and the effect of planted cookies. Runs on both databases."""
 
 import re
 from collections.abc import Iterator
@@ -22,15 +22,18 @@ ADD = "/_/admin/post3/apikey/add/"
 
 @pytest.fixture
 def users(catalogue: Any) -> Iterator[dict[str, Any]]:
-    """Two administrators, of whom one attacks the other."""
-    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
+    """Create two administrators; one attacks the other."""
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
     with override_settings(ROOT_URLCONF=CONSOLE_URLCONF, PASSWORD_HASHERS=hashers):
         make = get_user_model().objects.create_superuser
         yield {name: make(name, password=PASSWORD) for name in ("admin", "mallory")}
 
 
 class Browser:
-    """Keeps cookies as they are on the wire, which Django's test client knows by name only; sends what is planted beside them."""
+    """A browser with its cookies as sent on the wire, including planted ones.
+
+    Django's test client knows cookies only by name.
+    """
 
     def __init__(self, secure: bool) -> None:
         self._client = ConsoleClient(enforce_csrf_checks=True)
@@ -39,7 +42,7 @@ class Browser:
         self.set: dict[str, Any] = {}
 
     def ask(self, method: str, path: str, form: dict[str, Any] | None = None, planted: str = "", last: bool = False) -> Any:
-        """Send a request; `planted` goes before the browser's own cookies, or after them."""
+        """Send a request with `planted` before the browser's own cookies, or after them with `last`."""
         own = [f"{name}={value}" for name, value in self.jar.items()]
         sent = [*own, planted] if last else [planted, *own]
         header = "; ".join(part for part in sent if part)
@@ -75,17 +78,17 @@ def browser(request: pytest.FixtureRequest, users: dict[str, Any]) -> Browser:
 
 @pytest.fixture
 def session(browser: Browser) -> str:
-    """The name of the session's cookie on the wire."""
+    """Return the name of the session cookie on the wire."""
     return "__Host-post3_session" if browser._secure else "post3_session"
 
 
 @pytest.fixture
 def csrf(browser: Browser) -> str:
-    """The name of the login form's cookie on the wire."""
+    """Return the name of the login form's cookie on the wire."""
     return "__Host-post3_csrf" if browser._secure else "post3_csrf"
 
 
-def test_cookies_are_of_this_host_alone_under_tls(browser: Browser, session: str, csrf: str) -> None:
+def test_cookies_are_limited_to_this_host_under_tls(browser: Browser, session: str, csrf: str) -> None:
     browser.ask("get", "/_/admin/login/")
     assert browser.set.keys() == {csrf}
     cookies = dict(browser.set)
@@ -97,7 +100,7 @@ def test_cookies_are_of_this_host_alone_under_tls(browser: Browser, session: str
     assert browser.is_logged_in()
 
 
-def test_a_key_is_made_by_a_form_of_the_session(browser: Browser, users: dict[str, Any]) -> None:
+def test_a_key_is_created_by_a_form_of_the_session(browser: Browser, users: dict[str, Any]) -> None:
     browser.log_in("admin")
     page = browser.ask("get", ADD)
     made = browser.ask("post", ADD, {**token_of(page), "user": users["admin"].pk, "name": "mine"})
@@ -105,8 +108,8 @@ def test_a_key_is_made_by_a_form_of_the_session(browser: Browser, users: dict[st
     assert ApiKey.objects.count() == 1
 
 
-def test_a_session_of_one_scheme_is_none_of_the_other(users: dict[str, Any]) -> None:
-    """What a page without TLS plants on the same host, or reads from there, is not what counts under TLS."""
+def test_a_session_is_not_valid_under_the_other_scheme(users: dict[str, Any]) -> None:
+    """Cookies that a page without TLS plants or reads on the same host do not count under TLS."""
     plain, secure = Browser(False), Browser(True)
     plain.log_in("mallory")
     secure.log_in("admin")
@@ -118,30 +121,30 @@ def test_a_session_of_one_scheme_is_none_of_the_other(users: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["before", "after"])
-def test_a_planted_csrf_cookie_gains_nothing(browser: Browser, csrf: str, users: dict[str, Any], last: bool) -> None:
+def test_a_planted_csrf_cookie_has_no_effect(browser: Browser, csrf: str, users: dict[str, Any], last: bool) -> None:
     browser.log_in("admin")
     browser.ask("get", ADD)
     form = {"csrfmiddlewaretoken": KNOWN, "user": users["admin"].pk, "name": "stolen"}
     for name in {csrf, "post3_csrf", "csrftoken", "__Host-post3_csrf"}:
         assert browser.ask("post", ADD, form, planted=f"{name}={KNOWN}", last=last).status_code == 403
-    del browser.jar[csrf]  # the browser has the planted one alone
+    del browser.jar[csrf]  # only the planted cookie is left
     assert browser.ask("post", ADD, form, planted=f"{csrf}={KNOWN}").status_code == 403
     assert not ApiKey.objects.exists()
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["before", "after"])
-def test_a_planted_session_is_never_used_in_place_of_ones_own(browser: Browser, session: str, last: bool) -> None:
+def test_a_planted_session_never_replaces_the_users_own(browser: Browser, session: str, last: bool) -> None:
     attacker = Browser(browser._secure)
     attacker.log_in("mallory")
     browser.log_in("admin")
     planted = f"{session}={attacker.jar[session]}"
     answer = browser.ask("get", "/_/admin/", planted=planted, last=last)
     assert answer.status_code == 302 and "/login/" in answer["Location"]
-    assert not browser.set, "the browser's own session was taken away"
+    assert not browser.set, "the browser lost its own session"
     assert browser.is_logged_in() and attacker.is_logged_in()
 
 
-def test_a_session_planted_before_the_login_is_not_the_one_after_it(browser: Browser, session: str) -> None:
+def test_login_replaces_a_planted_session(browser: Browser, session: str) -> None:
     begun = SessionStore()
     begun["mine"] = "mallory's"
     begun.save()
@@ -155,16 +158,16 @@ def test_a_session_planted_before_the_login_is_not_the_one_after_it(browser: Bro
 
 
 def test_a_form_from_another_origin_is_refused(browser: Browser, users: dict[str, Any]) -> None:
-    """Even with the right token: a login form too, with which a stranger could log somebody in as himself."""
+    """Check that even the right token does not help, nor on the login form (logging a user in as the attacker)."""
     page = browser.ask("get", "/_/admin/login/")
     form = {**token_of(page), "username": "mallory", "password": PASSWORD}
     browser._client.defaults["HTTP_ORIGIN"] = "http://localhost:9000"
     assert browser.ask("post", "/_/admin/login/", form).status_code == 403
-    browser._client.defaults["HTTP_ORIGIN"] = "null"  # as from a sandbox
+    browser._client.defaults["HTTP_ORIGIN"] = "null"  # as from a sandboxed frame
     assert browser.ask("post", "/_/admin/login/", form).status_code == 403
 
 
-def test_strangers_write_no_sessions(browser: Browser) -> None:
+def test_anonymous_requests_create_no_sessions(browser: Browser) -> None:
     before = Session.objects.count()
     for _ in range(5):
         browser.jar.clear()
@@ -173,7 +176,7 @@ def test_strangers_write_no_sessions(browser: Browser) -> None:
     assert Session.objects.count() == before
 
 
-def test_logging_out_takes_the_session_away(browser: Browser, session: str) -> None:
+def test_logging_out_ends_the_session(browser: Browser, session: str) -> None:
     browser.log_in("admin")
     page, kept = browser.ask("get", "/_/admin/"), browser.jar[session]
     assert browser.ask("post", "/_/admin/logout/", token_of(page)).status_code == 200

@@ -1,4 +1,7 @@
-"""Whatever the addresses of the console's pages say, the answer is a page, a redirect or a refusal. Runs on both engines."""
+"""Whatever the parameters of the console's URLs, the response is a page, a redirect or a refusal.
+
+Runs on both databases.
+"""
 
 import base64
 import json
@@ -20,7 +23,7 @@ def packed(value: Any) -> str:
     return base64.urlsafe_b64encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
-#: What stands behind the equals sign, percent-encoded already.
+#: Percent-encoded values to put after the equals sign.
 VALUES = [
     *(
         "",
@@ -108,7 +111,7 @@ NAMES += ["", "%00", "%E2%80%AE", "__", "id__", "a__b__c__d", "app_label", "mode
 
 @pytest.fixture
 def pages(owner: Any) -> list[str]:  # noqa: F811
-    """The addresses of all kinds of pages, of a store with one of everything."""
+    """Return the URLs of all kinds of pages, with one object of each kind in the store."""
     bucket = Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
     blob = Blob.objects.create(storage_class="STANDARD", size=1, state=3, created_at="2024-01-01T00:00:00Z")
     obj = made_object(bucket, "key", blob=blob, parts_count=1)
@@ -131,7 +134,7 @@ def pages(owner: Any) -> list[str]:  # noqa: F811
 
 
 def failures(console: Client, urls: list[str]) -> list[str]:  # noqa: F811
-    """Return the beginnings of those addresses that are not answered as they should be. An exception of a view is raised here."""
+    """Return the starts of those URLs with an unexpected status. An exception in a view is raised here."""
     return [url[:200] for url in urls if console.get(url).status_code not in (200, 302, 400, 403, 404)]
 
 
@@ -139,22 +142,22 @@ def with_query(page: str, query: str) -> str:
     return f"{page}{'&' if '?' in page else '?'}{query}"
 
 
-def test_no_place_in_a_list_makes_it_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_position_in_a_list_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     lists = [page for page in pages if "exact=" in page or page.endswith(("/bucket/", "/blob/", "/apikey/", "/user/"))]
-    # Each with a quarter of the values: a page takes tens of milliseconds.
+    # Each page with a quarter of the values: a page takes tens of milliseconds.
     assert not failures(console, [with_query(page, f"p={value}") for n, page in enumerate(lists) for value in VALUES[n % 4 :: 4]])
 
 
-def test_no_filter_or_search_makes_a_list_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_filter_or_search_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     names = ["q", "o", "is_latest__exact", "bucket__id__exact", "object__id__exact", "upload__id__exact"]
     lists = [page for page in pages if "/change/" not in page]
     pairs = [(page, name) for page in lists for name in names]
-    # Each with some of the values, as all of them would be thousands of pages.
+    # Each page with some of the values. With all of them there would be thousands of pages.
     urls = [with_query(page, f"{name}={value}") for n, (page, name) in enumerate(pairs) for value in VALUES[n % 14 : 28 : 14]]
     assert not failures(console, urls)
 
 
-def test_no_name_of_a_parameter_makes_a_page_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_parameter_name_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     values = ("x", "9" * 5000, "%00(", "1")
     # Each page with a fifth of the names, and each name on a fifth of the pages.
     pairs = [(page, name) for page in pages for name in NAMES][::5]
@@ -163,7 +166,7 @@ def test_no_name_of_a_parameter_makes_a_page_fail(console: Client, pages: list[s
     assert not failures(console, [with_query(page, f"{NAMES[n % 6]}=x&{NAMES[n % 6]}=1") for n, page in enumerate(pages)])
 
 
-def test_no_number_in_a_path_makes_a_page_fail(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_no_number_in_a_path_causes_an_error(console: Client, pages: list[str]) -> None:  # noqa: F811
     wrong = []
     for model in (
         "post3/object",
@@ -182,14 +185,14 @@ def test_no_number_in_a_path_makes_a_page_fail(console: Client, pages: list[str]
 
 
 @pytest.mark.parametrize("field", ["", "id", "username", "nothing", "pk"])
-def test_no_field_that_a_form_names_makes_a_page_fail(console: Client, pages: list[str], field: str) -> None:  # noqa: F811
+def test_no_field_named_by_a_form_causes_an_error(console: Client, pages: list[str], field: str) -> None:  # noqa: F811
     console.get("/_/admin/post3/apikey/add/")
     for page in pages:
         if page.endswith("/change/"):
             assert console.post(page, {"_to_field": field}).status_code in (200, 302, 400, 403, 404), page
 
 
-#: Fields of forms, and of actions on lists, that name rows by their primary keys.
+#: Fields of forms and list actions that name rows by their primary keys.
 KEYS = {
     "auth/group/add/": ["permissions"],
     "auth/user/USER/change/": ["groups", "user_permissions"],
@@ -202,7 +205,7 @@ KEYS = {
 
 @pytest.mark.parametrize("number", ["9" * 19, "9" * 25, "-" + "9" * 25, "9" * 4000, "9" * 5000, "1.5", "x", "\u0663"])
 @pytest.mark.parametrize("page", KEYS)
-def test_no_primary_key_in_a_form_makes_a_page_fail(console: Client, page: str, number: str) -> None:  # noqa: F811
+def test_no_primary_key_in_a_form_causes_an_error(console: Client, page: str, number: str) -> None:  # noqa: F811
     user = User.objects.get(is_superuser=True)
     names = {"name": "n", "username": user.username, "action": "revoke_selected" if "apikey" in page else "delete_selected"}
     for field in KEYS[page]:
@@ -224,27 +227,27 @@ def test_no_primary_key_in_a_form_makes_a_page_fail(console: Client, page: str, 
     ],
 )
 @pytest.mark.parametrize("path", ["/_/nothing", "/_%0Fadmin/", "/_/admin/nothing/", "/_/admin/post3/bucket/", "/_/static/x"])
-def test_no_form_that_cannot_be_read_makes_a_refusal_fail(
+def test_no_unreadable_form_turns_a_refusal_into_an_error(
     console: Client,  # noqa: F811
     path: str,
     content_type: str,
     body: bytes,
 ) -> None:
-    # With a token beside the session, so that Django reads the form to compare.
+    # With a CSRF token beside the session, so that Django reads the form to compare them.
     client = ConsoleClient(enforce_csrf_checks=True)
     client.force_login(User.objects.get(is_superuser=True))
     assert 'name="csrfmiddlewaretoken"' in client.get("/_/admin/post3/apikey/add/").content.decode()
     assert client.generic("POST", path, body, content_type=content_type).status_code in (302, 400, 403, 404, 405)
 
 
-def test_lists_of_users_take_only_their_own_filters(console: Client, pages: list[str]) -> None:  # noqa: F811
+def test_lists_of_users_accept_only_their_own_filters(console: Client, pages: list[str]) -> None:  # noqa: F811
     for query in ("is_staff__exact=1", "is_active__exact=0", "groups__id__exact=1", "groups__isnull=True", "q=root", "o=1"):
         assert console.get(f"/_/admin/auth/user/?{query}").status_code == 200, query
     for query in ("username__regex=(", "username__regex=(a%2B)%2B", "email__contains=x", "password__startswith=p"):
         assert console.get(f"/_/admin/auth/user/?{query}").status_code == 400, query
 
 
-def test_deleting_a_user_who_owns_objects_collects_none_of_them(console: Client, owner: Any) -> None:  # noqa: F811
+def test_deleting_a_user_does_not_load_their_objects(console: Client, owner: Any) -> None:  # noqa: F811
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -272,7 +275,7 @@ def test_deleting_a_user_who_owns_objects_collects_none_of_them(console: Client,
     assert not User.objects.filter(pk=poor.pk).exists()
 
 
-def test_a_user_who_owns_objects_cannot_be_deleted_by_code_either(owner: Any) -> None:  # noqa: F811
+def test_a_user_who_owns_objects_cannot_be_deleted_in_code_either(owner: Any) -> None:  # noqa: F811
     from django.db import connection
     from django.db.models import ProtectedError
     from django.test.utils import CaptureQueriesContext

@@ -1,4 +1,4 @@
-"""What the console asks the database: one page by an index, whatever the table holds. Runs on both engines."""
+"""The console's database queries: one page, read by an index, however large the table. Runs on both databases."""
 
 import base64
 import re
@@ -29,12 +29,12 @@ def owner(catalogue: Any) -> Any:
 
 @pytest.fixture
 def photos(owner: Any) -> Bucket:
-    """A bucket of many keys, beside another with the same."""
+    """Create a bucket with many keys, and a second one with as many."""
     for name in ("photos", "videos"):
         bucket = Bucket.objects.create(name=name, owner=owner, region="us-east-1")
         Object.objects.bulk_create(made_object(bucket, f"{name}/{i:06}.jpg") for i in range(ROWS))
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # as autovacuum does; without statistics any plan is a guess
+        cursor.execute("ANALYZE")  # as autovacuum does; without statistics, plans are arbitrary
     return Bucket.objects.get(name="photos")
 
 
@@ -52,7 +52,7 @@ def made_object(bucket: Bucket, key: str, **values: Any) -> Object:
 
 
 def statements_of(console: Client, url: str, **query: Any) -> tuple[Any, list[tuple[str, Any]]]:
-    """Get a page; return the answer and the statements about post3's tables, with their parameters."""
+    """Get a page. Return the response and the statements on post3's tables, with their parameters."""
     seen = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -102,7 +102,7 @@ def test_object_list_reads_one_page_by_the_index_and_counts_nothing(
         (page,) = [(sql, params) for sql, params in statements if "LIMIT 101" in sql]
         plan = plan_of(*page)
         assert re.search(r"SEARCH post3_object USING INDEX|Index Scan using post3_object_\w+ on post3_object ", plan), plan
-        # Where it says so, the whole range is read and sorted before the first row is shown.
+        # With a sort in the plan, the whole range is read and sorted before the first row is shown.
         assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
 
 
@@ -144,18 +144,18 @@ def test_object_list_shows_odd_keys_escaped(console: Client, photos: Bucket) -> 
 
 
 @pytest.mark.parametrize("query", [{}, {"bucket__id__exact": "x"}, {"bucket__id__exact": 10**30}, {"e": 1}])
-def test_object_list_without_a_bucket_sends_to_the_buckets(console: Client, owner: Any, query: dict[str, Any]) -> None:
+def test_object_list_without_a_bucket_redirects_to_the_buckets(console: Client, owner: Any, query: dict[str, Any]) -> None:
     response = console.get(OBJECTS, query)
     assert (response.status_code, response["Location"]) == (302, "/_/admin/post3/bucket/")
 
 
 @pytest.mark.parametrize("lookup", [{"size__gt": 1}, {"etag": "x"}, {"key__contains": "x"}, {"is_latest__exact": 0}])
-def test_filters_that_no_index_serves_are_refused(console: Client, photos: Bucket, lookup: dict[str, Any]) -> None:
+def test_filters_without_an_index_are_refused(console: Client, photos: Bucket, lookup: dict[str, Any]) -> None:
     assert console.get(OBJECTS, {"bucket__id__exact": photos.pk, **lookup}).status_code == 400
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[1, 2, 3]", '[false, {"a": 1}]', r'[false, "\ud800"]', r'[false, "\u0000"]'])
-def test_malformed_position_is_answered_by_a_page(console: Client, photos: Bucket, text: str) -> None:
+def test_malformed_position_returns_a_page(console: Client, photos: Bucket, text: str) -> None:
     position = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=") or "é!"
     response = console.get(OBJECTS, {"bucket__id__exact": photos.pk, "is_latest__exact": 1, "p": position}, follow=True)
     assert response.status_code == 200

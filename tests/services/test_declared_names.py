@@ -1,7 +1,7 @@
-"""What a view reads through its request is what its row of the table declares, no more and no less.
+"""A view reads exactly the names that its row of the table declares.
 
-Every operation is called, in each of the ways that take it down another path, with a request that notes which names are asked
-for. The union is compared with the row: query parameters, and `x-amz-*` headers.
+Every operation is called in each way that takes a different path through the code, with a request that records which
+names are read. The union is compared with the row: query parameters and `x-amz-*` headers.
 """
 
 import contextlib
@@ -37,7 +37,10 @@ CHECKSUMS = {
 
 
 class Noting(dict[str, str]):
-    """A mapping that notes which names are asked for. Going through all of it asks for none; for values, it does."""
+    """A mapping that records which names are read.
+
+    Iterating records none, except over items or values: that records all.
+    """
 
     def __init__(self, values: dict[str, str]) -> None:
         super().__init__(values)
@@ -81,7 +84,7 @@ class Call:
 
 
 def bodies() -> list[Call]:
-    """The ways that a body is sent: plain, framed, with each checksum, with a named one."""
+    """Return the ways of sending a body: plain, framed, with each checksum, with a named one."""
     calls = [Call({}, {**UNSIGNED, "content-length": "1"}, b"a"), Call({}, FRAMED, b"1\r\na\r\n0\r\n\r\n")]
     calls += [Call({}, {**UNSIGNED, "content-length": "1", name: value}, b"a") for name, value in CHECKSUMS.items()]
     named = {"x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-checksum-crc32": CHECKSUMS["x-amz-checksum-crc32"]}
@@ -89,7 +92,7 @@ def bodies() -> list[Call]:
 
 
 def calls_of(shape: str, level: str, upload_id: str) -> list[Call]:
-    """All ways of calling an operation that differ in what they read."""
+    """Return the calls of an operation that differ in what they read."""
     query = {name: "" for name in shape.partition("?")[2].partition(" ")[0].split("&") if name}
     query |= {
         name: value for name, value in {"uploadId": upload_id, "partNumber": "1", "list-type": "2"}.items() if name in query
@@ -102,7 +105,7 @@ def calls_of(shape: str, level: str, upload_id: str) -> list[Call]:
             call.headers["x-amz-copy-source"] = "bucket/k"
     if "+x-amz-copy-source" in shape:
         calls.append(Call(query, {**calls[0].headers, "x-amz-metadata-directive": "REPLACE"}))
-    if shape == "POST ?uploadId":  # the checksums are the object's, and read after the document
+    if shape == "POST ?uploadId":  # the checksums are the object's, read after the document
         document = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>"
         calls.append(Call(query, {**UNSIGNED, "content-length": str(len(document))}, document))
     if level == "OBJECT" and shape in ("GET", "HEAD"):
@@ -132,11 +135,11 @@ def test_operation_reads_what_its_row_declares(store: Store, level: str, shape: 
         method = shape.partition(" ")[0]
         request = S3Request(method, "/", "", sent, query, bucket, key, io.BytesIO(call.body), caller=caller)
         request.grant = request.source = store.grant
-        with contextlib.suppress(S3Error):  # what is read until then is read
+        with contextlib.suppress(S3Error):  # names read before the error still count
             row.view(request)
         parameters |= query.read
         headers |= {f"{METADATA}*" if name.startswith(METADATA) else name for name in sent.read if name.startswith("x-amz-")}
-    # The shape's own names have been read by `operations.find`; the owners of buckets are asked in dispatch.
+    # `operations.find` has read the shape's own names, and dispatch reads the source of a copy and the expected owners.
     parameters = {name for name in parameters if not name.startswith("X-Amz-")}
     parameters |= set(shape.partition("?")[2].partition(" ")[0].split("&")) - {""}
     headers |= {"x-amz-expected-bucket-owner"} & row.headers | _OF_SOURCES.intersection(row.headers if "+" in shape else ())
@@ -151,7 +154,7 @@ def test_every_bucket_operation_but_create_bucket_knows_the_expected_owner() -> 
     assert callable(permissions.check_expected_owner)
 
 
-def test_nothing_is_both_read_and_lacking() -> None:
+def test_no_name_is_both_read_and_unimplemented() -> None:
     for level, shape in ROWS:
         row = operations.TABLES[level][shape]
         assert not row.headers & row.lacks, row.name

@@ -1,4 +1,4 @@
-"""Figures of the catalogue: counted by the worker, told by the server, and at what cost."""
+"""Figures of the catalogue: counted by the worker, reported by the server, and their cost."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ def blob(size: int, state: Blob.State = Blob.State.STORED, released: datetime | 
     return Blob.objects.create(storage_class="STANDARD", size=size, state=state, created_at=now, released_at=released)
 
 
-def test_what_is_stored_is_what_the_worker_counted_last(catalogue: Any) -> None:
+def test_stored_figures_are_the_workers_last_count(catalogue: Any) -> None:
     assert catalogue_figures.read_figures().stored == {}
     blob(10), blob(20), blob(5, Blob.State.DAMAGED)
     assert catalogue_figures.measure_storage_if_due()
@@ -34,14 +34,14 @@ def test_what_is_stored_is_what_the_worker_counted_last(catalogue: Any) -> None:
         ("damaged", "STANDARD"): (1, 5),
     }
     Blob.objects.all().delete()
-    assert not catalogue_figures.measure_storage_if_due(), "counted again at once"
+    assert not catalogue_figures.measure_storage_if_due(), "counted again immediately"
     assert catalogue_figures.read_figures().stored["blobs", "STANDARD"].count == 2
     WorkerState.objects.update(updated_at=datetime.now(UTC) - timedelta(seconds=catalogue_figures.MEASURE_SECONDS + 1))
     assert catalogue_figures.measure_storage_if_due()
     assert catalogue_figures.read_figures().stored["blobs", "STANDARD"].count == 0
 
 
-def test_backlogs_are_told_at_once_and_counted_up_to_a_bound(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backlogs_are_reported_immediately_and_counted_up_to_a_limit(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     old = datetime.now(UTC) - timedelta(hours=2)
     for number in range(5):
         blob(100, released=old + timedelta(minutes=number))
@@ -54,14 +54,14 @@ def test_backlogs_are_told_at_once_and_counted_up_to_a_bound(catalogue: Any, mon
     assert (found.garbage, found.garbage_size) == (3, 300)
 
 
-def test_work_is_all_other_states_of_the_worker(catalogue: Any) -> None:
+def test_work_figures_are_all_other_states_of_the_worker(catalogue: Any) -> None:
     WorkerState.objects.create(name="scrub", count=7, size=700, position=3)
     catalogue_figures.measure_storage()
     work = catalogue_figures.read_figures().work
     assert {name: (amount.count, amount.size) for name, amount in work.items()} == {"scrub": (7, 700)}
 
 
-def test_no_scrape_counts_objects(catalogue: Any) -> None:
+def test_scrapes_do_not_count_objects(catalogue: Any) -> None:
     catalogue_figures.measure_storage()
     with CaptureQueriesContext(catalogue) as queries:
         catalogue_figures.read_figures()
@@ -69,7 +69,7 @@ def test_no_scrape_counts_objects(catalogue: Any) -> None:
     assert texts and not [text for text in texts if '"post3_object"' in text], texts
 
 
-def test_a_database_that_does_not_answer_ends_no_scrape(
+def test_an_unresponsive_database_does_not_fail_a_scrape(
     catalogue: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:

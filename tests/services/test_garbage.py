@@ -1,4 +1,4 @@
-"""Collecting garbage: what nothing refers to goes, bytes and row; what anything refers to stays. On both storages."""
+"""Garbage collection on both storages: unreferenced bytes and rows are removed, referenced ones stay."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,13 +22,13 @@ from post3.storage.handler import storages
 
 from .store import ALWAYS, PLAIN, Body, Store, granted
 
-#: More than is kept in one statement, and more than is held in memory.
+#: More than one statement stores, and more than is held in memory.
 SMALL, LARGE = 1000, 2_500_000
 
 
 @pytest.fixture(params=["filesystem", "database"])
 def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Iterator[Store]:
-    """A bucket on each storage; the grace is no time at all, and a part may be small."""
+    """Yield a bucket on each storage, with no grace period and no minimum part size."""
     backends = {
         "filesystem": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
         "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
@@ -41,17 +41,17 @@ def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Ite
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_deleted_object_goes(store: Store, size: int) -> None:
+def test_deleted_object_is_collected(store: Store, size: int) -> None:
     store.put("k", size)
     assert collect_garbage() == 0 and store.bytes_left() == size
     store.delete("k")
-    assert store.bytes_left() == size  # a DELETE waits for no bytes
+    assert store.bytes_left() == size  # a DELETE does not wait for bytes to be removed
     assert collect_garbage() == 1
     assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
     assert collect_garbage() == 0
 
 
-def test_damaged_bytes_stay_while_an_object_has_them_and_go_with_it(store: Store) -> None:
+def test_damaged_bytes_stay_until_their_object_is_deleted(store: Store) -> None:
     store.put("k", SMALL)
     Blob.objects.update(state=Blob.State.DAMAGED, released_at=datetime.now(UTC) - timedelta(seconds=61))
     assert collect_garbage() == 0 and Blob.objects.get().state == Blob.State.DAMAGED
@@ -61,34 +61,34 @@ def test_damaged_bytes_stay_while_an_object_has_them_and_go_with_it(store: Store
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_overwritten_bytes_go_and_the_new_ones_stay(store: Store, size: int) -> None:
+def test_overwritten_bytes_are_collected_and_the_new_ones_stay(store: Store, size: int) -> None:
     for number in range(3):
         data = store.put("k", size + number)
     assert collect_garbage() == 2
     assert store.read("k") == data and store.bytes_left() == len(data)
 
 
-def test_released_bytes_stay_for_the_grace(store: Store) -> None:
+def test_released_bytes_stay_for_the_grace_period(store: Store) -> None:
     store.put("k", LARGE)
     body = objects.open_object(store.grant, "k", ALWAYS).body
     beginning = next(body)
     store.delete("k")
     with override_settings(POST3_GARBAGE_GRACE_SECONDS=60):
         assert collect_garbage() == 0
-        assert beginning + b"".join(body) == b"x" * LARGE  # a running download
+        assert beginning + b"".join(body) == b"x" * LARGE  # a download in progress
         Blob.objects.update(released_at=datetime.now(UTC) - timedelta(seconds=61))
         assert collect_garbage() == 1
     assert store.bytes_left() == 0
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_bytes_shared_by_copies_stay_until_the_last_goes(store: Store, size: int) -> None:
+def test_bytes_shared_by_copies_stay_until_the_last_is_deleted(store: Store, size: int) -> None:
     data = store.put("a", size)
     store.copy("a", "b")
     store.copy("b", "c")
     store.delete("a")
     assert collect_garbage() == 0 and store.read("b") == store.read("c") == data
-    assert not Blob.objects.filter(released_at__isnull=False).exists()  # not looked at again and again
+    assert not Blob.objects.filter(released_at__isnull=False).exists()  # must not be checked again and again
     store.put("b", 1)
     assert collect_garbage() == 0 and store.read("c") == data
     store.delete("c")
@@ -96,18 +96,18 @@ def test_bytes_shared_by_copies_stay_until_the_last_goes(store: Store, size: int
     assert store.read("b") == b"x" and store.bytes_left() == 1
 
 
-def test_parts_of_an_aborted_upload_go(store: Store) -> None:
+def test_parts_of_an_aborted_upload_are_collected(store: Store) -> None:
     upload = store.begin("k")
     for number in (1, 2, 3):
         store.part(upload, number, b"x" * LARGE)
     store.part(upload, 3, b"y" * SMALL)
-    assert collect_garbage() == 1 and store.bytes_left() == 2 * LARGE + SMALL  # the part that was replaced
+    assert collect_garbage() == 1 and store.bytes_left() == 2 * LARGE + SMALL  # the replaced part
     multipart.abort_multipart_upload(store.grant, "k", upload.upload_id)
     assert collect_garbage() == 3
     assert (Blob.objects.count(), UploadPart.objects.count(), store.bytes_left()) == (0, 0, 0)
 
 
-def test_parts_of_a_completed_upload_stay_and_those_not_listed_go(store: Store) -> None:
+def test_parts_of_a_completed_upload_stay_and_unlisted_ones_are_collected(store: Store) -> None:
     upload = store.begin("k")
     parts = [store.part(upload, number, b"%d" % number * LARGE) for number in (1, 2, 3)]
     store.complete(upload, parts[0], parts[2])
@@ -120,15 +120,15 @@ def test_parts_of_a_completed_upload_stay_and_those_not_listed_go(store: Store) 
     assert collect_garbage() == 2 and store.bytes_left() == 0
 
 
-def test_abandoned_pending_bytes_go_after_their_time(store: Store) -> None:
-    saved = blobs.save(storages["STANDARD"], "bucket", "k", Body(b"x" * LARGE), described=True)  # and then the process dies
+def test_abandoned_pending_bytes_are_collected_after_their_time(store: Store) -> None:
+    saved = blobs.save(storages["STANDARD"], "bucket", "k", Body(b"x" * LARGE), described=True)  # then the process dies
     assert saved.size == LARGE and collect_garbage() == 0 and store.bytes_left() == LARGE
     with override_settings(POST3_PENDING_UPLOAD_SECONDS=0):
         assert collect_garbage() == 1
     assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
 
 
-def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
+def test_interrupted_body_leaves_nothing(store: Store) -> None:
     class Cut(Body):
         def read(self, size: int = -1, /) -> bytes:
             data = super().read(size)
@@ -142,7 +142,7 @@ def test_bytes_of_a_cut_off_body_leave_nothing(store: Store) -> None:
     assert (Blob.objects.count(), Object.objects.count(), store.bytes_left()) == (0, 0, 0)
 
 
-def test_bucket_deleted_by_sql_takes_all_along(store: Store) -> None:
+def test_bucket_deleted_by_sql_releases_everything(store: Store) -> None:
     store.put("small", SMALL)
     store.put("large", LARGE)
     for key in ("done", "under way"):
@@ -160,7 +160,7 @@ def test_bucket_deleted_by_sql_takes_all_along(store: Store) -> None:
     assert (Blob.objects.count(), store.bytes_left()) == (0, 0)
 
 
-def test_interrupted_deletion_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_deletion_is_resumed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("k", LARGE)
     store.delete("k")
 
@@ -171,12 +171,12 @@ def test_interrupted_deletion_is_taken_up_again(store: Store, monkeypatch: pytes
         patch.setattr(storages["STANDARD"], "delete_small", fail)
         assert collect_garbage() == 0
     assert Blob.objects.get().state == Blob.State.DELETING and store.bytes_left() == LARGE
-    assert collect_garbage() == 0  # another worker may be at it
+    assert collect_garbage() == 0  # another worker may be processing it
     Blob.objects.update(released_at=datetime.now(UTC) - timedelta(seconds=61))
     assert collect_garbage() == 1 and store.bytes_left() == 0
 
 
-def test_more_than_a_batch_goes_in_one_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_a_batch_is_collected_in_one_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "BATCH", 3)
     for number in range(10):
         store.put("k", SMALL + number)
@@ -187,7 +187,7 @@ def test_more_than_a_batch_goes_in_one_pass(store: Store, monkeypatch: pytest.Mo
 
 
 def in_threads(*works: Callable[[], Any]) -> list[Any]:
-    """Run all at once, each on a connection of its own; return what they return, in order. Raises what one raised."""
+    """Run all in parallel, each on its own connection. Return their results in order, or raise an exception of one."""
     results: list[Any] = [None] * len(works)
     start = threading.Barrier(len(works))
 
@@ -211,11 +211,11 @@ def in_threads(*works: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def test_workers_at_once_delete_each_blob_once(
+def test_concurrent_workers_delete_each_blob_once(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if connection.vendor != "postgresql":
-        pytest.skip("one writer at a time on SQLite; its worker is one")
+        pytest.skip("SQLite has one writer at a time, and only one worker")
     monkeypatch.setattr(garbage, "BATCH", 4)
     for number in range(60):
         store.put(f"{number}", SMALL)
@@ -255,7 +255,7 @@ def work_done() -> dict[str, tuple[int, int]]:
     return {state.name: (state.count, state.size) for state in WorkerState.objects.all()}
 
 
-def test_uploads_that_nobody_ends_are_aborted_a_week_after_their_last_part(store: Store) -> None:
+def test_unfinished_uploads_are_aborted_a_week_after_their_last_part(store: Store) -> None:
     old, active, young = store.begin("old"), store.begin("active"), store.begin("young")
     for upload in (old, active):
         store.part(upload, 1, b"x" * LARGE)
@@ -263,9 +263,9 @@ def test_uploads_that_nobody_ends_are_aborted_a_week_after_their_last_part(store
     long_ago = datetime.now(UTC) - timedelta(days=8)
     MultipartUpload.objects.exclude(pk=young.pk).update(initiated_at=long_ago)
     UploadPart.objects.update(last_modified=long_ago)
-    store.part(active, 2, b"z" * SMALL)  # in place of an old one
+    store.part(active, 2, b"z" * SMALL)  # replaces an old one
     with override_settings(POST3_MULTIPART_UPLOAD_SECONDS=0):
-        assert collect_garbage() == 1  # the part that was replaced
+        assert collect_garbage() == 1  # the replaced part
     assert collect_garbage() == 1 + 2
     assert set(MultipartUpload.objects.values_list("key", flat=True)) == {"active", "young"}
     assert store.bytes_left() == LARGE + SMALL
@@ -284,13 +284,13 @@ def test_upload_that_is_being_completed_does_not_expire(store: Store) -> None:
     MultipartUpload.objects.update(initiated_at=long_ago)
     UploadPart.objects.update(last_modified=long_ago)
     with transaction.atomic():
-        multipart.find_upload(store.grant, "k", upload.upload_id, lock=True)  # as a Complete does
+        multipart.find_upload(store.grant, "k", upload.upload_id, lock=True)  # as CompleteMultipartUpload does
         assert in_threads(collect_garbage) == [0]
     store.complete(upload, part)
     assert collect_garbage() == 0 and store.read("k") == b"x" * SMALL
 
 
-def test_large_deletion_rests_stops_and_is_taken_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_deletion_rests_stops_and_is_resumed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "MAX_SMALL_SIZE", 1_000_000)
     monkeypatch.setattr(blocks, "DELETE_STEP", 1)
     store.put("k", LARGE)

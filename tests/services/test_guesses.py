@@ -1,4 +1,4 @@
-"""Limits of guessed passwords, without the passwords. Runs on both engines."""
+"""Limits on password guesses, without passwords. Runs on both databases."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from post3.models import LoginAllowance
 
 
 def tries(count: int, name: str = "anna", address: str = "192.0.2.1") -> int:
-    """Return how many of that many guesses were let through."""
+    """Make `count` guesses. Return how many were let through."""
     passed = 0
     for _ in range(count):
         try:
@@ -27,11 +27,11 @@ def tries(count: int, name: str = "anna", address: str = "192.0.2.1") -> int:
 
 
 def later(seconds: float) -> None:
-    """Let time pass."""
+    """Move all stored times into the past, as if this much time had passed."""
     LoginAllowance.objects.update(until=F("until") - timedelta(seconds=seconds))
 
 
-def test_guesses_of_one_name_from_one_address_come_back_one_a_minute(catalogue: Any) -> None:
+def test_guesses_of_one_name_from_one_address_are_regained_one_per_minute(catalogue: Any) -> None:
     assert tries(10) == 5
     later(61)
     assert tries(10) == 1
@@ -42,21 +42,21 @@ def test_guesses_of_one_name_from_one_address_come_back_one_a_minute(catalogue: 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),  # one customer's network
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),  # the network of one customer
         ("::ffff:192.0.2.1", "192.0.2.1"),
         ("fe80::1%eth0", "fe80::2%eth1"),
         ("", ""),  # a socket without addresses
         ("nonsense", "nonsense"),
     ],
 )
-def test_guesses_from_one_network_are_one_clients(catalogue: Any, first: str, second: str) -> None:
+def test_guesses_from_one_network_count_as_one_client(catalogue: Any, first: str, second: str) -> None:
     assert tries(5, address=first) == 5
     assert tries(5, address=second) == 0
     assert tries(1, address="2001:db8:1:3::1") == 1
 
 
 @pytest.mark.parametrize("name", ["ANNA", "Anna", "\uff41nna"])
-def test_guesses_of_names_written_otherwise_are_of_one_name(catalogue: Any, name: str) -> None:
+def test_guesses_of_different_spellings_count_as_one_name(catalogue: Any, name: str) -> None:
     assert tries(5) == 5
     assert tries(5, name) == 0
 
@@ -68,7 +68,7 @@ def test_guesses_from_one_address_cannot_lock_a_name_for_others(catalogue: Any) 
     assert tries(5, address="192.0.2.1") == 5
 
 
-def test_guesses_from_many_addresses_lock_a_name_but_for_where_it_is_known(catalogue: Any) -> None:
+def test_guesses_from_many_addresses_lock_a_name_except_at_known_addresses(catalogue: Any) -> None:
     right = guesses.count("anna", "192.0.2.1")
     assert right is not None
     guesses.give_back(right)
@@ -80,7 +80,7 @@ def test_guesses_from_many_addresses_lock_a_name_but_for_where_it_is_known(catal
 @pytest.mark.parametrize(
     "spread", [lambda n: ("anna", "192.0.2.1"), lambda n: (f"name{n}", "192.0.2.1")], ids=["pair", "address"]
 )
-def test_guesses_at_once_are_counted_each(catalogue: Any, spread: Callable[[int], tuple[str, str]]) -> None:
+def test_simultaneous_guesses_are_all_counted(catalogue: Any, spread: Callable[[int], tuple[str, str]]) -> None:
     def one(number: int) -> int:
         try:
             return tries(1, *spread(number))
@@ -92,7 +92,7 @@ def test_guesses_at_once_are_counted_each(catalogue: Any, spread: Callable[[int]
     assert passed == (5 if spread(0) == spread(1) else 20)
 
 
-def test_forget_old_removes_rows_of_the_past_only(catalogue: Any) -> None:
+def test_forget_old_removes_only_expired_rows(catalogue: Any) -> None:
     tries(2)
     assert guesses.forget_old() == 0
     later(3600)

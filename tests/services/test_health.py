@@ -1,4 +1,4 @@
-"""Readiness: what fails is named, and never more than its kind."""
+"""Readiness: failures are named by their kind only."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ def test_all_is_well(catalogue: Any) -> None:
 
 
 @override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE, "COLD": {"BACKEND": "no.such.Storage"}})
-def test_storage_that_cannot_be_made_is_named(catalogue: Any) -> None:
+def test_storage_that_cannot_be_created_is_named(catalogue: Any) -> None:
     report = readiness.check_readiness()
     assert report["database"] == report["storage STANDARD"] == "ok"
     assert report["storage COLD"].startswith("failed: ImproperlyConfigured")
 
 
 @override_settings(POST3_STORAGES={"STANDARD": DATABASE_STORAGE})
-def test_reasons_are_told_to_the_log_only(
+def test_reasons_appear_only_in_the_log(
     catalogue: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail_to_connect() -> None:

@@ -1,4 +1,4 @@
-"""The bucket of requests that each key has."""
+"""The request limit of each access key."""
 
 import pytest
 
@@ -13,18 +13,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def spend(limit: rate_limit.RateLimit, key: str, times: int) -> int:
-    """Ask that often; return how often it was allowed."""
+    """Ask this many times. Return how often the request was allowed."""
     return sum(limit.spend(key) for _ in range(times))
 
 
-def test_a_seconds_worth_may_come_at_once_and_then_as_fast_as_the_rate(clock: list[float]) -> None:
+def test_one_second_of_requests_may_come_in_a_burst_then_the_rate_applies(clock: list[float]) -> None:
     limit = rate_limit.RateLimit(10)
     assert spend(limit, "a", 30) == 10
-    assert spend(limit, "b", 30) == 10, "another key has a bucket of its own"
+    assert spend(limit, "b", 30) == 10, "another key has its own bucket"
     clock[0] += 0.35
     assert spend(limit, "a", 30) == 3
     clock[0] += 100
-    assert spend(limit, "a", 30) == 10, "what was not used in the seconds before adds nothing"
+    assert spend(limit, "a", 30) == 10, "requests not used in the seconds before do not add up"
 
 
 def test_a_rate_below_one_allows_one_request_at_a_time(clock: list[float]) -> None:
@@ -41,7 +41,7 @@ def test_keys_are_remembered_in_bounded_memory(clock: list[float]) -> None:
     for number in range(3 * rate_limit.ENTRIES):
         limit.spend(f"key {number}")
     assert len(limit._full_at) <= rate_limit.ENTRIES
-    assert not limit.spend(f"key {3 * rate_limit.ENTRIES - 1}"), "the newest is forgotten"
+    assert not limit.spend(f"key {3 * rate_limit.ENTRIES - 1}"), "the newest key was evicted"
     clock[0] += 10
     limit.spend("a"), limit.spend("b")
-    assert len(limit._full_at) == 2, "full buckets are kept"
+    assert len(limit._full_at) == 2, "full buckets were kept"

@@ -1,11 +1,11 @@
-"""How long a worker rests, by what it sees waiting."""
+"""How long a worker rests, depending on the amount of waiting work."""
 
 from post3.maintenance.pacing import INTERVAL_FACTOR, LITTLE, MIN_INTERVAL, REST, SMALL_BLOB_REST, Pace
 from post3.storage.base import MIB
 
 
 class Clock:
-    """Seconds that go by when told to, and what waits at each look, which takes `cost` seconds."""
+    """A clock that the test advances. It returns the waiting amounts one by one; each query takes `cost` seconds."""
 
     def __init__(self, *waiting: int, cost: float = 0.0) -> None:
         self.now, self.looks, self._waiting, self._cost = 0.0, 0, list(waiting), cost
@@ -20,7 +20,7 @@ class Clock:
 
 
 def rests(*waiting: int) -> list[float]:
-    """The rest after a step of a second, after each look at that much waiting."""
+    """Return the rests after steps of one second, one for each amount waiting."""
     clock, found = Clock(*waiting), []
     pace = Pace(clock.waiting, clock)
     for _ in waiting:
@@ -30,24 +30,24 @@ def rests(*waiting: int) -> list[float]:
     return found
 
 
-def test_rests_are_shortened_while_what_waits_grows_and_long_again_when_little_does() -> None:
+def test_rests_are_short_while_the_backlog_grows_and_long_when_it_is_small() -> None:
     sizes = [2, 3, 4, 5, 6, 5, 1]
     assert rests(*(size * LITTLE for size in sizes)) == [REST, 2.0, 0.5, 0.125, 0.1, 0.1, REST]
 
 
-def test_one_large_object_shortens_no_rest() -> None:
+def test_one_large_object_does_not_shorten_rests() -> None:
     assert rests(0, 5 * LITTLE, 4 * LITTLE, 3 * LITTLE, 0) == [REST] * 5
 
 
-def test_growth_below_what_may_wait_shortens_no_rest() -> None:
+def test_growth_below_the_allowed_backlog_does_not_shorten_rests() -> None:
     assert rests(0, LITTLE // 4, LITTLE // 2, LITTLE) == [REST] * 4
 
 
-def test_small_steps_rest_little() -> None:
+def test_small_steps_have_short_rests() -> None:
     assert Pace(lambda: 0).rest_after(2.0, MIB - 1) == 2 * REST * SMALL_BLOB_REST
 
 
-def test_looks_are_rare_and_rarer_where_they_take_long() -> None:
+def test_backlog_is_measured_rarely_and_less_often_if_that_takes_long() -> None:
     clock = Clock(0, 0, 0, cost=3.0)
     pace = Pace(clock.waiting, clock)
     for _ in range(int(INTERVAL_FACTOR * 3) + 4):

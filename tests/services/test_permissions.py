@@ -1,4 +1,4 @@
-"""A rule that denies everything stops every operation, the source of a copy, each key of a batch, the console and commands."""
+"""A rule that denies everything stops all operations, copy sources, keys of a batch, the console and commands."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def client(store: Store) -> RawClient:
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, rule: Rule = lambda request: False) -> list[AccessRequest]:
-    """Put a rule in place of the one that decides; return the list of what it is asked."""
+    """Replace the deciding rule. Return the list of requests it receives."""
     asked: list[AccessRequest] = []
 
     def noting(request: AccessRequest) -> bool:
@@ -48,7 +48,7 @@ def deny(monkeypatch: pytest.MonkeyPatch, rule: Rule = lambda request: False) ->
 
 
 def ask(client: RawClient, method: str, path: str, query: str = "", headers: Any = (), body: bytes = b"") -> tuple[int, bytes]:
-    """Send a signed request to `dispatch`, in this process; return status and body of the response."""
+    """Send a signed request to `dispatch` in this process. Return the response's status and body."""
     signed = client.sign(method, path, query, headers, body)
     sent = [(name.lower().encode(), value.encode()) for name, value in signed.headers]
     sent.append((b"content-length", str(len(body)).encode()))
@@ -90,7 +90,7 @@ def test_a_rule_that_denies_everything_stops_every_operation(
 
 
 @pytest.mark.parametrize("query", ["", "partNumber=1&uploadId=1"])
-def test_the_source_of_a_copy_takes_an_action_of_its_own(client: RawClient, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+def test_the_source_of_a_copy_requires_its_own_action(client: RawClient, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     asked = deny(monkeypatch, lambda request: request.key != "secret")
     headers = [("x-amz-copy-source", "/bucket/secret")]
     status, answer = ask(client, "PUT", "/bucket/target", query, headers)
@@ -121,7 +121,7 @@ def test_each_key_of_a_batch_is_authorised(client: RawClient, store: Store, monk
         ("DELETE", "", "s3:DeleteObject"),
     ],
 )
-def test_a_named_version_takes_another_action(
+def test_a_named_version_requires_another_action(
     client: RawClient, monkeypatch: pytest.MonkeyPatch, method: str, query: str, action: str
 ) -> None:
     asked = deny(monkeypatch)
@@ -130,7 +130,7 @@ def test_a_named_version_takes_another_action(
     assert asked[0].context == ({"s3:VersionId": "null"} if query else {})
 
 
-def test_a_rule_is_asked_about_anonymous_callers_too(client: RawClient, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+def test_a_rule_also_decides_about_anonymous_callers(client: RawClient, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     asked = deny(monkeypatch)
     monkeypatch.setattr(RawClient, "sign", lambda self, *args: _Unsigned())
     assert ask(client, "GET", "/bucket/k")[0] == 403

@@ -1,4 +1,4 @@
-"""Publishing: what a writer is told that lost a race after its look."""
+"""Publishing: the errors of a writer that loses a race after its check."""
 
 from datetime import UTC, datetime
 from hashlib import md5
@@ -19,7 +19,7 @@ from .store import ALWAYS, PLAIN, Body, Store, granted
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])
 @pytest.mark.parametrize("size", [0, 1000, 2_500_000])
-def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothing(
+def test_put_if_none_match_that_loses_after_its_check_is_refused_and_leaves_nothing(
     catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, backend: str, size: int
 ) -> None:
     options = {"location": str(tmp_path)} if backend == "filesystem" else {}
@@ -29,17 +29,15 @@ def test_put_if_none_match_that_lost_after_its_look_is_refused_and_leaves_nothin
         Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
         store = Store(owner.pk, tmp_path)
         first = store.put("k", 10)
-        monkeypatch.setattr(publishing, "lock_latest", lambda bucket, key: None)  # as if the look came before the first write
+        monkeypatch.setattr(publishing, "lock_latest", lambda bucket, key: None)  # as if it ran before the first write
         with pytest.raises(PreconditionFailed):
             objects.put_object(granted("bucket", owner.pk), "k", PLAIN, Body(b"y" * size), Conditions(if_none_match="*"))
         assert store.read("k") == first
         assert (Blob.objects.count(), store.bytes_left()) == (1, len(first))
 
 
-def test_bytes_that_lost_a_block_on_their_way_are_not_published(
-    catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when PostgreSQL crashed under an upload, and lost the last of what it had not been made to wait for."""
+def test_bytes_with_a_lost_block_are_not_published(catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This happens if PostgreSQL crashes during an upload and loses writes that were not yet synced."""
     with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}):
         owner = get_user_model().objects.create_user("owner")
         Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")

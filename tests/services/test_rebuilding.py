@@ -1,4 +1,4 @@
-"""Rebuilding the catalogue: rows come back as they were, interrupted or into an older catalogue."""
+"""Rebuilding the catalogue: rows come back unchanged, after an interruption and into an older catalogue."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ SMALL, LARGE = 1000, 2_500_000
 
 
 def rows_of(model: Any) -> list[dict[str, Any]]:
-    """All rows of a model, without what has no meaning, ordered."""
+    """Return all rows of a model in order, without columns that have no meaning outside this catalogue."""
     ids = {"id", "bucket_id", "blob_id", "object_id", "created_at", "sequence", "released_at"}
     return [{name: value for name, value in row.items() if name not in ids} for row in model.objects.order_by("pk").values()]
 
@@ -52,7 +52,7 @@ def test_rows_come_back_as_they_were(tree: Store, lose: Callable[[], None]) -> N
     assert all(Blob.objects.values_list("crc64nvme", flat=True))
     tree.delete("small")
     tree.delete("parts")
-    assert collect_garbage() == 0  # the copies hold the bytes
+    assert collect_garbage() == 0  # the copies refer to the bytes
     assert tree.read("copy") == b"x" * SMALL and len(tree.read("copy of parts")) == 2 * SMALL
 
 
@@ -69,7 +69,7 @@ def test_owners_come_back_under_their_ids(tree: Store, lose: Callable[[], None])
     assert users.create_user("new").pk > other.pk
 
 
-def test_owner_that_is_somebody_else_now_is_refused(tree: Store, lose: Callable[[], None]) -> None:
+def test_owner_id_of_another_user_is_refused(tree: Store, lose: Callable[[], None]) -> None:
     tree.put("k", SMALL)
     lose()
     get_user_model().objects.create_user("admin", pk=tree.owner)
@@ -79,7 +79,7 @@ def test_owner_that_is_somebody_else_now_is_refused(tree: Store, lose: Callable[
     assert Object.objects.get().owner.username == "admin"
 
 
-def test_owner_whose_name_is_taken_gets_another(tree: Store, lose: Callable[[], None]) -> None:
+def test_owner_whose_name_is_taken_gets_another_name(tree: Store, lose: Callable[[], None]) -> None:
     lose()
     get_user_model().objects.create_user("owner", pk=tree.owner + 1)
     assert Report().users == {tree.owner: f"owner-{tree.owner}"}
@@ -114,7 +114,7 @@ def test_descriptions_of_format_1_are_read(tree: Store, lose: Callable[[], None]
 
 
 def test_newest_description_of_a_key_wins(tree: Store, lose: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(6):  # as a crash between the commit and the removal of the old description leaves it
+    for number in range(6):  # a crash between the commit and removing the old description leaves this
         tree.put("k", SMALL + number)
         path = sidecar_of(tree, "k")
         rewrite(path, last_modified=(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number * 5 % 6)).isoformat())
@@ -125,7 +125,7 @@ def test_newest_description_of_a_key_wins(tree: Store, lose: Callable[[], None],
         report = Report()
         assert report == []
         assert (report.counts.objects, report.counts.superseded, Object.objects.count()) == (1, 5, 1)
-        assert len(tree.read("k")) == SMALL + 1  # the one of minute 5
+        assert len(tree.read("k")) == SMALL + 1  # the object of minute 5
 
 
 def test_verify_marks_damaged_bytes(tree: Store, lose: Callable[[], None]) -> None:
@@ -133,13 +133,13 @@ def test_verify_marks_damaged_bytes(tree: Store, lose: Callable[[], None]) -> No
         tree.put(key, size)
     tree.copy("small", "copy of small")
     paths = {key: Path(tree.directory, Object.objects.get(key=key).blob.name) for key in ("small", "large")}
-    rewrite(sidecar_of(tree, "large"), format=1, crc64nvme=None)  # then its MD5 tells
+    rewrite(sidecar_of(tree, "large"), format=1, crc64nvme=None)  # then its MD5 reveals the damage
     for path in paths.values():
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     lose()
-    assert Report().counts.objects == 4  # without --verify nobody looks
+    assert Report().counts.objects == 4  # without --verify, bytes are not read
     lose()
     report = Report(verify=True)
     assert report.counts.verified == 2 * SMALL + LARGE  # each blob once
@@ -150,7 +150,7 @@ def test_verify_marks_damaged_bytes(tree: Store, lose: Callable[[], None]) -> No
             tree.read(key)
 
 
-def test_catalogue_that_holds_something_is_refused(tree: Store) -> None:
+def test_catalogue_that_is_not_empty_is_refused(tree: Store) -> None:
     with pytest.raises(RebuildRefused, match="holds buckets already"):
         Report()
 
@@ -161,7 +161,7 @@ def test_without_a_describing_storage_it_is_refused(catalogue: Any) -> None:
         Report()
 
 
-def test_interrupted_rebuild_goes_on(tree: Store, lose: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_rebuild_is_resumed(tree: Store, lose: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         tree.put(f"{number}", SMALL)
     tree.copy("0", "copy")
@@ -188,7 +188,7 @@ def test_interrupted_rebuild_goes_on(tree: Store, lose: Callable[[], None], monk
 
 
 def test_merge_adds_what_an_older_catalogue_lacks(tree: Store) -> None:
-    """As after a restore of yesterday's catalogue."""
+    """As after restoring yesterday's catalogue."""
     for key in ("same", "overwritten since", "replaced in place"):
         tree.put(key, SMALL)
     path = sidecar_of(tree, "same")
@@ -197,7 +197,7 @@ def test_merge_adds_what_an_older_catalogue_lacks(tree: Store) -> None:
     newer = sidecar_of(tree, "overwritten since")
     tree.put("new since", SMALL + 1)
     buckets.create_bucket("new-bucket", project_caller(tree.owner), None)
-    # The catalogue of before: the blob of the large body was pending.
+    # In the older catalogue, the blob of the large body was pending.
     Blob.objects.filter(size=LARGE).update(state=Blob.State.PENDING, size=0, md5="", crc64nvme=None)
     Object.objects.filter(key="overwritten since").update(
         blob=older.blob_id, size=SMALL, sidecar=older.sidecar, last_modified=older.last_modified, sequence=7
@@ -225,7 +225,7 @@ def test_bucket_that_is_refused_leaves_the_description_alone(tree: Store) -> Non
     assert path.read_bytes() == document and json.loads(document)["owner"] == "owner"
 
 
-def test_bucket_that_cannot_be_described_is_not_made(tree: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bucket_that_cannot_be_described_is_not_created(tree: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str, document: bytes) -> None:
         raise StorageError("the disk is gone")
 
@@ -249,7 +249,7 @@ def test_account_keeps_its_id(tree: Store, lose: Callable[[], None]) -> None:
     known = account_id()
     tree.put("k", SMALL)
     lose()
-    Account.objects.all().delete()  # a new catalogue has a new one
+    Account.objects.all().delete()  # a new catalogue has a new account
     assert account_id() != known
     assert Report() == []
     assert account_id() == known

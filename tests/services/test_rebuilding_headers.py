@@ -1,4 +1,4 @@
-"""Rebuilding from descriptions that hold what cannot be headers: the object comes back without it (D69)."""
+"""Rebuilding from descriptions with values that are not valid headers: the object comes back without them (D69)."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ POISON = "a\r\nSet-Cookie: poison=1"
     "metadata",
     [{"a\r\nSet-Cookie: x": "1"}, {"a\nb": "1"}, {"a b": "1"}, {"": "1"}, {"\u00fc": "1"}, {"a": POISON}, {"a": "\x1b[31m"}],
 )
-def test_metadata_that_cannot_be_headers_are_left_out_and_told(
+def test_metadata_that_cannot_be_headers_are_left_out_and_reported(
     tree: Store, lose: Callable[[], None], metadata: dict[str, str]
 ) -> None:
     data = tree.put("k", 1000)

@@ -1,4 +1,4 @@
-"""Rebuilding from trees that have been through something: what is torn, foreign or wrong is told, and never fatal."""
+"""Rebuilding from damaged trees: torn, foreign and wrong files are reported and never fatal."""
 
 import os
 from collections.abc import Callable
@@ -49,7 +49,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("document", "reason"), TORN)
-def test_torn_description_is_told_and_left_out(tree: Store, lose: Callable[[], None], document: bytes, reason: str) -> None:
+def test_torn_description_is_reported_and_left_out(tree: Store, lose: Callable[[], None], document: bytes, reason: str) -> None:
     tree.put("whole", SMALL)
     tree.put("torn", SMALL)
     sidecar_of(tree, "torn").write_bytes(document)
@@ -59,7 +59,7 @@ def test_torn_description_is_told_and_left_out(tree: Store, lose: Callable[[], N
     assert list(Object.objects.values_list("key", flat=True)) == ["whole"]
 
 
-def test_wrong_descriptions_are_told_and_left_out(tree: Store, lose: Callable[[], None]) -> None:
+def test_wrong_descriptions_are_reported_and_left_out(tree: Store, lose: Callable[[], None]) -> None:
     tree.put("whole", SMALL)
     expected = {}
     for number, (values, reason) in enumerate(WRONG):
@@ -83,7 +83,7 @@ def test_endless_description_is_not_read(tree: Store, lose: Callable[[], None]) 
     assert Report().reasons == [f"it has {1 << 40} bytes, more than any description"]
 
 
-def test_foreign_files_are_told_and_are_no_loss(tree: Store, lose: Callable[[], None]) -> None:
+def test_foreign_files_are_reported_and_are_not_a_loss(tree: Store, lose: Callable[[], None]) -> None:
     tree.put("k", SMALL)
     for path in ("lost+found/x", "bucket/README", "bucket/zz/a.json", "bucket/bucket.json.bak"):
         Path(tree.directory, path).parent.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def test_foreign_files_are_told_and_are_no_loss(tree: Store, lose: Callable[[], 
     assert Object.objects.count() == 1
 
 
-def test_unreadable_descriptions_of_buckets_are_told(tree: Store, lose: Callable[[], None]) -> None:
+def test_unreadable_descriptions_of_buckets_are_reported(tree: Store, lose: Callable[[], None]) -> None:
     for name in ("torn", "moved"):
         buckets.create_bucket(name, project_caller(tree.owner), None)
     Path(tree.directory, "torn", "bucket.json").write_bytes(b"{")

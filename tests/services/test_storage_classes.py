@@ -1,4 +1,4 @@
-"""Objects of several storage classes: each is read from where it is, and a copy to another class takes its bytes along."""
+"""Objects of several storage classes: each is read from its own storage; copying to another class copies the bytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ SMALL, LARGE = 1000, 2_500_000
 
 @pytest.fixture
 def store(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
-    """A bucket whose STANDARD objects are files, and whose GLACIER_IR objects are blocks."""
+    """Yield a bucket with STANDARD objects in files and GLACIER_IR objects in blocks."""
     storages = {
         "STANDARD": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
         "GLACIER_IR": {"BACKEND": "post3.storage.database.DatabaseStorage"},
@@ -31,7 +31,7 @@ def store(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.mark.parametrize("size", [0, SMALL, LARGE])
-def test_copy_to_another_storage_class_takes_the_bytes_along(store: Store, size: int) -> None:
+def test_copy_to_another_storage_class_copies_the_bytes(store: Store, size: int) -> None:
     data = store.put("source", size)
     store.copy("source", "cold", "GLACIER_IR")
     assert Object.objects.get(key="cold").storage_class == "GLACIER_IR"

@@ -1,4 +1,4 @@
-"""The storages: one suite of tests that all of them pass, and what is particular to each."""
+"""The storages: one test suite that all of them must pass, and tests specific to each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every storage must do. A test class of a storage derives from `StorageSuite` and says how to make one."""
+"""Tests that every storage must pass. A storage's test class derives from `StorageSuite` and creates the storage."""
 
 import dataclasses
 import io
@@ -15,7 +15,7 @@ from django.utils import timezone
 from post3.models import Blob
 from post3.storage import BlobMissing, BlobRef, Storage, StorageError
 
-#: Keys that have been trouble as file names.
+#: Keys that are difficult as file names.
 ODD_KEYS = [
     ".",
     "..",
@@ -41,14 +41,14 @@ ODD_KEYS = [
 
 
 class ShortStream(io.BytesIO):
-    """A stream that gives fewer bytes than asked for, as sockets do."""
+    """A stream that returns fewer bytes than requested, as sockets do."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(min(size or 0, random.Random(self.tell()).randint(1, 10_000)))
 
 
 class BrokenStream(io.BytesIO):
-    """A stream whose sender goes away once it has given all it holds."""
+    """A stream whose sender disconnects after its bytes."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(size)
@@ -58,7 +58,7 @@ class BrokenStream(io.BytesIO):
 
 
 def in_threads(count: int, task: Callable[[int], Any]) -> list[Any]:
-    """Run `task(0)` … at once, each on its own thread and database connection; return or raise what they do."""
+    """Run `task(0)` … in parallel, each on its own thread and database connection. Return or raise what they do."""
     results: list[Any] = [None] * count
     errors: list[BaseException] = []
     start = threading.Barrier(count)
@@ -86,7 +86,7 @@ def in_threads(count: int, task: Callable[[int], Any]) -> list[Any]:
 class StorageSuite:
     """The tests themselves."""
 
-    #: Bytes where this storage starts a new block or piece.
+    #: The size at which this storage starts a new block or piece.
     block: int
 
     @pytest.fixture
@@ -94,11 +94,11 @@ class StorageSuite:
         raise NotImplementedError
 
     def leftovers(self, storage: Storage) -> list[Any]:
-        """Return whatever the storage holds: rows, or files."""
+        """Return everything that the storage contains: rows or files."""
         raise NotImplementedError
 
     def damage(self, storage: Storage, ref: BlobRef) -> None:
-        """Take the last bytes away from behind the storage's back."""
+        """Remove the last bytes behind the storage's back."""
         raise NotImplementedError
 
     def new_ref(self, storage: Storage, key: str = "key") -> BlobRef:
@@ -170,12 +170,12 @@ class StorageSuite:
         pieces.close()  # type: ignore[attr-defined]
         assert list(pieces) == []
 
-    def test_open_what_is_not_there(self, storage: Storage) -> None:
+    def test_open_a_missing_blob(self, storage: Storage) -> None:
         ref = dataclasses.replace(self.new_ref(storage), size=10)
         with pytest.raises(BlobMissing):
             storage.open(ref, 0, 10)
 
-    def test_open_what_has_lost_its_end(self, storage: Storage) -> None:
+    def test_open_a_truncated_blob(self, storage: Storage) -> None:
         ref = self.saved(storage, os.urandom(self.block // 2))
         self.damage(storage, ref)
         with pytest.raises(BlobMissing):
@@ -190,7 +190,7 @@ class StorageSuite:
             storage.delete(source)
             assert self.contents(storage, target) == data
 
-    def test_copy_what_is_damaged_leaves_nothing(self, storage: Storage) -> None:
+    def test_copy_of_a_damaged_blob_leaves_nothing(self, storage: Storage) -> None:
         source = self.saved(storage, os.urandom(3 * self.block))
         self.damage(storage, source)
         before = self.leftovers(storage)
@@ -228,7 +228,7 @@ class StorageSuite:
 
     def test_sidecar(self, storage: Storage) -> None:
         if not storage.describes:
-            pytest.skip("keeps no descriptions")
+            pytest.skip("this storage keeps no descriptions")
         name = storage.new_name("bucket", "𝄞" * 256)
         storage.write_sidecar(name, b'{"a": 1}')
         storage.write_sidecar(name, b'{"a": 2}')
@@ -242,7 +242,7 @@ class StorageSuite:
 
     def test_inline(self, storage: Storage) -> None:
         if not storage.inline:
-            pytest.skip("keeps nothing in the catalogue's statements")
+            pytest.skip("this storage takes no part in the catalogue's statements")
         for size in (1, storage.inline_size):
             data, ref = os.urandom(size), self.new_ref(storage)
             insert, params = storage.inline_insert(data)
@@ -271,7 +271,7 @@ class StorageSuite:
         assert storage.measure([*refs, self.new_ref(storage)]) == [1, self.block - 1, None, None]
         assert storage.measure([]) == []
 
-    def test_walk_finds_all_that_is_held(self, storage: Storage) -> None:
+    def test_walk_finds_everything_stored(self, storage: Storage) -> None:
         assert list(storage.walk()) == []
         refs = [self.saved(storage, b"x" * (number + 1), key) for number, key in enumerate(ODD_KEYS)]
         storage.delete(self.saved(storage, b"gone"))
@@ -289,7 +289,7 @@ class StorageSuite:
         storage.quarantine(ref)
         storage.quarantine(ref)
         assert storage.measure([ref, other]) == ([None, 5] if storage.describes else [7, 5])
-        assert len(self.leftovers(storage)) == 2, "nothing is deleted"
+        assert len(self.leftovers(storage)) == 2, "nothing may be deleted"
         assert {held.name or held.id for held in storage.walk()} == {
             ref.name or ref.id for ref in (ref, other)[storage.describes :]
         }

@@ -33,7 +33,7 @@ class TestDatabaseStorage(StorageSuite):
         last = Block.objects.filter(blob_id=ref.id).order_by("-index")[0]
         Block.objects.filter(blob_id=ref.id, index=last.index).update(data=bytes(last.data)[:-1])
 
-    def test_blocks_are_full_but_the_last(self, storage: Storage) -> None:
+    def test_all_blocks_except_the_last_are_full(self, storage: Storage) -> None:
         self.saved(storage, b"x" * (2 * self.block + 3))
         blocks = Block.objects.order_by("index")
         assert [(block.index, len(block.data)) for block in blocks] == [(0, self.block), (1, self.block), (2, 3)]
@@ -65,7 +65,7 @@ class TestDatabaseStorage(StorageSuite):
         storage.delete(target)
         assert self.leftovers(storage) == []
 
-    def test_save_for_a_blob_that_is_not_there(self, storage: Storage) -> None:
+    def test_save_for_a_missing_blob(self, storage: Storage) -> None:
         ref = BlobRef(id=2**40, name="", size=0, block_size=self.block)
         with pytest.raises(StorageError):
             storage.save(ref, io.BytesIO(b"x"))
@@ -93,7 +93,7 @@ class TestDatabaseStorage(StorageSuite):
         storage.save(self.new_ref(storage), Watching(os.urandom(2 * self.block)))
         assert set(states) == {"IDLE"}
 
-    def test_synchronous_commit_is_off_for_the_blocks_alone(self, storage: Storage) -> None:
+    def test_synchronous_commit_is_off_only_for_the_blocks(self, storage: Storage) -> None:
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has no synchronous_commit")
         ask = "SELECT current_setting('synchronous_commit')"
@@ -105,9 +105,9 @@ class TestDatabaseStorage(StorageSuite):
             self.saved(storage, data)
             assert sql.fetch(ask) == default, "the caller's own commit must wait for the disk"
 
-    def test_open_on_a_connection_that_died(self, storage: Storage) -> None:
+    def test_open_on_a_lost_connection(self, storage: Storage) -> None:
         if connection.vendor != "postgresql":
-            pytest.skip("SQLite's connections do not die")
+            pytest.skip("SQLite's connections cannot be lost")
         data = os.urandom(3 * self.block)
         pieces = storage.open(self.saved(storage, data), 0, len(data))
         first = next(pieces)
@@ -130,7 +130,7 @@ class TestDatabaseStorage(StorageSuite):
 
 @pytest.mark.usefixtures("catalogue")
 class TestSQL:
-    def test_bytes_and_numbers_there_and_back(self) -> None:
+    def test_bytes_and_numbers_round_trip(self) -> None:
         rows = sql.fetch("SELECT length(%s), length('100%%')", [b"\x00%\xff"])
         assert rows == [(3, 4)]
 

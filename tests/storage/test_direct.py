@@ -1,4 +1,4 @@
-"""Large files past the page cache: whatever pieces come, and whatever the file system can do, the bytes are those that came."""
+"""Writing large files past the page cache: whatever the pieces and the file system, the bytes are the ones written."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ import pytest
 from post3.storage.filesystem import direct
 from post3.storage.filesystem.direct import BLOCK, LargeFile
 
-#: Lengths of the pieces that come one after the other.
+#: Lengths of consecutive pieces.
 PIECES = [
     [],
     [1],
@@ -27,7 +27,7 @@ PIECES = [
 
 
 def written(path: Path, lengths: Sequence[int]) -> bytes:
-    """Write pieces of chance to a new file; return them."""
+    """Write random pieces to a new file and return them."""
     pieces = [os.urandom(length) for length in lengths]
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
@@ -53,7 +53,10 @@ def test_file_system_without_direct_writes(tmp_path: Path, monkeypatch: pytest.M
 
 
 def patched(monkeypatch: pytest.MonkeyPatch, write: Callable[[Callable[..., int], int, Any, int], int]) -> None:
-    """Have `write` do the direct writes of the module, on any file system, given the real one and how many there were."""
+    """Make `write` perform the module's direct writes, on any file system.
+
+    It receives the real function and a count.
+    """
     monkeypatch.setattr(direct, "_set_direct", lambda file, wanted: wanted)
     real, count = os.write, 0
 
@@ -75,15 +78,15 @@ def test_file_system_that_refuses_at_the_write(tmp_path: Path, monkeypatch: pyte
     assert written(tmp_path / "file", [BLOCK] * 4) == (tmp_path / "file").read_bytes()
 
 
-def test_page_cache_is_gone_past_where_that_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_cache_is_bypassed_if_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     real = direct._set_direct
     monkeypatch.setattr(direct, "_set_direct", lambda file, wanted: told.append(real(file, wanted)) or told[-1])
     written(tmp_path / "file", [BLOCK, BLOCK, 5])
-    assert told in ([True, False], [False]), "direct for the blocks, as usual for the rest"
+    assert told in ([True, False], [False]), "direct for the blocks, buffered for the rest"
 
 
-def test_write_that_takes_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_that_accepts_fewer_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def take_less(write: Callable[..., int], file: int, data: Any, count: int) -> int:
         return write(file, memoryview(data)[:4096] if count == 2 else data)
 
@@ -91,7 +94,7 @@ def test_write_that_takes_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert written(tmp_path / "file", [BLOCK, 3 * BLOCK, 11]) == (tmp_path / "file").read_bytes()
 
 
-def test_other_errors_are_told_and_the_memory_is_kept_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_raised_and_the_memory_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(write: Callable[..., int], file: int, data: Any, count: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -43,7 +43,7 @@ class TestFilesystemStorage(StorageSuite):
         assert {name.count("/") for name in found} == {2}
         assert max(len(os.path.basename(name)) for name in found) == 255
 
-    def test_name_tells_the_key(self, storage: Storage) -> None:
+    def test_name_shows_the_key(self, storage: Storage) -> None:
         bucket, fan, file = storage.new_name("bucket", "photos/ä.jpg").split("/")
         encoded, unique = file.split(".")
         assert (bucket, fan, encoded) == ("bucket", unique[:2], "photos%2F%C3%A4%2Ejpg")
@@ -55,12 +55,12 @@ class TestFilesystemStorage(StorageSuite):
             assert encoded[-4] == "%"
 
     @pytest.mark.parametrize("bucket", ["", ".", "..", ".tmp", "a/b", "a\x00", "a\n", "/etc", "b" * 256])
-    def test_name_of_a_bucket_that_is_no_directory(self, storage: Storage, bucket: str) -> None:
+    def test_name_of_a_bucket_that_cannot_be_a_directory(self, storage: Storage, bucket: str) -> None:
         with pytest.raises(StorageError):
             storage.new_name(bucket, "key")
 
     @pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "b/../../etc/passwd", "b/aa/..", ".tmp/aa/x", "b/aa/x\n"])
-    def test_names_not_of_its_making_are_refused(self, storage: Storage, name: str) -> None:
+    def test_foreign_names_are_refused(self, storage: Storage, name: str) -> None:
         ref = BlobRef(id=1, name=name, size=1, block_size=0)
         for use in (
             lambda: storage.save(ref, io.BytesIO(b"x")),
@@ -90,7 +90,7 @@ class TestFilesystemStorage(StorageSuite):
                 use()
         assert (elsewhere / path.name).read_bytes() == b"public"
 
-    def test_fifo_is_no_blob(self, storage: Storage) -> None:
+    def test_fifo_is_not_a_blob(self, storage: Storage) -> None:
         ref = self.saved(storage, b"x")
         path = Path(storage.location, ref.name)
         path.unlink()
@@ -141,7 +141,7 @@ class TestFilesystemStorage(StorageSuite):
             storage.save(self.new_ref(storage), io.BytesIO(b"x"))
         assert self.leftovers(storage) == before
 
-    def test_save_where_directories_were_removed_meanwhile(self, storage: Storage) -> None:
+    def test_save_after_directories_were_removed(self, storage: Storage) -> None:
         ref = self.saved(storage, b"first")
         storage.delete(ref)
         Path(storage.location, ref.name).parent.rmdir()
@@ -165,14 +165,14 @@ class TestFilesystemStorage(StorageSuite):
         assert storage.copy(source, target) == len(data)
         assert Path(storage.location, target.name).read_bytes() == data
 
-    def test_sidecar_beside_its_blob(self, storage: Storage) -> None:
+    def test_sidecar_is_next_to_its_blob(self, storage: Storage) -> None:
         ref = self.saved(storage, b"x")
         storage.write_sidecar(ref.name, b'{"key": "a"}')
         assert Path(storage.location, f"{ref.name}.json").read_bytes() == b'{"key": "a"}'
         storage.delete_sidecar(ref.name)
         assert self.contents(storage, ref) == b"x"
 
-    def test_description_of_a_bucket_is_no_blob(self, storage: Storage) -> None:
+    def test_description_of_a_bucket_is_not_a_blob(self, storage: Storage) -> None:
         ref = self.saved(storage, b"x", "bucket.json")
         names = [storage.bucket_sidecar(bucket) for bucket in ("bucket", "other")]
         in_threads(8, lambda number: storage.write_sidecar(names[number % 2], b"%d" % number))
@@ -196,13 +196,13 @@ class TestFilesystemStorage(StorageSuite):
         assert os.listdir(aside) == ["new"]
         assert self.contents(storage, ref) == b"x"
 
-    def test_check_of_a_location_that_is_gone(self, storage: Storage) -> None:
+    def test_check_of_a_missing_location(self, storage: Storage) -> None:
         os.rename(storage.location, f"{storage.location}.away")
         with pytest.raises(StorageError, match="No such file or directory"):
             storage.check()
         assert not os.path.exists(storage.location), "an unmounted disk must not be taken for an empty one"
 
-    def test_walk_tells_what_is_not_of_its_making(self, storage: Storage, tmp_path: Path) -> None:
+    def test_walk_reports_foreign_files(self, storage: Storage, tmp_path: Path) -> None:
         ref = self.saved(storage, b"x")
         at = Path(storage.location, ref.name)
         odd = ["lost+found/x", "README", "bucket/notes", "bucket/abc/y", f"bucket/{at.parent.name}/no id"]

@@ -1,4 +1,4 @@
-"""The storages as configured."""
+"""The configured storages."""
 
 from pathlib import Path
 from typing import Any

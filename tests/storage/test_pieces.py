@@ -1,4 +1,4 @@
-"""Pieces of a range on each storage, and of several parts on both: claimed in order, read in any."""
+"""Pieces of a range on each storage, and of several parts on both: claimed in order, read in any order."""
 
 import dataclasses
 import os
@@ -25,19 +25,19 @@ Parts = Callable[[list[bytes]], list[StoredPart]]
 
 
 def claim_all(pieces: Pieces, most: int = PIECE) -> list[Read]:
-    """Claim every piece, without reading any."""
+    """Claim every piece without reading any."""
     claimed = []
     while (read := pieces.reserve(most)) is not None:
         claimed.append(read)
-    assert pieces.reserve(most) is None, "the end stays the end"
+    assert pieces.reserve(most) is None, "nothing follows the end"
     return claimed
 
 
 def open_files() -> int:
-    """Count the storage's files that are open; its open directories and the database's files are others."""
+    """Count the storage's open files, without its open directories and the database's files."""
     targets = []
     for number in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # that of the listing itself
+        with suppress(FileNotFoundError):  # the listing's own descriptor
             targets.append(os.readlink(f"/proc/self/fd/{number}"))
     return sum("/bytes/" in target and os.path.isfile(target) for target in targets)
 
@@ -47,7 +47,7 @@ def made_files(tmp_path: Path) -> Storage:
 
 
 def made_blocks(tmp_path: Path) -> Storage:
-    return DatabaseStorage("STANDARD", block_size=300_000)  # no multiple, no divisor of a piece
+    return DatabaseStorage("STANDARD", block_size=300_000)  # neither a multiple nor a divisor of a piece
 
 
 @pytest.fixture(params=[made_files, made_blocks], ids=["files", "blocks"])
@@ -57,7 +57,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
 
 @pytest.fixture
 def saved(catalogue: object, storage: Storage) -> Saved:
-    """Save these bytes; return what finds them."""
+    """Return a function that saves bytes and returns their reference."""
     suite = StorageSuite()
     return lambda data: suite.saved(storage, data)
 
@@ -89,10 +89,10 @@ def test_pieces_read_by_several_threads_at_once(storage: Storage, saved: Saved, 
 
     in_threads(6, read_some)
     assert b"".join(results) == data[3:]
-    assert open_files() == 0, "all are read, so nothing is open"
+    assert open_files() == 0, "all pieces are read, so no file may be open"
 
 
-def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
+def test_claims_respect_the_maximum(storage: Storage, saved: Saved) -> None:
     data = random.Random(4).randbytes(2 * MIB + 7)
     pieces, received = storage.pieces(saved(data), 0, len(data)), b""
     chance = random.Random(5)
@@ -103,7 +103,7 @@ def test_claims_keep_to_the_most(storage: Storage, saved: Saved) -> None:
     assert received == data
 
 
-def test_claims_after_a_look_keep_to_the_most(storage: Storage, saved: Saved) -> None:
+def test_claims_after_a_peek_respect_the_maximum(storage: Storage, saved: Saved) -> None:
     data = random.Random(6).randbytes(2 * MIB + 7)
     pieces = storage.open(saved(data), 0, len(data))
     first = pieces.reserve()
@@ -136,7 +136,7 @@ def test_close_before_claimed_pieces_are_read(storage: Storage, saved: Saved, ho
     assert open_files() == 0
 
 
-def test_what_is_never_read_is_not_left_open(storage: Storage, saved: Saved) -> None:
+def test_unread_pieces_are_not_left_open(storage: Storage, saved: Saved) -> None:
     ref = saved(os.urandom(3 * MIB))
     pieces = storage.open(ref, 0, ref.size)
     next(pieces)
@@ -150,7 +150,7 @@ def test_what_is_never_read_is_not_left_open(storage: Storage, saved: Saved) -> 
     assert open_files() == 0
 
 
-def test_missing_bytes_show_when_opened_and_when_read(storage: Storage, saved: Saved) -> None:
+def test_missing_bytes_are_detected_when_opened_and_when_read(storage: Storage, saved: Saved) -> None:
     ref = saved(os.urandom(1000))
     storage.delete(ref)
     with pytest.raises(BlobMissing):
@@ -172,7 +172,7 @@ def test_bytes_beyond_the_end_are_missing(storage: Storage, saved: Saved) -> Non
 
 @pytest.fixture
 def parts(storage: Storage, saved: Saved, monkeypatch: pytest.MonkeyPatch) -> Parts:
-    """Save parts, one after the other; return them as the catalogue would."""
+    """Return a function that saves parts one after the other and returns them as the catalogue would."""
     monkeypatch.setattr(storages, "_storages", {"STANDARD": storage})
 
     def make(datas: list[bytes]) -> list[StoredPart]:
@@ -214,7 +214,7 @@ def test_pieces_of_parts_by_several_threads_after_a_close(parts: Parts) -> None:
     assert open_files() == 0
 
 
-def test_a_missing_first_part_shows_when_looked_at(storage: Storage, parts: Parts) -> None:
+def test_a_missing_first_part_is_detected_when_peeked_at(storage: Storage, parts: Parts) -> None:
     stored = parts([b"a" * 1000, b"b" * 1000])
     storage.delete(BlobRef(stored[0].blob_id or 0, stored[0].blob_name, stored[0].size, stored[0].block_size))
     with pytest.raises(BlobMissing):

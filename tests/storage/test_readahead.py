@@ -14,12 +14,12 @@ from post3.threads.readahead import AHEAD, PIECE, ReadAhead
 
 from .suite import BrokenStream, ShortStream
 
-#: Seconds after which something that should have happened long ago is taken for hung.
+#: Seconds after which an expected event is considered to hang.
 PATIENCE = 30
 
 
 class Recording(io.BytesIO):
-    """A stream that tells how it was read."""
+    """A stream that records how it was read."""
 
     def __init__(self, data: bytes = b"") -> None:
         super().__init__(data)
@@ -33,7 +33,7 @@ class Recording(io.BytesIO):
 
 
 class Held:
-    """A stream that gives pieces as they are let through; one of `None` never comes until `release` is set."""
+    """A stream whose reads wait until `release` is set."""
 
     def __init__(self) -> None:
         self.entered, self.release = threading.Event(), threading.Event()
@@ -45,7 +45,7 @@ class Held:
 
 
 class Counted:
-    """A place among running threads that counts how often it was given up and taken again."""
+    """A slot among running threads that records when it was given up and taken again."""
 
     def __init__(self) -> None:
         self.given = threading.Event()
@@ -62,7 +62,7 @@ class Counted:
 def wait_until(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
+        assert time.monotonic() < deadline, "the condition was not met"
         time.sleep(0.005)
 
 
@@ -79,7 +79,7 @@ def test_whole_pieces_in_order(size: int) -> None:
     inner = Recording(data)
     with ReadAhead(inner) as stream:
         pieces = read_all(stream, PIECE)
-        assert stream.read(PIECE) == b"", "the end stays the end"
+        assert stream.read(PIECE) == b"", "nothing follows the end"
     assert b"".join(pieces) == data
     assert [len(piece) for piece in pieces] == [PIECE] * (size // PIECE) + [size % PIECE] * (size % PIECE > 0)
     assert set(inner.sizes) == {PIECE}
@@ -103,10 +103,10 @@ def test_same_bytes_whatever_the_sizes_read(make: Callable[[bytes], io.BytesIO])
         assert received == data
 
 
-def test_no_more_is_read_ahead_than_told() -> None:
+def test_no_more_is_read_ahead_than_configured() -> None:
     inner = Recording(bytes(10 * PIECE))
     with ReadAhead(inner) as stream:
-        # One more than those that lie ready: it has been read and waits for room.
+        # One more than those that are ready: it has been read and waits for space.
         wait_until(lambda: inner.tell() == (AHEAD + 1) * PIECE)
         time.sleep(0.1)
         assert inner.tell() == (AHEAD + 1) * PIECE
@@ -126,11 +126,11 @@ def test_errors_come_after_the_pieces_before_them(size: int) -> None:
                 received += stream.read(100_000)
                 assert len(received) <= size
         assert received == data
-        with pytest.raises(ConnectionResetError):  # it never turns into an end
+        with pytest.raises(ConnectionResetError):  # the error must not become an end
             stream.read(1)
 
 
-def test_errors_that_are_no_exceptions_reach_the_reader_too() -> None:
+def test_errors_that_are_not_exceptions_reach_the_reader_too() -> None:
     class Broken:
         def read(self, size: int = -1, /) -> bytes:
             raise SystemExit(3)
@@ -146,7 +146,7 @@ def test_the_thread_of_a_reader_that_stops_early_ends(pieces: int) -> None:
         for _ in range(pieces):
             stream.read(PIECE)
         wait_until(lambda: inner.tell() == (pieces + AHEAD + 1) * PIECE)
-        raise ZeroDivisionError  # as a storage whose disk is full
+        raise ZeroDivisionError  # like a storage with a full disk
     (thread,) = inner.readers
     thread.join(PATIENCE)
     assert not thread.is_alive()
@@ -158,13 +158,13 @@ def test_leaving_does_not_wait_for_a_stream_that_blocks() -> None:
     with ReadAhead(inner) as stream:
         assert inner.entered.wait(PATIENCE)
     thread = stream._thread
-    assert thread.is_alive(), "it waits for the client still"
+    assert thread.is_alive(), "the thread must still wait for the client"
     inner.release.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
-def test_a_reader_that_waits_long_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_waits_long_gives_up_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readahead, "PARK_AFTER", 0.01)
     inner, place = Held(), Counted()
     threading.Thread(target=lambda: (place.given.wait(PATIENCE), inner.release.set())).start()
@@ -177,7 +177,7 @@ def test_a_reader_that_waits_long_gives_up_its_place(monkeypatch: pytest.MonkeyP
     assert place.steps == ["give up", "take again"]
 
 
-def test_a_reader_that_is_not_kept_waiting_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_does_not_wait_keeps_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readahead, "PARK_AFTER", PATIENCE)
     place = Counted()
     occupy(place)

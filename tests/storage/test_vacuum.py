@@ -1,4 +1,4 @@
-"""Room of deleted blocks, made usable again by who deleted them."""
+"""Space of deleted blocks, made reusable by the worker that deleted them."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ def table_size() -> int:
 
 
 def vacuums(noted: Vacuum, freed: int) -> bool:
-    """Note bytes, wait for what that begins, and tell whether it did vacuum."""
+    """Record freed bytes, wait for the vacuum this may start, and return whether it ran."""
     noted.note(freed)
     deadline = time.monotonic() + 60
     while noted.is_running:
@@ -41,7 +41,7 @@ def vacuums(noted: Vacuum, freed: int) -> bool:
 def test_overwriting_with_vacuums_does_not_grow_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "MIN_FREED", COUNT * SIZE)
     noted, sizes = Vacuum(), []
-    for _ in range(4):  # autovacuum would do the same a minute later: this is over by then
+    for _ in range(4):  # autovacuum would do the same a minute later, but this is over by then
         blobs = [new_blob() for _ in range(COUNT)]
         Block.objects.bulk_create(Block(blob=blob, index=0, data=os.urandom(SIZE)) for blob in blobs)
         sizes.append(table_size())
@@ -50,7 +50,7 @@ def test_overwriting_with_vacuums_does_not_grow_the_table(monkeypatch: pytest.Mo
     assert sizes[-1] < 1.5 * sizes[0]
 
 
-def test_little_or_a_small_part_of_the_table_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_bytes_or_a_small_part_of_the_table_start_no_vacuum(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = Vacuum()
     assert not vacuums(noted, vacuum.MIN_FREED - 1)
     assert vacuums(noted, 1)
@@ -59,7 +59,7 @@ def test_little_or_a_small_part_of_the_table_is_no_reason(monkeypatch: pytest.Mo
     assert vacuums(noted, 1)
 
 
-def test_one_that_fails_is_told_and_harms_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_vacuum_is_logged_and_harmless(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(vacuum, "VACUUM", "VACUUM no_such_table")
     with caplog.at_level(logging.WARNING):
         assert vacuums(Vacuum(), vacuum.MIN_FREED)

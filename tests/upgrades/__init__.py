@@ -1,6 +1,6 @@
-"""Stores made by earlier releases, and tests that each of them upgrades with everything in it.
+"""Stores created by earlier releases, and tests that each of them can be upgraded with all its contents.
 
-`stores/<migration>/` holds stores frozen by the release whose last migration that is, one of each kind, and `expected.json`, what
-that release answered about them. They never change: a later release that changes the schema freezes further stores in a
-directory of its own (`python -m tests.upgrades.make`). `test_upgrade.py` restores and upgrades all of them.
+`stores/<migration>/` contains one store of each kind, frozen by the release that has this as its last migration, and
+`expected.json` with that release's responses. They never change. A later release that changes the schema freezes more
+stores in a new directory (`python -m tests.upgrades.make`). `test_upgrade.py` restores and upgrades all of them.
 """

@@ -1,6 +1,6 @@
-"""Commands of `manage.py`, one after the other in one process: to start one takes a second, which most of these do not.
+"""Run `manage.py` commands one after the other in one process. Starting a process takes a second, most commands do not.
 
-Run as a module, this reads a command's arguments as a line of JSON and answers its status and output as another.
+Run as a module, this reads a command's arguments as a line of JSON and writes its status and output as another.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-if TYPE_CHECKING:  # the process that runs commands needs no boto3, whose import takes half a second
+if TYPE_CHECKING:  # the command process does not need boto3, which takes half a second to import
     from ..servers import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a command: its exit status, and what it wrote."""
+    """The exit status and output of a command."""
 
     status: int
     stdout: str
@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> tuple[int, str, str]:
 
 
 if __name__ == "__main__":
-    # What anything else writes to standard output must not get between the answers.
+    # Other output to standard output must not be mixed with the results.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

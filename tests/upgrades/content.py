@@ -1,7 +1,7 @@
-"""What a store contains when it is frozen: one of everything that clients can make, written over HTTP.
+"""The contents of a frozen store: one of everything that clients can create, written over HTTP.
 
-Bodies are the same in every run. Ids, dates and secrets are not, so `expected.json` belongs to the stores beside it. Tests rely
-on these names in all frozen stores: add names, and keep those that are here.
+Bodies are the same in every run. IDs, dates and secrets are not, so `expected.json` belongs to the stores next to it.
+Tests rely on these names in all frozen stores. Names may be added, but must not be removed.
 """
 
 import random
@@ -14,16 +14,18 @@ from ..raw import RawClient
 from ..servers import Server
 
 KIB, MIB = 1 << 10, 1 << 20
-#: Bytes of a body that are random before they repeat, each repetition with a number: bodies compress, but no two pages are equal.
+#: Random bytes of a body before they repeat, each time with a number. Bodies can be compressed, but no two pages are
+#: equal.
 PAGE = 2 * KIB
 
 MAIN, ABROAD, EMPTY = "everything", "abroad", "empty"
-#: The key whose bytes are damaged on purpose, and one whose blob is left half collected.
+#: The key whose bytes are deliberately damaged, and a key whose blob is left half collected.
 DAMAGED, HALF_COLLECTED = "damaged", "half collected"
-#: Uploads to a key whose object was deleted since; as an older release began one; and what happens to them after the upgrade.
+#: Keys of uploads: its object was deleted since; started as by an older release; aborted and continued after the
+#: upgrade.
 OVERTAKEN_UPLOAD, OLDER_UPLOAD = "upload/overtaken", "upload/of an older release"
 ABORTED_UPLOAD, CONTINUED_UPLOAD = "upload/aborted", "upload/continued"
-#: Removed before the first run of the worker, so that its counts are not zero.
+#: Deleted before the first run of the worker, so that its counts are not zero.
 COLLECTED = ("collected/1", "collected/2")
 
 SIZES = (0, 1, 4 * KIB, 300 * KIB, 3 * MIB)
@@ -68,7 +70,7 @@ CHECKSUMS = (
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the store, by one of their API keys."""
+    """A user of the store with one of their API keys."""
 
     s3: Any
     raw: RawClient
@@ -79,19 +81,19 @@ class User:
         return cls(server.client(), RawClient(server.host, server.port, access_key, secret_key))
 
     def put(self, bucket: str, key: str, body: bytes, **headers: str) -> None:
-        """Put an object whose key or headers boto3 would not send as they are."""
+        """Put an object with a key or headers that boto3 would not send unchanged."""
         answer = self.raw.send("PUT", path_of(bucket, key), headers=list(headers.items()), body=body)
         assert answer is not None and answer.status == 200, answer
 
 
 def made_body(size: int, seed: str) -> bytes:
-    """Return a body that is the same for every seed and size, compresses well, and has no two equal pages."""
+    """Return a body determined by seed and size, which compresses well and has no two equal pages."""
     page = random.Random(seed).randbytes(PAGE - 8)
     return b"".join(number.to_bytes(8, "big") + page for number in range(-(-size // PAGE)))[:size]
 
 
 def fill(first: User, second: User) -> None:
-    """Make all buckets, and what stays in them."""
+    """Create all buckets and their permanent contents."""
     first.s3.create_bucket(Bucket=MAIN)
     second.s3.create_bucket(Bucket=ABROAD, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     second.s3.create_bucket(Bucket=EMPTY)
@@ -153,16 +155,16 @@ def _copy_objects(first: User, second: User) -> None:
 
 
 def leave_uploads(first: User, second: User) -> None:
-    """Leave multipart uploads under way."""
+    """Leave multipart uploads in progress."""
     small = {"ContentType": "text/css", "Metadata": {"color": "green"}}
     _begin_with_parts(first, MAIN, "upload/plain", {1: 300 * KIB, 2: 1100 * KIB, 4: 0}, **HEADERS, Metadata=METADATA)
-    _begin_with_parts(first, MAIN, "upload/plain", {1: 10})  # two of one key
+    _begin_with_parts(first, MAIN, "upload/plain", {1: 10})  # two uploads for one key
     _begin_with_parts(second, ABROAD, "upload/SHA256", SMALL_PARTS, ChecksumAlgorithm="SHA256", **small)
     whole = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
     _begin_with_parts(first, MAIN, "upload/CRC32C", SMALL_PARTS, **whole)
     _begin_with_parts(first, MAIN, "upload/no parts", {}, ChecksumAlgorithm="CRC64NVME", **small)
     _begin_with_parts(first, MAIN, "upload/no parts and no algorithm", {})
-    _begin_with_parts(first, MAIN, "headers", SMALL_PARTS)  # of a key that has an object
+    _begin_with_parts(first, MAIN, "headers", SMALL_PARTS)  # for a key that has an object
     first.s3.put_object(Bucket=MAIN, Key=OVERTAKEN_UPLOAD, Body=b"deleted after the upload began")
     _begin_with_parts(first, MAIN, OVERTAKEN_UPLOAD, SMALL_PARTS)
     first.s3.delete_object(Bucket=MAIN, Key=OVERTAKEN_UPLOAD)
@@ -177,7 +179,7 @@ def _begin_with_parts(user: User, bucket: str, key: str, sizes: dict[int, int], 
 
 
 def leave_garbage(first: User) -> None:
-    """Leave bytes that no object has any more: overwritten, deleted, aborted, replaced."""
+    """Leave bytes that no object refers to: overwritten, deleted, aborted, replaced."""
     for number in range(3):
         first.s3.put_object(
             Bucket=MAIN, Key="overwritten", Body=made_body(3000, f"overwritten {number}"), Metadata={"n": str(number)}

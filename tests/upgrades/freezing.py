@@ -1,6 +1,6 @@
-"""Stores as files of this repository: how a stopped server's store becomes them, and how they become a store again.
+"""Convert a stopped server's store to files of this repository, and back.
 
-The data directory is an archive for tar; a catalogue on PostgreSQL is a script of statements for any version from 15.
+The data directory is a tar archive. A PostgreSQL catalogue is a script of statements for version 15 or newer.
 """
 
 import gzip
@@ -18,28 +18,28 @@ from ..cluster import find_binaries
 from ..servers import Server
 
 STORES = Path(__file__).parent / "stores"
-#: Kind of store -> what its server's environment says, beside DATABASE_URL.
+#: Kind of store -> its server's environment, except DATABASE_URL.
 KINDS: dict[str, dict[str, str]] = {
     "sqlite-files": {},
     "sqlite-blocks": {"POST3_STORAGE": "database"},
     "postgresql-blocks": {},
     "postgresql-files": {"POST3_STORAGE": "filesystem"},
 }
-#: What keeps servers and workers from changing a store by the time that has passed since it was frozen.
+#: Prevents servers and workers from changing a store because of the time that has passed since it was frozen.
 ENVIRONMENT = {"POST3_MIN_PART_SIZE": "1", "POST3_MULTIPART_UPLOAD_SECONDS": "0"}
-#: The file of free space that post3 keeps beside a SQLite catalogue: 4 MiB of nothing.
+#: The file that post3 keeps next to a SQLite catalogue to reserve free space: 4 MiB of zeros.
 RESERVE = "catalogue.sqlite3-reserve"
-# Lines of newer dumps that psql alone, or no older server, knows.
+# Lines of newer dumps that only psql or newer servers understand.
 _TOO_NEW = re.compile(r"^(\\(un)?restrict |SET transaction_timeout = )")
 
 
 def expected_of(release: Path) -> dict[str, dict[str, Any]]:
-    """Return what is expected of the stores of a release, by kind, with what later releases corrected."""
+    """Return the expected contents of a release's stores by kind, with corrections made by later releases."""
     return json.loads((release / "expected.json").read_text(), object_hook=_corrected)
 
 
 def _corrected(values: dict[str, Any]) -> dict[str, Any]:
-    """Release 0010 sent a Content-Range of no bytes for an empty part, which cannot be one (RFC 9110, 14.4)."""
+    """Release 0010 sent a Content-Range for an empty part, which is not possible (RFC 9110, 14.4)."""
     if values.get("content-length") == "0":
         values.pop("content-range", None)
     return values
@@ -59,7 +59,7 @@ def freeze(server: Server, kind: str, release: Path) -> None:
 
 
 def restore(release: Path, kind: str, directory: Path, database_url: str = "") -> Server:
-    """Return a server, not started, on a copy of a frozen store; the database, if any, must be empty."""
+    """Return a stopped server on a copy of a frozen store. The database, if any, must be empty."""
     expected = expected_of(release)[kind]
     environment = {**ENVIRONMENT, **KINDS[kind], "POST3_SECRET_KEY": expected["secret_key"]}
     if database_url:
@@ -80,10 +80,10 @@ def unpack(release: Path, kind: str, data: Path) -> None:
 
 
 def _dump(url: str) -> bytes:
-    """Return the statements that make a database again."""
+    """Return statements that recreate a database."""
     binaries = find_binaries()
     assert binaries is not None
-    # INSERT instead of COPY, whose data only psql can send.
+    # INSERT instead of COPY, because only psql can send COPY's data.
     script = _run(binaries / "pg_dump", "--rows-per-insert=50", "--no-owner", "--no-privileges", url).decode()
     return "".join(line for line in script.splitlines(keepends=True) if not _TOO_NEW.match(line)).encode()
 

@@ -1,8 +1,8 @@
-"""`python -m tests.upgrades.make`: freeze a store of each kind, made by the code of this tree.
+"""`python -m tests.upgrades.make`: freeze a store of each kind, created by the code of this tree.
 
-The stores in `stores/0010` were made by commit d8ad89a, whose last migration is 0010. Only a release that is about to change the
-schema runs this, before it does so, and commits what it writes: existing stores never change. Some lines of SQL below know the
-tables of the release that they are part of.
+The stores in `stores/0010` were created by commit d8ad89a, whose last migration is 0010. Run this only in a release
+that is about to change the schema, before the change, and commit the new stores. Existing stores never change. Some of
+the SQL below depends on the release's own tables.
 """
 
 import json
@@ -28,7 +28,7 @@ from .tables import count_columns
 
 OPERATOR, OTHER = "operator", "zoë"
 PATIENCE = 30.0
-#: Columns without a value in any row of a store: of what no release writes yet, and of what one kind of store does not have.
+#: Columns without a value in any row of a store: not yet written by any release, or absent from one kind of store.
 EMPTY_COLUMNS = {
     "": {"post3_object.is_delete_marker"},
     "files": {"post3_blob.block_size", "post3_block.blob_id", "post3_block.index", "post3_block.data"},
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     migrations = sorted(path.stem[:4] for path in (ROOT / "post3" / "migrations").glob("0*.py"))
     release = STORES / migrations[-1]
     if release.exists():
-        print(f"{release} is there already, and frozen stores never change.", file=sys.stderr)
+        print(f"{release} already exists, and frozen stores never change.", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="post3-freezing-") as directory, private_cluster() as url:
         made = Path(directory, "release")
@@ -53,13 +53,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make_store(kind: str, directory: Path, url: str, release: Path) -> dict[str, Any]:
-    """Make a store and freeze it; return what is expected of it."""
+    """Create a store and freeze it. Return its expected contents."""
     directory.mkdir()
     environment = {**ENVIRONMENT, **KINDS[kind]}
     if kind.startswith("postgresql"):
         environment["DATABASE_URL"] = create_database(url)
     else:
-        environment["POST3_SECRET_KEY"] = ""  # kept in the data directory
+        environment["POST3_SECRET_KEY"] = ""  # stored in the data directory
     server = Server(directory, environment)
     try:
         return fill_and_freeze(server, kind, release)
@@ -79,7 +79,7 @@ def fill_and_freeze(server: Server, kind: str, release: Path) -> dict[str, Any]:
     content.leave_garbage(first)
     visit_console(server, password)
     write_what_no_client_can(server, first)
-    server.manage("run_worker", "--once")  # counts what is stored and damaged; the garbage is too young for it
+    server.manage("run_worker", "--once")  # counts stored and damaged objects; the garbage is too recent for it
     interrupt_upload(server, first, kind)
     server.run()
     expected = {
@@ -103,7 +103,7 @@ def fill_and_freeze(server: Server, kind: str, release: Path) -> dict[str, Any]:
 
 
 def make_users(server: Server) -> tuple[list[dict[str, Any]], str]:
-    """Make both users and their keys, one of them revoked; return the keys and the operator's password."""
+    """Create both users and their keys, one of them revoked. Return the keys and the operator's password."""
     password = json.loads(server.manage("create_console_user", OPERATOR, "--json"))["password"]
     keys = []
     for user, name in ((OPERATOR, "nightly backups"), (OTHER, ""), (OTHER, "lost laptop")):
@@ -115,7 +115,7 @@ def make_users(server: Server) -> tuple[list[dict[str, Any]], str]:
 
 
 def let_worker_work(server: Server, first: User) -> None:
-    """Have the worker collect something, and stop in the middle of a round of scrubbing."""
+    """Let the worker collect something, and stop it in the middle of a round of scrubbing."""
     for key in content.COLLECTED:
         first.s3.delete_object(Bucket=MAIN, Key=key)
     environment = {"POST3_GARBAGE_GRACE_SECONDS": "0", "POST3_SCRUB_BYTES_PER_SECOND": str(1 << 20)}
@@ -129,7 +129,7 @@ def let_worker_work(server: Server, first: User) -> None:
 
 
 def damage(server: Server, first: User) -> None:
-    """Change a byte of an object, and have a read find out."""
+    """Change a byte of an object, and let a read discover it."""
     found = "SELECT b.id, b.name FROM post3_blob b JOIN post3_object o ON o.blob_id = b.id WHERE o.key = ?"
     [(blob, name)] = query(server, found, [DAMAGED])
     if name:
@@ -148,7 +148,7 @@ def with_a_changed_byte(data: bytes) -> bytes:
 
 
 def visit_console(server: Server, password: str) -> None:
-    """Log in, after a wrong password."""
+    """Log in after a wrong password."""
     browser = Browser(server)
     browser.get("/_/admin/login/")
     for attempt in ("wrong", password):
@@ -157,7 +157,7 @@ def visit_console(server: Server, password: str) -> None:
 
 
 def write_what_no_client_can(server: Server, first: User) -> None:
-    """Leave what crashes and older releases left, and tags, which no operation writes yet."""
+    """Leave the remains of crashes and older releases, and tags, which no operation writes yet."""
     [(blob,)] = query(server, "SELECT blob_id FROM post3_object WHERE key = ?", [HALF_COLLECTED])
     first.s3.delete_object(Bucket=MAIN, Key=HALF_COLLECTED)
     query(server, "UPDATE post3_blob SET state = 2 WHERE id = ? RETURNING id", [blob])
@@ -187,7 +187,7 @@ def interrupt_upload(server: Server, first: User, kind: str) -> None:
 
 
 def complete_uploads(users: dict[str, User], buckets: dict[str, Any]) -> dict[str, Any]:
-    """Complete uploads that have parts; return what objects they make, by upload id."""
+    """Complete uploads that have parts. Return the resulting objects by upload ID."""
     return {
         upload["UploadId"]: reading.complete_upload(user, bucket, upload)
         for bucket, user in users.items()
@@ -197,7 +197,7 @@ def complete_uploads(users: dict[str, User], buckets: dict[str, Any]) -> dict[st
 
 
 def check_nothing_is_empty(kind: str, tables: dict[str, dict[str, Any]]) -> None:
-    """Every column of post3 must have a value in some row, or nothing would notice that a migration loses it."""
+    """Check that every column has a value in some row. Otherwise a migration could lose a column's values unnoticed."""
     empty = {
         f"{table}.{column}"
         for table, counted in tables.items()
@@ -210,7 +210,7 @@ def check_nothing_is_empty(kind: str, tables: dict[str, dict[str, Any]]) -> None
 def wait_until(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.05)
 
 

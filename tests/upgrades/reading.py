@@ -1,6 +1,6 @@
-"""A store read whole over HTTP, as plain values that JSON can hold: by the release that freezes it, and by later ones.
+"""Read a whole store over HTTP as plain JSON values, in the release that freezes it and in later ones.
 
-Of listings, named fields are read; of objects, all headers but those that differ from one answer to the next.
+From listings, named fields are read; from objects, all headers except those that vary between responses.
 """
 
 import hashlib
@@ -13,13 +13,13 @@ from ..servers import Server
 from ..site.scraping import scrape
 from .content import User
 
-#: Headers that differ from answer to answer, or depend on how a server is set up.
+#: Headers that vary between responses, or depend on a server's configuration.
 VARYING = {
     *("date", "server", "connection", "x-amz-request-id", "x-amz-id-2"),
     *("x-content-type-options", "content-security-policy"),
 }
 META = "x-amz-meta-"
-#: Part numbers above this are in no frozen store.
+#: No frozen store has a part number above this.
 MAX_PART_NUMBER = 9
 
 OBJECT_FIELDS = ("Size", "ETag", "LastModified", "StorageClass", "ChecksumAlgorithm", "ChecksumType", "Owner")
@@ -31,7 +31,7 @@ PART_FIELDS = (
 
 
 def read_buckets(users: list[User]) -> dict[str, Any]:
-    """Return each user's buckets by name, with everything in them."""
+    """Return each user's buckets by name, with all their contents."""
     return {
         entry["Name"]: {"created": plain(entry["CreationDate"]), **read_bucket(user, entry["Name"])}
         for user in users
@@ -56,7 +56,7 @@ def read_bucket(user: User, bucket: str) -> dict[str, Any]:
 
 
 def read_object(user: User, bucket: str, key: str) -> dict[str, Any]:
-    """Return an object's headers, metadata and the digest of its bytes; or how reading its bytes is refused."""
+    """Return an object's headers, metadata and digest of its bytes, or the error of reading them."""
     head = _ask(user, "HEAD", bucket, key)
     assert head.status == 200, (bucket, key, head)
     answer = _ask(user, "GET", bucket, key)
@@ -68,7 +68,7 @@ def read_object(user: User, bucket: str, key: str) -> dict[str, Any]:
 
 
 def _read_parts(user: User, bucket: str, key: str) -> dict[str, Any]:
-    """Return the parts of an object by number; nothing where it came in one PUT."""
+    """Return an object's parts by number, or nothing if it was uploaded in one PUT."""
     parts: dict[str, Any] = {}
     for number in range(1, MAX_PART_NUMBER + 1):
         answer = _ask(user, "GET", bucket, key, f"partNumber={number}")
@@ -87,7 +87,7 @@ def _ask(user: User, method: str, bucket: str, key: str, query: str = "") -> Raw
 
 
 def read_uploads(user: User, bucket: str) -> list[dict[str, Any]]:
-    """Return the multipart uploads under way, with their parts."""
+    """Return the multipart uploads in progress, with their parts."""
     uploads = user.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
     return [{**chosen(entry, UPLOAD_FIELDS), "parts": read_upload_parts(user, bucket, entry)} for entry in uploads]
 
@@ -115,9 +115,9 @@ def plain(value: Any) -> Any:
 
 
 def complete_upload(user: User, bucket: str, upload: dict[str, Any], **conditions: str) -> dict[str, Any]:
-    """Complete an upload with all its parts; return the object that it makes."""
+    """Complete an upload with all its parts. Return the resulting object."""
     listed = [{name: value for name, value in part.items() if name not in ("Size", "LastModified")} for part in upload["parts"]]
-    if "ChecksumAlgorithm" not in upload:  # a part's checksum may be named only where the upload named its algorithm (B142)
+    if "ChecksumAlgorithm" not in upload:  # a part's checksum may be sent only if the upload named its algorithm (B142)
         listed = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in listed]
     named = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
     user.s3.complete_multipart_upload(**named, MultipartUpload={"Parts": listed}, **conditions)
@@ -125,6 +125,6 @@ def complete_upload(user: User, bucket: str, upload: dict[str, Any], **condition
 
 
 def read_metrics(server: Server) -> list[list[Any]]:
-    """Return the metrics that the catalogue keeps: what is stored, and what the worker has done."""
+    """Return the metrics stored in the catalogue: stored objects and bytes, and the worker's counts."""
     kept = ("post3_stored_", "post3_work_")
     return sorted([list(place), value] for place, value in scrape(server).items() if place[0].startswith(kept))

@@ -1,18 +1,18 @@
-"""How many values each column of a catalogue has, so that a migration cannot lose one unseen."""
+"""Count the values of each column of a catalogue, so that a migration cannot lose one unnoticed."""
 
 from typing import Any
 
 from ..helpers import query
 from ..servers import Server
 
-#: Beside the tables of post3.
+#: Counted in addition to post3's tables.
 DJANGO_TABLES = ("auth_user", "django_session")
 
 _LISTED = {
     "sqlite": "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'",
     "postgresql": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
 }
-#: What counts as something: neither null nor an empty text, zero or false.
+#: What counts as a value: anything except null, an empty string, zero and false.
 _FILLED = {
     "sqlite": """count(*) FILTER (WHERE "{0}" <> '' AND "{0}" <> 0)""",
     "postgresql": """count(*) FILTER (WHERE "{0}"::text NOT IN ('', '0', 'false'))""",
@@ -21,7 +21,7 @@ _DIFFERENT = {"sqlite": 'count(DISTINCT "{0}")', "postgresql": 'count(DISTINCT "
 
 
 def count_columns(server: Server) -> dict[str, dict[str, Any]]:
-    """Return, by table, how many rows it has and, by column, in how many of them it has a value, and how many different ones."""
+    """Return, by table, the number of rows and, by column, the numbers of values and of distinct values."""
     vendor = vendor_of(server)
     columns: dict[str, list[str]] = {}
     for table, column in query(server, _LISTED[vendor]):

@@ -1,6 +1,6 @@
-"""Every frozen store is upgraded by `migrate` and contains all that it did: read whole over HTTP, and used further.
+"""Every frozen store is upgraded by `migrate` and keeps all its contents. It is read completely over HTTP, then used.
 
-A store is upgraded once, with one server, and read once before any test changes it.
+Each store is upgraded once, with one server, and read once before any test changes it.
 """
 
 import contextlib
@@ -26,24 +26,24 @@ from .content import ABORTED_UPLOAD, ABROAD, CONTINUED_UPLOAD, MAIN, OVERTAKEN_U
 from .freezing import ENVIRONMENT, STORES, expected_of, restore, unpack
 from .tables import count_columns
 
-#: Columns that a migration emptied or removed on purpose: "table.column" -> SQL that counts the same values where they are now,
-#: and how many of them are different.
+#: Columns that a migration deliberately emptied or removed: "table.column" -> SQL that counts the same values in their
+#: new place, and the distinct ones.
 MOVED: dict[str, str] = {}
 
 RELEASES = sorted(path for path in STORES.iterdir() if path.is_dir())
 FROZEN = [(release, kind) for release in RELEASES for kind in expected_of(release)]
-#: Garbage is collected at once.
+#: Garbage is collected immediately.
 AT_ONCE = {"POST3_GARBAGE_GRACE_SECONDS": "0", "POST3_PENDING_UPLOAD_SECONDS": "0"}
 
 
 @dataclass
 class Upgraded:
-    """An upgraded store: what the release that froze it saw, what happened, and what is seen now."""
+    """An upgraded store: the contents seen by the release that froze it, the upgrade, and the contents seen now."""
 
     server: Server
     commands: Commands
     expected: dict[str, Any]
-    #: What a command said before `migrate`, and whether there was something to migrate.
+    #: The result of a command before `migrate`, and whether there was anything to migrate.
     before: Result
     was_due: bool
     columns: dict[str, dict[str, Any]]
@@ -52,7 +52,7 @@ class Upgraded:
 
     @cached_property
     def users(self) -> list[User]:
-        """The users of the store's keys; the last key is revoked."""
+        """The users of the store's keys. The last key is revoked."""
         return [User.of(self.server, key["access_key"], key["secret_key"]) for key in self.expected["keys"]]
 
 
@@ -92,7 +92,7 @@ def fresh_database() -> Iterator[str]:
         drop_database(POSTGRESQL_URL, url)
 
 
-def test_migrate_is_asked_for_where_it_was_due_and_works(store: Upgraded) -> None:
+def test_migrate_is_requested_if_needed_and_works(store: Upgraded) -> None:
     if store.was_due:
         assert (store.before.status, store.before.stdout) == (1, "")
         assert store.before.stderr.count("\n") == 1 and "Run `migrate`." in store.before.stderr
@@ -111,7 +111,7 @@ def test_no_column_loses_values(store: Upgraded) -> None:
             else:
                 found = store.columns.get(table, {}).get("columns", {}).get(column, (0, 0))
             if filled and (found[0] < filled or found[1] < different):
-                lost[name] = f"{found} of {(filled, different)} values, and different ones"
+                lost[name] = f"{found} instead of {(filled, different)} (values, distinct values)"
     assert not lost
 
 
@@ -150,7 +150,7 @@ def check_objects(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 def without_new_headers(found: dict[str, Any], was: dict[str, Any]) -> dict[str, Any]:
-    """Return what was read of an object, without headers that the release that froze the store did not send."""
+    """Return the description of an object without headers that the freezing release did not send."""
     known = {**found, "headers": {name: value for name, value in found["headers"].items() if name in was["headers"]}}
     if "parts" in found:
         parts = was.get("parts", {})
@@ -188,13 +188,13 @@ def test_users_are_kept_and_log_in(store: Upgraded) -> None:
 
 
 def test_tags_are_kept(store: Upgraded) -> None:
-    """By SQL, because there is no operation yet that reads them."""
+    """Read with SQL, because no operation reads tags yet."""
     tags = query(store.server, "SELECT o.key, t.key, t.value FROM post3_objecttag t JOIN post3_object o ON o.id = t.object_id")
     assert sorted(map(list, tags)) == sorted(store.expected["tags"])
 
 
 def uploads_of(store: Upgraded) -> Iterator[tuple[User, str, dict[str, Any]]]:
-    """Yield the uploads that were under way, with a user and the bucket."""
+    """Yield the uploads in progress, with a user and the bucket."""
     for number, bucket in enumerate((MAIN, ABROAD)):
         for upload in store.expected["buckets"][bucket]["uploads"]:
             yield store.users[number], bucket, upload
@@ -227,7 +227,7 @@ def test_uploads_are_aborted(store: Upgraded) -> None:
 
 
 def test_upload_is_continued(store: Upgraded) -> None:
-    """A part from before the upgrade is replaced, another one is kept, a third one comes."""
+    """A part from before the upgrade is replaced, another one is kept, and a third is added."""
     user, bucket, upload = next(found for found in uploads_of(store) if found[2]["Key"] == CONTINUED_UPLOAD)
     bodies = made_parts(CONTINUED_UPLOAD, SMALL_PARTS) | {2: b"replaced", 3: b"new"}
     send(user.s3, bucket, upload["Key"], upload["UploadId"], {number: bodies[number] for number in (2, 3)})
@@ -258,7 +258,7 @@ def test_objects_are_copied_overwritten_and_deleted(store: Upgraded, key: str) -
     assert refusal(user.s3.get_object, Bucket=MAIN, Key=key).code == "NoSuchKey"
 
 
-def test_garbage_goes_and_only_what_was_damaged_is_found(store: Upgraded) -> None:
+def test_garbage_is_collected_and_only_the_damage_is_found(store: Upgraded) -> None:
     once = store.commands("run_worker", "--once")
     assert once.status == 0 and int(once.stdout.split(": ")[1].split()[0]) > 0, once
     assert store.commands("collect_garbage").status == 0
