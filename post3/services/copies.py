@@ -13,6 +13,7 @@ from ..catalogue.writing import no_blob, shared_blob
 from ..conf import conf
 from ..errors import InvalidRequest
 from ..storage.base import Storage
+from ..storage.capabilities import Describing
 from ..values import Conditions, Description
 from ..web.header_fields import clean_given
 from . import blobs
@@ -59,7 +60,7 @@ def copy_object(
             "metadata, storage class, website redirect location or encryption attributes."
         )
     storage = blobs.storage_for(storage_class or "STANDARD")
-    if storage.describes and not storage.has_place(target[0]):
+    if isinstance(storage, Describing) and not storage.has_place(target[0]):
         find_bucket(target[0])  # a storage makes no names for buckets that cannot be
     while True:
         row = head_object(*source, _NOTHING)
@@ -73,7 +74,7 @@ def copy_object(
             owner_id=caller.user_id,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
-            sidecar=storage.new_name(*target) if storage.describes else "",
+            sidecar=blobs.new_sidecar(storage, *target),
             **row.of_kind(Kind.CONTENT),
             **(description.given if description else clean_given(row.of_kind(Kind.GIVEN))),
         )
@@ -116,7 +117,7 @@ def _copy_bytes(
         checksum_type="FULL_OBJECT",
         checksum=payload.checksum,
         parts_count=0,
-        sidecar=saved.name,
+        sidecar=saved.sidecar,
     )
     try:
         publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name, crc64nvme=saved.crc64nvme)

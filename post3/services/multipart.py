@@ -157,7 +157,7 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
         checksum=completed.checksum,
         parts_count=len(parts),
         upload_id=upload_id,
-        sidecar=storage.new_name(bucket, key) if storage.describes else "",
+        sidecar=blobs.new_sidecar(storage, bucket, key),
         metadata=dict(upload.metadata.values_list("name", "value")),
         **{name: getattr(upload, name) for name in HEADERS},
     )

@@ -32,6 +32,7 @@ from ..errors import (
 from ..models import Blob
 from ..s3.names import MAX_KEY_SIZE
 from ..storage.base import BlobRef, Storage, is_full
+from ..storage.capabilities import CatalogueResident, Describing
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Deletion, Description, Payload
 from . import blobs, parts
@@ -113,12 +114,11 @@ def put_object(
         checksum_algorithm=payload.checksum_algorithm,
         checksum_type="FULL_OBJECT",
         checksum=payload.checksum,
-        sidecar=saved.name,
+        sidecar=saved.sidecar,
         **description.given,
     )
     try:
-        name = saved.name if saved.size else ""
-        publish(bucket, new, saved.step, storage, conditions, blob_name=name, crc64nvme=saved.crc64nvme)
+        publish(bucket, new, saved.step, storage, conditions, blob_name=saved.name, crc64nvme=saved.crc64nvme)
     except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
         raise
@@ -128,8 +128,8 @@ def put_object(
 def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
     """Remove from outside the database what was published in a transaction that is rolled back."""
     saved.remove()
-    if saved.name and storage.describes:
-        storage.delete_sidecar(saved.name)
+    if isinstance(storage, Describing):
+        storage.delete_sidecar(saved.sidecar)
 
 
 def head_object(bucket: str, key: str, conditions: Conditions) -> ObjectRow:
@@ -174,7 +174,7 @@ def _inline() -> tuple[str, int]:
     """The SQL that brings small bytes along, where any configured storage keeps them in the catalogue's database."""
     for storage_class in storages.classes():
         storage = storages[storage_class]
-        if storage.inline:
+        if isinstance(storage, CatalogueResident):
             return storage.inline_select("o.blob_id"), storage.inline_size
     return "", 0
 

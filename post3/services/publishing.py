@@ -19,6 +19,7 @@ from ..descriptions.sidecars import describe, describing_storages
 from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
 from ..storage.base import Storage, StorageError, is_full
+from ..storage.capabilities import Describing
 from ..values import Conditions
 from .conditions import check_undisturbed, check_write, is_write_condition
 
@@ -96,7 +97,7 @@ def publish(
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing), ConditionalRequestConflict.
     """
     conditional = is_write_condition(conditions)
-    if new.sidecar:  # what cannot be described is not published, and StorageError says so surely
+    if isinstance(storage, Describing):  # what cannot be described is not published, and StorageError says so surely
         storage.write_sidecar(new.sidecar, describe(bucket, new, blob_name, crc64nvme, parts))
     try:
         with translate_disk_full():
