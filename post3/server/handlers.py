@@ -308,8 +308,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     def _count_threads(self) -> dict[str, int]:
         """Return the gauges of the thread pools by name, as `telemetry.counters` expects them."""
-        pools = {"requests": self._threads, "uploads": self._upload_threads, "reads": self._readers}
-        pools["console"] = self._pages.threads
+        pools: dict[str, Threads | ParkingThreads] = {"requests": self._threads, "uploads": self._upload_threads}
+        pools |= {"reads": self._readers, "console": self._pages.threads}
         return {f"{pool} {state}": count for pool, threads in pools.items() for state, count in threads.counts().items()}
 
 

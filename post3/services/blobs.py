@@ -112,14 +112,14 @@ def _save_in_memory(storage: Storage, bucket: str, key: str, payload: Payload, d
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
     crc64nvme, now = checksums.crc64nvme(data), datetime.now(UTC)
     ref = BlobRef(0, storage.new_name(_hint(bucket, key)), 0, 0)
-    describing = isinstance(storage, Describing)
-    if described and describing:
+    if described and isinstance(storage, Describing):
         storage.save_before_sidecar(ref, data)
     else:
         storage.save(ref, io.BytesIO(data))
     step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, crc64nvme, 0, now)
     remove = partial(storage.delete, ref)
-    return SavedBytes(len(data), ref.name, ref.name if describing else "", crc64nvme, step, remove, remove)
+    sidecar = ref.name if isinstance(storage, Describing) else ""
+    return SavedBytes(len(data), ref.name, sidecar, crc64nvme, step, remove, remove)
 
 
 def _save_inline(storage: CatalogueResident, bucket: str, key: str, payload: Payload, data: bytes) -> SavedBytes:
@@ -139,12 +139,11 @@ def read_whole(payload: Payload) -> bytes:
 
 
 def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, stream: Stream) -> SavedBytes:
-    resident = isinstance(storage, CatalogueResident)
     blob = Blob.objects.create(
         storage_class=storage.storage_class,
         name=storage.new_name(_hint(bucket, key)),
         size=0,
-        block_size=storage.block_size if resident else 0,
+        block_size=storage.block_size if isinstance(storage, CatalogueResident) else 0,
         state=Blob.State.PENDING,
         created_at=datetime.now(UTC),
     )
@@ -161,7 +160,7 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, str
         discard_quietly(discard)
         raise
     step = pending_blob(blob.pk, size, payload.md5, summed.crc64nvme)
-    remove = _nothing if resident else partial(storage.delete, ref)
+    remove = _nothing if isinstance(storage, CatalogueResident) else partial(storage.delete, ref)
     sidecar = (blob.name or new_sidecar(storage, bucket, key)) if isinstance(storage, Describing) else ""
     return SavedBytes(size, blob.name, sidecar, summed.crc64nvme, step, discard, remove)
 

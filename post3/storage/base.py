@@ -220,7 +220,7 @@ class Storage:
     # Methods with defaults.
 
     def new_name(self, hint: str) -> str:
-        """Return a new name for a blob; empty if the blob's id is sufficient.
+        """Return a new name for a blob; empty if the blob's id is sufficient, which requires `pending_row_first`.
 
         `hint` is a path that means something to people. A storage may ignore it, or use it to make its names readable.
         Blobs that belong together have the same first segment.

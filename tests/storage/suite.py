@@ -248,7 +248,7 @@ class StorageSuite:
 
     def test_names_of_one_key_differ(self, storage: Storage) -> None:
         names = {storage.new_name("bucket/key") for _ in range(100)}
-        assert len(names) == 100 or names == {""}
+        assert len(names) == 100 or (names == {""} and storage.pending_row_first)
 
     def test_errors_are_storage_errors(self) -> None:
         assert issubclass(BlobMissing, StorageError)
