@@ -17,7 +17,7 @@ from .conf import Settings, conf, find_disorder
 from .console_host import is_console_host, parse_console_host
 from .db.databases import find_faults
 from .declaring import Problem, declared, misspelt
-from .storage.base import Storage
+from .storage.base import VERBS, Storage
 from .web.origins import s3_address
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in as of 3.38.
@@ -69,6 +69,9 @@ def _check_storage(name: str, entry: Any) -> list[CheckMessage]:
     if not (isinstance(backend, type) and issubclass(backend, Storage)):
         hint = "Write the dotted path of a subclass of post3.storage.base.Storage."
         return [Error(f"The BACKEND of {where} is not a storage: {entry['BACKEND']}.", hint=hint, id="post3.E022")]
+    if missing := [verb for verb in VERBS if getattr(backend, verb) is getattr(Storage, verb)]:
+        hint = f"Write methods for {', '.join(VERBS)}; post3/storage/base.py describes them."
+        return [Error(f"The BACKEND of {where} does not implement {', '.join(missing)}.", hint=hint, id="post3.E022")]
     options = entry.get("OPTIONS") or {}
     try:
         inspect.signature(backend).bind(name, **options)

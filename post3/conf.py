@@ -81,6 +81,15 @@ class Settings:
         help="additional threads of a server process for bodies too large to buffer; each keeps one database connection",
         basic=True,
     )
+    READ_THREADS: int = Setting(
+        # With 50 ms for each piece, they read 320 pieces a second. More of them pay only if a storage is slower than that.
+        16,
+        minimum=1,
+        maximum=1024,
+        help="additional threads of a server process that read larger objects piece by piece from a storage outside the "
+        "database; none keeps a database connection",
+        basic=True,
+    )
     CONSOLE_THREADS: int = Setting(
         # Checking a password occupies a thread for half a second.
         2,

@@ -19,6 +19,7 @@ from ..descriptions import sidecars
 from ..models import Blob, Object, ObjectPart
 from ..services.damage import Sum, mark_damaged, owners, ref_of, refuse_absence
 from ..storage.base import PIECE, BlobDamaged, BlobMissing, Storage, StorageError
+from ..storage.capabilities import Describing
 from ..storage.handler import storages
 from . import orphans
 from .garbage import referenced
@@ -159,7 +160,7 @@ class Check:
 
     def _read(self, storage: Storage, blob: Blob, total: int) -> None:
         """Read a whole blob and compare its checksum. Raises BlobDamaged, StorageError."""
-        summed, pieces = Sum(blob), storage.pieces(ref_of(blob), 0, blob.size)
+        summed, pieces = Sum(blob), storage.open(ref_of(blob), 0, blob.size)
         try:
             while read := pieces.reserve(PIECE):
                 summed.update(data := read())
@@ -181,10 +182,12 @@ class Check:
                 if row.bytes_held != row.size:
                     detail = f"tells {row.size} bytes, its blobs {row.bytes_held}"
                     yield Finding("wrong_size", f"object {row.bucket.name}/{row.key!r}", detail, False, where)
-                if row.sidecar and row.storage_class in storages and storages[row.storage_class].describes:
-                    yield from self._description(storages[row.storage_class], row)
+                if row.sidecar and row.storage_class in storages:
+                    storage = storages[row.storage_class]
+                    if isinstance(storage, Describing):
+                        yield from self._description(storage, row)
 
-    def _description(self, storage: Storage, row: Any) -> Iterator[Finding]:
+    def _description(self, storage: Describing, row: Any) -> Iterator[Finding]:
         self.counts.descriptions += 1
         wrong = _wrong_description(storage, row)
         if wrong is None or not Object.objects.filter(pk=row.pk, sidecar=row.sidecar).exists():
@@ -192,11 +195,11 @@ class Check:
         wrong = _wrong_description(storage, row)  # again: the row may also be older than the description
         if wrong is None:
             return
-        repaired = self.repair and sidecars.write_anew(storage, row.pk, row.sidecar)
+        repaired = self.repair and sidecars.rewrite(storage, row.pk, row.sidecar)
         yield Finding("description", row.sidecar, wrong, repaired, [(row.bucket.name, row.key)])
 
 
-def _wrong_description(storage: Storage, row: Any) -> str | None:
+def _wrong_description(storage: Describing, row: Any) -> str | None:
     """Return what is wrong with an object's description, or None."""
     try:
         document = json.loads(storage.read_sidecar(row.sidecar))

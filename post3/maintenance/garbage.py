@@ -27,7 +27,8 @@ from ..models import Blob, MultipartUpload, Object, ObjectPart, UploadPart
 from ..models.worker import add_work
 from ..services import disk_reserve
 from ..services.disk_reserve import may_use_reserve
-from ..storage.base import MIB, BlobRef, StorageError
+from ..storage.base import MIB, BlobRef, Storage, StorageError
+from ..storage.capabilities import CatalogueResident
 from ..storage.handler import storages
 from .pacing import Pace
 
@@ -212,11 +213,13 @@ def _delete(blobs: list[Blob], run: CollectionRun) -> None:
     for storage_class, refs in _steps(blobs):
         began = time.monotonic()
         try:
-            for gone in _delete_step(storage_class, refs):
+            storage = storages[storage_class]
+            for gone in _delete_step(storage, refs):
                 freed = _forget(gone, run)
                 waiting.difference_update(gone)
                 run.rest(time.monotonic() - began, sum(ref.size for ref in refs) or MAX_SMALL_SIZE)
-                storages[storage_class].tidy(freed)
+                if isinstance(storage, CatalogueResident):
+                    storage.reclaim(freed)
                 began = time.monotonic()
                 if began - seen > STILL_HERE:
                     Blob.objects.filter(pk__in=waiting, state=Blob.State.DELETING).update(released_at=datetime.now(UTC))
@@ -248,13 +251,16 @@ def _is_small(ref: BlobRef) -> bool:
     return 0 < ref.size <= MAX_SMALL_SIZE
 
 
-def _delete_step(storage_class: str, refs: list[BlobRef]) -> Iterator[list[int]]:
+def _delete_step(storage: Storage, refs: list[BlobRef]) -> Iterator[list[int]]:
     """Delete the bytes of these blobs; after each part of the work, yield the ids of the deleted ones."""
-    storage = storages[storage_class]
     if _is_small(refs[0]):
         yield [ref.id for ref in storage.delete_small(refs)]
         return
-    for _ in storage.delete_in_steps(refs[0]):
+    if isinstance(storage, CatalogueResident):
+        for _ in storage.delete_in_steps(refs[0]):
+            yield []
+    else:
+        storage.delete(refs[0])
         yield []
     yield [refs[0].id]
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from ..models import Blob, Object
-from ..storage.base import BlobRef, Storage, StoredName
+from ..storage.base import BlobMissing, BlobRef, Storage, StorageError, StoredName
+from ..storage.capabilities import Describing
 
 BATCH = 500
 #: Seconds that a storage's deletion may lag behind the catalogue.
@@ -64,8 +65,16 @@ def _strike_off(names: sqlite3.Connection) -> None:
 
 
 def _is_there(storage: Storage, held: StoredName) -> bool:
-    name = f"{held.name}.json" if held.is_description else held.name
-    return storage.measure([BlobRef(held.id, name, 0, 0)]) != [None]
+    if not held.is_description:
+        return storage.measure([BlobRef(held.id, held.name, held.size, 0)]) != [None]
+    assert isinstance(storage, Describing)
+    try:
+        storage.read_sidecar(held.name)
+    except BlobMissing:
+        return False
+    except StorageError:
+        return True  # it is there, but cannot be read
+    return True
 
 
 def remove(storage: Storage, held: StoredName) -> bool:
@@ -74,6 +83,7 @@ def remove(storage: Storage, held: StoredName) -> bool:
     if (Blob.objects.filter(pk=held.id) if held.id else known).exists():
         return False
     if held.is_description:
+        assert isinstance(storage, Describing)
         storage.delete_sidecar(held.name)
     else:
         storage.delete(BlobRef(held.id, held.name, 0, 0))

@@ -99,7 +99,7 @@ class Scrubber:
         blob = stored.order_by("pk").first()
         if blob is None:
             return False
-        pieces = storages[blob.storage_class].pieces(ref_of(blob), 0, blob.size)
+        pieces = storages[blob.storage_class].open(ref_of(blob), 0, blob.size)
         self._reading = Reading(blob, pieces, Sum(blob))
         return True
 

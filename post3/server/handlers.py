@@ -6,7 +6,7 @@ Instead:
  - A small body is read before a thread is taken, so slow senders of small bodies hold no thread.
  - A large body is a blocking, file-like object fed from `receive()` through a bounded buffer (`server/bodies.py`).
  - Views run on plain threads that keep their own database connections.
- - A streaming response is read in pieces on those threads and sent by the event loop, so a slow reader holds no thread.
+ - A streaming response is read in pieces on threads and sent by the event loop, so a slow reader holds no thread.
  - S3 requests bypass the middleware: sessions, CSRF and host checks are for the console.
 """
 
@@ -80,9 +80,9 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
         self._answer = answer
         self.load_middleware(is_async=False)
-        self._threads = Threads(conf.THREADS, "post3")
+        self._threads, self._pages = Threads(conf.THREADS, "post3"), Pages()
+        self._readers = Threads(conf.READ_THREADS, "post3-read", keeps_connections=False)
         self._upload_threads = ParkingThreads(conf.UPLOAD_THREADS, conf.PARKED_UPLOADS, "post3-upload")
-        self._pages = Pages()
         self._mount: Mount | None = find_mount()
         self._console = origins.console_host()
         counts.watch(self._count_threads)
@@ -117,7 +117,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     async def _end(self) -> None:
         """Stop the threads. The process may end next, so interrupted calls get time to clean up."""
-        pools = (self._threads, self._pages.threads, self._pages.probe_threads)
+        pools = (self._threads, self._readers, self._pages.threads, self._pages.probe_threads)
         for pool in (*pools, self._upload_threads):
             pool.shutdown()
         loop = asyncio.get_running_loop()
@@ -295,7 +295,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
         while len(coming) < count and (read := pieces.reserve(most)) is not None:
-            coming.append(self._threads.run_low_priority(read))
+            coming.append(self._threads.run_low_priority(read) if pieces.uses_connection else self._readers.run(read))
 
     async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send, threads: Threads) -> None:
         while (piece := await threads.run(next, body, None)) is not None:
@@ -308,7 +308,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     def _count_threads(self) -> dict[str, int]:
         """Return the gauges of the thread pools by name, as `telemetry.counters` expects them."""
-        pools = {"requests": self._threads, "uploads": self._upload_threads, "console": self._pages.threads}
+        pools: dict[str, Threads | ParkingThreads] = {"requests": self._threads, "uploads": self._upload_threads}
+        pools |= {"reads": self._readers, "console": self._pages.threads}
         return {f"{pool} {state}": count for pool, threads in pools.items() for state, count in threads.counts().items()}
 
 

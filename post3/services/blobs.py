@@ -1,9 +1,10 @@
-"""Blobs: bytes come into a storage first, then one catalogue commit publishes them.
+"""Blobs: a storage saves the bytes first; then one commit of the catalogue publishes them.
 
-Three ways in:
- - small bytes of a storage that lives in the catalogue's database travel with the publishing statement;
- - bytes that are at hand at once are saved, then published together with their blob's row;
- - more than that is saved under a pending blob, whose row tells the worker what to remove after a crash.
+A body is saved in one of three ways:
+ - A small body of a storage in the catalogue's database is part of the statement that publishes it.
+ - A body that fits in memory is saved, and then published together with the row of its blob.
+ - Any other body is saved under a pending blob, so that the worker can delete what a crash leaves behind. A storage can
+   require this for bodies that fit in memory, too.
 """
 
 import io
@@ -17,14 +18,14 @@ from ..catalogue.blob_steps import BlobStep, new_blob, no_blob, pending_blob
 from ..errors import InvalidStorageClass, S3NotImplemented
 from ..models import Blob
 from ..storage.base import MIB, BlobRef, Storage, Stream
+from ..storage.capabilities import CatalogueResident, Describing
 from ..storage.handler import UnknownStorageClass, storages
 from ..threads.readahead import ReadAhead
 from ..values import Payload
 from .publishing import discard_quietly
 
-#: Bytes up to which a body is held in memory and needs no pending blob.
-AT_HAND_SIZE = MIB
-
+#: Maximum bytes of a body that is held in memory.
+MAX_IN_MEMORY = MIB
 
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#AmazonS3-PutObject-request-header-StorageClass
 AWS_STORAGE_CLASSES = frozenset(
@@ -36,7 +37,7 @@ AWS_STORAGE_CLASSES = frozenset(
 
 
 def storage_for(storage_class: str) -> Storage:
-    """Return the storage of a class. Raises InvalidStorageClass, or NotImplemented for a class of AWS's without a storage."""
+    """Return the storage of a class. Raises S3NotImplemented for a class of AWS that has no storage, else InvalidStorageClass."""
     try:
         return storages[storage_class]
     except UnknownStorageClass:
@@ -51,62 +52,86 @@ class SavedBytes:
     """Bytes in a storage that nothing refers to yet."""
 
     size: int
-    #: The storage's name of them, which their sidecar shares.
+    #: The storage's name of the bytes; empty if there are none, or if the blob's id identifies them.
     name: str
-    #: Base64; empty where there are none.
+    #: The name under which the object's description is written; empty if the storage keeps none.
+    sidecar: str
+    #: Base64; empty if there are no bytes.
     crc64nvme: str
     step: BlobStep
-    #: Remove them again, because they were not published.
+    #: Delete the bytes, because they were not published.
     discard: Callable[[], None]
-    #: The same without the database, for when that has rolled back.
+    #: Delete the bytes without using the database, which has rolled back.
     remove: Callable[[], None]
 
 
 def needs_bucket_first(storage: Storage, bucket: str, length: int) -> bool:
-    """Whether the bucket must be looked up before bytes are taken, because the publishing statement would tell too late."""
-    # No bytes have a description all the same, and a storage makes no names for buckets that cannot be.
-    saved = length > storage.inline_insert_size or storage.describes
-    return saved and not (length <= AT_HAND_SIZE and storage.has_place(bucket))
+    """Return whether to load the bucket's state before saving bytes, because the publishing statement would be too late.
+
+    Long bodies would be saved in vain, and a storage must not make a place for a bucket that has been deleted.
+    """
+    if isinstance(storage, Describing):  # even an object without bytes has a description
+        return length > MAX_IN_MEMORY or not storage.has_place(bucket)
+    if isinstance(storage, CatalogueResident):
+        return length > storage.inline_insert_size
+    return length > MAX_IN_MEMORY or (length > 0 and not storage.has_place(bucket))
+
+
+def new_sidecar(storage: Storage, bucket: str, key: str) -> str:
+    """Return a new name for the description of an object; empty if the storage keeps none."""
+    return storage.new_sidecar(_hint(bucket, key)) if isinstance(storage, Describing) else ""
+
+
+def _hint(bucket: str, key: str) -> str:
+    return f"{bucket}/{key}"
 
 
 def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described: bool, ahead: bool = True) -> SavedBytes:
-    """Save a body to its end, which verifies it. Leaves nothing behind where it raises: S3Error, StorageError.
+    """Save a whole body, which reading to its end verifies. If this raises, it leaves nothing behind.
 
-    `described`: a sidecar of the bytes' own name follows, where the storage has such, before anything is published.
-    `ahead`: the body may be read on another thread, which it may not where it reads the catalogue's database.
+    `described`: the bytes belong to one object, whose description (if the storage keeps any) is written before they are
+    published. `ahead`: another thread may read the body; False if the body is read from the catalogue's database.
+    Raises S3Error, StorageError.
     """
     if payload.length == 0:
         payload.read(1)
-        return SavedBytes(0, storage.new_name(bucket, key) if storage.describes else "", "", no_blob(), _nothing, _nothing)
-    if payload.length <= AT_HAND_SIZE:
-        return _save_at_hand(storage, bucket, key, payload, described)
+        return SavedBytes(0, "", new_sidecar(storage, bucket, key), "", no_blob(), _nothing, _nothing)
+    if payload.length <= MAX_IN_MEMORY:
+        return _save_in_memory(storage, bucket, key, payload, described)
     if not ahead:
         return _save_pending(storage, bucket, key, payload, payload)
     with ReadAhead(payload) as stream:
         return _save_pending(storage, bucket, key, payload, stream)
 
 
-def _save_at_hand(storage: Storage, bucket: str, key: str, payload: Payload, described: bool) -> SavedBytes:
+def _save_in_memory(storage: Storage, bucket: str, key: str, payload: Payload, described: bool) -> SavedBytes:
     data = read_whole(payload)
-    crc64nvme, now = checksums.crc64nvme(data), datetime.now(UTC)
-    if len(data) <= storage.inline_insert_size:
-        also = storage.inline_insert(data)
-        step = new_blob(storage.storage_class, "", len(data), payload.md5, crc64nvme, storage.block_size, now, also)
-        return SavedBytes(len(data), "", crc64nvme, step, _nothing, _nothing)
-    if storage.block_size:  # blocks need their blob's row
+    if isinstance(storage, CatalogueResident) and len(data) <= storage.inline_insert_size:
+        return _save_inline(storage, bucket, key, payload, data)
+    if storage.pending_row_first:
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
-    ref = BlobRef(0, storage.new_name(bucket, key), 0, 0)
-    if described and storage.describes:
-        storage.save_at_hand(ref, data)
+    crc64nvme, now = checksums.crc64nvme(data), datetime.now(UTC)
+    ref = BlobRef(0, storage.new_name(_hint(bucket, key)), 0, 0)
+    if described and isinstance(storage, Describing):
+        storage.save_before_sidecar(ref, data)
     else:
         storage.save(ref, io.BytesIO(data))
     step = new_blob(storage.storage_class, ref.name, len(data), payload.md5, crc64nvme, 0, now)
     remove = partial(storage.delete, ref)
-    return SavedBytes(len(data), ref.name, crc64nvme, step, remove, remove)
+    sidecar = ref.name if isinstance(storage, Describing) else ""
+    return SavedBytes(len(data), ref.name, sidecar, crc64nvme, step, remove, remove)
+
+
+def _save_inline(storage: CatalogueResident, bucket: str, key: str, payload: Payload, data: bytes) -> SavedBytes:
+    """Return bytes that are saved by the statement that publishes them."""
+    crc64nvme, also = checksums.crc64nvme(data), storage.inline_insert(data)
+    now, block_size = datetime.now(UTC), storage.block_size
+    step = new_blob(storage.storage_class, "", len(data), payload.md5, crc64nvme, block_size, now, also)
+    return SavedBytes(len(data), "", new_sidecar(storage, bucket, key), crc64nvme, step, _nothing, _nothing)
 
 
 def read_whole(payload: Payload) -> bytes:
-    """Read a body of a length that memory bears, to its verified end."""
+    """Read a body that fits in memory to its end, which verifies it."""
     pieces = []
     while piece := payload.read(payload.length + 1):
         pieces.append(piece)
@@ -116,9 +141,9 @@ def read_whole(payload: Payload) -> bytes:
 def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, stream: Stream) -> SavedBytes:
     blob = Blob.objects.create(
         storage_class=storage.storage_class,
-        name=storage.new_name(bucket, key),
+        name=storage.new_name(_hint(bucket, key)),
         size=0,
-        block_size=storage.block_size,
+        block_size=storage.block_size if isinstance(storage, CatalogueResident) else 0,
         state=Blob.State.PENDING,
         created_at=datetime.now(UTC),
     )
@@ -135,23 +160,24 @@ def _save_pending(storage: Storage, bucket: str, key: str, payload: Payload, str
         discard_quietly(discard)
         raise
     step = pending_blob(blob.pk, size, payload.md5, summed.crc64nvme)
-    remove = _nothing if storage.inline else partial(storage.delete, ref)
-    return SavedBytes(size, blob.name, summed.crc64nvme, step, discard, remove)
+    remove = _nothing if isinstance(storage, CatalogueResident) else partial(storage.delete, ref)
+    sidecar = (blob.name or new_sidecar(storage, bucket, key)) if isinstance(storage, Describing) else ""
+    return SavedBytes(size, blob.name, sidecar, summed.crc64nvme, step, discard, remove)
 
 
 def _nothing() -> None:
-    """There is nothing to remove: the bytes are in the database, or no more than a statement that was not run."""
+    """Do nothing: there are no bytes, or they are part of a statement or transaction that had no effect."""
 
 
 class Summed:
-    """A stream that sums up what it gives, for the blob's own checksum."""
+    """A stream that computes the blob's own checksum of what is read from it."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream, self._hasher = stream, checksums.new_hasher("CRC64NVME")
 
     @property
     def crc64nvme(self) -> str:
-        """CRC-64/NVME of what was read so far, base64."""
+        """CRC-64/NVME of the bytes read so far, base64."""
         return self._hasher.base64()
 
     def read(self, size: int = -1, /) -> bytes:
@@ -161,7 +187,7 @@ class Summed:
 
 
 class Rehashed:
-    """A payload with a checksum of another algorithm than its client's, which is verified none the less."""
+    """A payload with a checksum of another algorithm than the client's, which is still verified."""
 
     def __init__(self, payload: Payload, algorithm: str) -> None:
         self.length, self.checksum_algorithm = payload.length, algorithm

@@ -67,7 +67,7 @@ def _create(name: str, owner_id: int | None, region: str | None) -> Bucket:
         # Within the transaction, as is their removal, so that who makes and who deletes one name wait for each other.
         document = _describe(bucket)
         for storage in describing_storages():
-            storage.write_sidecar(storage.bucket_sidecar(name), document)
+            storage.write_bucket_sidecar(name, document)
         on_rollback(lambda: _undescribe(name, document))
         return bucket
 
@@ -77,8 +77,8 @@ def _undescribe(name: str, document: bytes) -> None:
     user_name.cache_clear()  # the owner may have been rolled back, too, and the id another user's next
     for storage in describing_storages():
         with suppress(BlobMissing):
-            if storage.read_sidecar(storage.bucket_sidecar(name)) == document:
-                storage.delete_sidecar(storage.bucket_sidecar(name))
+            if storage.read_bucket_sidecar(name) == document:
+                storage.delete_bucket_sidecar(name)
 
 
 def _check_location(region: str | None) -> None:
@@ -131,19 +131,19 @@ def delete_bucket(grant: Grant) -> None:
             raise BucketNotEmpty(BucketName=name)
         remove_bucket(bucket.pk)
         for storage in describing_storages():
-            storage.delete_sidecar(storage.bucket_sidecar(name))
+            storage.delete_bucket_sidecar(name)
 
 
 def describe_buckets() -> int:
     """Describe the buckets that older releases did not, or not wholly. Return how many. Raises StorageError."""
     count = 0
     for storage in describing_storages():
-        described = {name for name in storage.bucket_sidecars() if b'"account"' in storage.read_sidecar(name)}
+        described = {name for name in storage.described_buckets() if b'"account"' in storage.read_bucket_sidecar(name)}
         names = Bucket.objects.order_by("pk").values_list("name", flat=True)
-        for name in [name for name in names if storage.bucket_sidecar(name) not in described]:
+        for name in [name for name in names if name not in described]:
             with transaction.atomic():
                 if bucket := _lock(name):  # not one that is being deleted
-                    storage.write_sidecar(storage.bucket_sidecar(name), _describe(bucket))
+                    storage.write_bucket_sidecar(name, _describe(bucket))
                     count += 1
     return count
 

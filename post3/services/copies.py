@@ -12,6 +12,7 @@ from ..catalogue.rows import NewObject, ObjectRow, Published
 from ..conf import conf
 from ..errors import InvalidRequest
 from ..storage.base import Storage
+from ..storage.capabilities import Describing
 from ..values import Conditions, Description
 from ..web.header_fields import clean_given
 from . import blobs
@@ -19,6 +20,7 @@ from .conditions import check_copy_source
 from .objects import check_key, head_object, open_object, open_span
 from .part_copies import CopiedPayload
 from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, retried
+from .renewing import current
 from .verifying import refuse_damaged
 
 _NOTHING = Conditions()
@@ -60,6 +62,8 @@ def copy_object(
             "metadata, storage class, website redirect location or encryption attributes."
         )
     storage = blobs.storage_for(storage_class or "STANDARD")
+    if isinstance(storage, Describing) and not storage.has_place(target.bucket.name):
+        target = current(target)
     while True:
         row = head_object(source, source_key, _NOTHING)
         check_copy_source(source_conditions, row.etag, row.last_modified)
@@ -72,7 +76,7 @@ def copy_object(
             owner_id=target.caller.user_id,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
-            sidecar=storage.new_name(target.bucket.name, key) if storage.describes else "",
+            sidecar=blobs.new_sidecar(storage, target.bucket.name, key),
             **row.of_kind(Kind.CONTENT),
             **(description.given if description else clean_given(row.of_kind(Kind.GIVEN))),
         )
@@ -115,7 +119,7 @@ def _copy_bytes(
         checksum_type="FULL_OBJECT",
         checksum=payload.checksum,
         parts_count=0,
-        sidecar=saved.name,
+        sidecar=saved.sidecar,
     )
     try:
         content = Content(saved.step, saved.name, saved.crc64nvme)

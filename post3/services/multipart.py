@@ -172,7 +172,7 @@ def _complete(
         checksum=completed.checksum,
         parts_count=len(parts),
         upload_id=upload_id,
-        sidecar=storage.new_name(grant.bucket.name, key) if storage.describes else "",
+        sidecar=blobs.new_sidecar(storage, grant.bucket.name, key),
         metadata=dict(upload.metadata.values_list("name", "value")),
         **{name: getattr(upload, name) for name in HEADERS},
     )

@@ -18,12 +18,13 @@ from ..errors import InvalidPartNumber, InvalidRange, KeyTooLongError, NoSuchKey
 from ..models import Blob
 from ..s3.names import MAX_KEY_SIZE
 from ..storage.base import BlobRef, Storage
+from ..storage.capabilities import CatalogueResident, Describing
 from ..storage.handler import storages
 from ..values import ByteRange, Conditions, Description, Payload
 from . import blobs, parts
 from .conditions import check_read, is_for_version
 from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, savepoint
-from .renewing import renewing
+from .renewing import current, renewing
 from .verifying import open_blob, verify
 
 #: Attributes that a cache takes from a response without a body (RFC 9110, 15.4.5).
@@ -84,6 +85,8 @@ def put_object(
     """
     check_key(key)
     storage = blobs.storage_for(description.storage_class)
+    if blobs.needs_bucket_first(storage, grant.bucket.name, payload.length):
+        grant = current(grant)
     with savepoint():  # bytes in the database that cannot be written must not break a caller's transaction
         saved = blobs.save(storage, grant.bucket.name, key, payload, described=True, ahead=ahead)
     on_rollback(lambda: _remove(storage, saved))
@@ -97,11 +100,11 @@ def put_object(
         checksum_algorithm=payload.checksum_algorithm,
         checksum_type="FULL_OBJECT",
         checksum=payload.checksum,
-        sidecar=saved.name,
+        sidecar=saved.sidecar,
         **description.given,
     )
     try:
-        content = Content(saved.step, saved.name if saved.size else "", saved.crc64nvme)
+        content = Content(saved.step, saved.name, saved.crc64nvme)
         published = publish(grant, new, content, storage, conditions, "Put")
     except SURELY_NOT_WRITTEN:
         discard_quietly(saved.discard)
@@ -112,8 +115,8 @@ def put_object(
 def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
     """Remove from outside the database what was published in a transaction that is rolled back."""
     saved.remove()
-    if saved.name and storage.describes:
-        storage.delete_sidecar(saved.name)
+    if isinstance(storage, Describing):
+        storage.delete_sidecar(saved.sidecar)
 
 
 @renewing
@@ -158,7 +161,7 @@ def _inline() -> tuple[str, int]:
     """The SQL that brings small bytes along, where any configured storage keeps them in the catalogue's database."""
     for storage_class in storages.classes():
         storage = storages[storage_class]
-        if storage.inline:
+        if isinstance(storage, CatalogueResident):
             return storage.inline_select("o.blob_id"), storage.inline_size
     return "", 0
 

@@ -30,6 +30,10 @@ class PartsPieces(Pieces):
         self._start, self._end = start, start + length
         self._current: Pieces | None = self._next_part()
 
+    @property
+    def uses_connection(self) -> bool:
+        return self._current is not None and self._current.uses_connection
+
     def ensure_readable(self) -> None:
         """Look at the first part, so that its errors show before the answer begins."""
         if self._current is not None:

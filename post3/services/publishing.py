@@ -23,6 +23,7 @@ from ..descriptions.sidecars import describe, describing_storages
 from ..errors import InsufficientStorage, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Object, ObjectPart
 from ..storage.base import Storage, StorageError, is_full
+from ..storage.capabilities import Describing
 from ..values import Conditions
 from .conditions import check_undisturbed, check_write, is_write_condition
 from .renewing import renewing
@@ -113,7 +114,7 @@ def publish(
     """
     ref = version_for(grant.bucket, new.key)
     conditional = is_write_condition(conditions)
-    if new.sidecar:  # an object that cannot be described is not published; StorageError makes that certain
+    if isinstance(storage, Describing):  # an object that cannot be described is not published; StorageError makes that certain
         described = describe(ref.bucket.name, ref.version_id, new, content.blob_name, content.crc64nvme, content.parts)
         storage.write_sidecar(new.sidecar, described)
     try:

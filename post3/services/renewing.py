@@ -32,6 +32,13 @@ def renewing(work: Callable[Concatenate[Grant, P], T]) -> Callable[Concatenate[G
     return run
 
 
+@renewing
+def current(grant: Grant) -> Grant:
+    """Return a grant whose state has just been loaded. Raises NoSuchBucket, AccessDenied."""
+    refresh(grant)
+    return grant
+
+
 def refresh(grant: Grant) -> None:
     """Load a grant's bucket again. Raises BucketChanged if its state is out of date, NoSuchBucket."""
     if load_bucket(grant.bucket.name) != grant.bucket:

@@ -1,9 +1,11 @@
-"""Bytes are checked on their way out: where all of a blob is read, its CRC-64/NVME must be what it was when it came in.
+"""Verify bytes as they are read: the CRC-64/NVME of a whole blob must be the one recorded when it was saved.
 
-A piece is checked by the thread that read it, at 50 GB/s; several are read at once, and the one that makes the blob whole
-compares. Its bytes then do not go out, so the client sees an answer that breaks off, never wrong bytes that look whole. A
-range of a blob cannot be checked so: what is stored is the sum of all. So damage that a reading of all of it finds is noted in
-the catalogue, as scrubbing does, and ranges are refused from then on, too (D76).
+The thread that reads a piece computes its checksum, at 50 GB/s. Several pieces may be read at the same time. The thread
+that completes the blob compares the checksum of all pieces; if it differs, that piece is not sent. The client then sees
+an interrupted response, never wrong bytes in a complete one.
+
+A range of a blob cannot be verified in this way, because only the checksum of the whole blob is recorded. A whole read
+that finds damage therefore marks the blob as damaged, as scrubbing does, and ranges of it are refused from then on (D76).
 """
 
 import logging
@@ -23,35 +25,35 @@ logger = logging.getLogger(__name__)
 
 
 def open_blob(storage_class: str, ref: BlobRef, state: int, crc64nvme: str, start: int, length: int) -> Pieces:
-    """Return the `length` bytes from `start` of a blob, checked where that is all of it. Does no I/O: `look` does.
+    """Return the `length` bytes from `start` of a blob, verified if they are the whole blob. Does no I/O.
 
-    Raises BlobDamaged for a blob that is known to be damaged.
+    Raises BlobDamaged if the blob is already marked as damaged.
     """
     refuse_damaged(state)
-    pieces = storages[storage_class].pieces(ref, start, length)
+    pieces = storages[storage_class].open(ref, start, length)
     return VerifiedPieces(pieces, storage_class, ref, crc64nvme) if crc64nvme and length == ref.size else pieces
 
 
 def refuse_damaged(*states: int) -> None:
-    """Raise BlobDamaged where one of these states says so."""
+    """Raise BlobDamaged if one of these states of blobs is DAMAGED."""
     if Blob.State.DAMAGED in states:
         raise BlobDamaged("The bytes were found damaged before")
 
 
 def verify(data: bytes, storage_class: str, ref: BlobRef, crc64nvme: str) -> None:
-    """Check bytes that are all there. Raises BlobDamaged."""
+    """Verify the bytes of a whole blob. Raises BlobDamaged."""
     if crc64nvme and checksums.crc64nvme(data) != crc64nvme:
-        with _noted(storage_class, ref):
-            raise _not_what_was_stored(ref)
+        with _damage_marked(storage_class, ref):
+            raise _wrong_checksum(ref)
 
 
-def _not_what_was_stored(ref: BlobRef) -> BlobDamaged:
-    return BlobDamaged(f"Blob {ref.id} ({ref.size} bytes) is not what was stored: its CRC-64/NVME is another")
+def _wrong_checksum(ref: BlobRef) -> BlobDamaged:
+    return BlobDamaged(f"Blob {ref.id} ({ref.size} bytes) is not what was stored: its CRC-64/NVME differs")
 
 
 @contextmanager
-def _noted(storage_class: str, ref: BlobRef) -> Iterator[None]:
-    """Mark a blob damaged where reading all of it raises BlobDamaged, which is let through."""
+def _damage_marked(storage_class: str, ref: BlobRef) -> Iterator[None]:
+    """Mark the blob as damaged if the block, which reads all of it, raises BlobDamaged. The error is propagated."""
     try:
         yield
     except BlobDamaged as error:
@@ -60,25 +62,29 @@ def _noted(storage_class: str, ref: BlobRef) -> Iterator[None]:
                 refuse_absence(storages[storage_class])
             mark_damaged(Blob(pk=ref.id, storage_class=storage_class), error)
         except (DatabaseError, InterfaceError, StorageError) as failure:
-            logger.error("Blob %s is damaged (%s), but cannot be marked so: %s", ref.id, error, failure)
+            logger.error("Blob %s is damaged (%s), but cannot be marked as damaged: %s", ref.id, error, failure)
         raise
 
 
 class VerifiedPieces(Pieces):
-    """All pieces of a blob; the reading that completes them raises BlobDamaged where they are not what was stored."""
+    """All pieces of a blob. Reading the piece that completes them raises BlobDamaged if the checksum differs."""
 
     def __init__(self, inner: Pieces, storage_class: str, ref: BlobRef, crc64nvme: str) -> None:
         self._inner, self._storage_class, self._ref, self._expected = inner, storage_class, ref, crc64nvme
         #: (CRC, bytes) of each piece, in order; None while it is being read.
         self._sums: list[tuple[str, int] | None] = []
         self._left = ref.size
-        #: All of it, where `look` read it.
+        #: All bytes, if `ensure_readable` read them.
         self._read: bytes | None = None
         self._lock = threading.Lock()
 
+    @property
+    def uses_connection(self) -> bool:
+        return self._inner.uses_connection
+
     def ensure_readable(self) -> None:
-        """Read and check at once what is one small piece, so that damage is an error and not an answer that breaks off."""
-        with _noted(self._storage_class, self._ref):
+        """Verify that the bytes exist. Read and verify a blob of one small piece, so that damage gives an error response."""
+        with _damage_marked(self._storage_class, self._ref):
             self._inner.ensure_readable()
         if self._ref.size <= FIRST_PIECE and (read := self.reserve()) is not None:
             self._read = read()
@@ -99,15 +105,15 @@ class VerifiedPieces(Pieces):
         self._inner.close()
 
     def _summed(self, number: int, read: Callable[[], bytes]) -> bytes:
-        with _noted(self._storage_class, self._ref):
-            return self._checked(number, read())
+        with _damage_marked(self._storage_class, self._ref):
+            return self._verified(number, read())
 
-    def _checked(self, number: int, data: bytes) -> bytes:
+    def _verified(self, number: int, data: bytes) -> bytes:
         summed = checksums.crc64nvme(data)
         with self._lock:
             self._sums[number] = (summed, len(data))
             self._left -= len(data)
             whole = self._left == 0
         if whole and checksums.full_object("CRC64NVME", filter(None, self._sums)) != self._expected:
-            raise _not_what_was_stored(self._ref)
+            raise _wrong_checksum(self._ref)
         return data

@@ -1,18 +1,19 @@
-"""The storage interface: a storage saves, opens, copies and deletes named byte strings.
+"""The storage interface: a storage saves, opens, copies, deletes and lists named byte strings.
 
-A storage knows nothing of buckets, versions or S3. The catalogue creates a row for each blob, gives the storage a
-`BlobRef` to it, and publishes the saved bytes with a commit of its own. Saving writes the bytes first and then the
-catalogue; deleting changes the catalogue first. A storage therefore never has to hide or reveal anything. Its bytes
-must be complete when `save` returns and durable once the catalogue's commit is, and it must be able to delete what a
-crash left behind.
+A storage knows nothing of versions or S3. The catalogue creates a row for each blob, gives the storage a `BlobRef` to
+it, and publishes the saved bytes with a commit of its own. Saving writes the bytes first and then the catalogue;
+deleting changes the catalogue first. A storage therefore never has to hide or reveal anything. Its bytes must be
+complete when `save` returns and durable once the catalogue's commit is, and it must be able to delete what a crash left
+behind. What only some storages can do is in `capabilities.py`.
 """
 
 import errno
-import io
 import logging
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class BlobRef:
     name: str
     #: Size in bytes; 0 while the blob is being saved.
     size: int
-    #: Bytes per block; 0 if the storage has no blocks.
+    #: Bytes per block; 0 if the blob has no blocks.
     block_size: int
 
 
@@ -49,7 +50,7 @@ class StoredName:
 
     #: The blob's id; 0 if the blob is identified by its name.
     id: int
-    #: The storage's name, without the suffix for a description; empty if the blob is identified by its id.
+    #: The name of the blob, or the name under which the description was written; empty if the id identifies the blob.
     name: str
     #: Size in bytes.
     size: int
@@ -94,6 +95,11 @@ FIRST_PIECE, LONG = 256 * KIB, 8 * MIB
 class Pieces(Iterator[bytes]):
     """The bytes of a range in pieces of at most `PIECE` bytes. Iteration reads each piece on demand."""
 
+    @property
+    def uses_connection(self) -> bool:
+        """Whether reading a piece takes the reading thread's database connection. Only few threads may have one."""
+        return False
+
     def ensure_readable(self) -> None:
         """Verify that the bytes exist. Raises BlobMissing, StorageError."""
         raise NotImplementedError
@@ -117,29 +123,66 @@ class Pieces(Iterator[bytes]):
         return read()
 
 
-class Storage:
-    """The interface of every storage; every implementation must pass the suite in `tests/storage/`.
+class RangePieces(Pieces):
+    """Pieces of a storage that reads any range with one call: `read(position, size)` returns that many bytes.
 
-    Instances are shared by all threads of a process.
+    `read` is called by several threads at the same time. It raises BlobMissing if there are no bytes, even for a size
+    of 0, and StorageError. If it returns fewer bytes than requested, the reader gets BlobMissing.
     """
 
-    #: Whether `inline_insert` and `inline_select` return SQL, so that small bytes travel in the catalogue's SQL.
-    inline = False
-    #: Maximum bytes that `inline_select` returns: a response of one piece, held as long as its reader is slow.
-    inline_size = 0
-    #: Maximum bytes that `inline_insert` accepts: a body that is in memory anyway.
-    inline_insert_size = 0
-    #: Bytes per block of a new blob; 0 if the storage has no blocks.
-    block_size = 0
-    #: Whether the storage keeps a description next to the bytes, from which a lost catalogue can be rebuilt.
-    describes = False
+    def __init__(self, read: Callable[[int, int], bytes], start: int, length: int) -> None:
+        self._read, self._position, self._end = read, start, start + length
+        self._first: bytes | None = None
+
+    def ensure_readable(self) -> None:
+        """Read the first piece, so that missing bytes cause an error and not an interrupted response."""
+        read = self.reserve(FIRST_PIECE if self._end - self._position > LONG else PIECE)
+        if read is None:
+            self._read(self._position, 0)
+        else:
+            self._first = read()
+
+    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return lambda: first
+        if self._position >= self._end:
+            return None
+        position = self._position
+        size = self._piece_size(position, min(most, self._end - position))
+        self._position += size
+        return partial(self._read_whole, position, size)
+
+    def close(self) -> None:
+        """Stop returning pieces. There is nothing to release."""
+        self._position, self._first = self._end, None
+
+    def _piece_size(self, position: int, most: int) -> int:
+        """Return the size of the piece at `position`, from 1 to `most` bytes."""
+        return most
+
+    def _read_whole(self, position: int, size: int) -> bytes:
+        data = self._read(position, size)
+        if len(data) != size:
+            raise BlobMissing(f"the blob ended after {position + len(data)} of {self._end} bytes")
+        return data
+
+
+class Storage:
+    """The interface of every storage: five verbs, and methods whose defaults a storage can replace by better ones.
+
+    Every implementation must pass the suite in `tests/storage/`. Instances are shared by all threads of a process.
+    """
+
+    #: Whether even a small body gets its row in the catalogue, as a pending blob, before its bytes are saved. If a
+    #: process dies in between, the worker then finds and deletes the bytes. Otherwise only `check_storage` finds them,
+    #: by walking the whole storage. The row costs a small body one more commit (D5, D91). Large bodies always have it.
+    pending_row_first = False
 
     def __init__(self, storage_class: str, **options: Any) -> None:
         self.storage_class = storage_class
 
-    def new_name(self, bucket: str, key: str) -> str:
-        """Return a new name for a blob (or a sidecar) of that key; empty if the blob's id is sufficient."""
-        return ""
+    # The five verbs.
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         """Save all bytes of `stream` under `ref`; return their count.
@@ -149,37 +192,44 @@ class Storage:
         """
         raise NotImplementedError
 
-    def save_at_hand(self, ref: BlobRef, data: bytes) -> None:
-        """Save bytes that are in memory and get a sidecar next; they are durable once `write_sidecar` has returned.
-
-        Raises StorageError.
-        """
-        self.save(ref, io.BytesIO(data))
-
-    def has_place(self, bucket: str) -> bool:
-        """Whether bytes for that bucket can be saved and then deleted without a trace if the bucket does not exist."""
-        return False
-
     def open(self, ref: BlobRef, start: int, length: int) -> Pieces:
-        """Return the `length` bytes from `start` (both within the blob).
+        """Return the `length` bytes from `start` (both within the blob) in pieces.
 
-        Raises BlobMissing and StorageError immediately if the bytes are missing, not when the first piece is read.
+        Does no I/O and does not check that the bytes exist: `Pieces.ensure_readable` does.
         """
-        pieces = self.pieces(ref, start, length)
-        pieces.ensure_readable()
-        return pieces
-
-    def pieces(self, ref: BlobRef, start: int, length: int) -> Pieces:
-        """Return the same as `open` without checking that the bytes exist. Does no I/O."""
         raise NotImplementedError
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:
-        """Copy the bytes of `source` to `target`, both in this storage; return their count. Durable as after `save`."""
+        """Copy the bytes of `source` to `target`, both in this storage; return their count. Durable as after `save`.
+
+        Raises BlobMissing, StorageError, and then leaves nothing under `target`.
+        """
         raise NotImplementedError
 
     def delete(self, ref: BlobRef) -> None:
-        """Delete the bytes under `ref`, complete or partial, if there are any. May take many small steps."""
+        """Delete the bytes under `ref`, complete or partial, if there are any. Raises StorageError."""
         raise NotImplementedError
+
+    def walk(self) -> Iterator[StoredName]:
+        """Yield all stored names except quarantined ones and descriptions of buckets, in bounded memory.
+
+        The order is arbitrary. Names that appear or disappear meanwhile may be included or not. Raises StorageError.
+        """
+        raise NotImplementedError
+
+    # Methods with defaults.
+
+    def new_name(self, hint: str) -> str:
+        """Return a new name for a blob; empty if the blob's id is sufficient, which requires `pending_row_first`.
+
+        `hint` is a path that means something to people. A storage may ignore it, or use it to make its names readable.
+        Blobs that belong together have the same first segment.
+        """
+        return uuid.uuid4().hex
+
+    def has_place(self, hint: str) -> bool:
+        """Whether bytes with that hint can be saved and deleted again without a trace, such as a new directory."""
+        return True
 
     def delete_small(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
         """Delete the bytes of several small blobs; return those deleted. Failures are logged or raise StorageError."""
@@ -193,52 +243,26 @@ class Storage:
                 gone.append(ref)
         return gone
 
-    def delete_in_steps(self, ref: BlobRef) -> Iterator[None]:
-        """Delete the same as `delete`, a little with each step, so that the caller can let others go first."""
-        self.delete(ref)
-        yield
-
-    def tidy(self, freed: int) -> None:
-        """Note that `freed` bytes were deleted, and reclaim their space if that needs an extra step."""
-
     def check(self) -> None:
         """Run the cheapest check that the storage works (for the readiness probe). Raises StorageError."""
-        raise NotImplementedError
-
-    def write_sidecar(self, name: str, document: bytes) -> None:
-        """Store a description under `name` (from `new_name`), durable on return. Only if `describes`."""
-
-    def delete_sidecar(self, name: str, durable: bool = True) -> None:
-        """Delete a description if it exists. Only if `describes`.
-
-        Without `durable`, a power failure may bring it back. That does no harm if a newer one of the same key exists.
-        """
-
-    def read_sidecar(self, name: str) -> bytes:
-        """Return a description. Only if `describes`. Raises BlobMissing, StorageError."""
-        raise BlobMissing(f"this storage keeps no descriptions: {name}")
-
-    def bucket_sidecar(self, bucket: str) -> str:
-        """Return the name of the description of a bucket itself, which no blob can have. Only if `describes`."""
-        raise NotImplementedError
-
-    def bucket_sidecars(self) -> Iterator[str]:
-        """Yield the names of the existing descriptions of buckets. Only if `describes`. Raises StorageError."""
-        raise NotImplementedError
-
-    def walk(self) -> Iterator[StoredName]:
-        """Yield all stored names except quarantined ones and descriptions of buckets, in bounded memory.
-
-        The order is arbitrary. Names that appear or disappear meanwhile may be included or not. Raises StorageError.
-        """
-        raise NotImplementedError
+        next(iter(self.walk()), None)
 
     def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
-        """Return how many bytes each blob has; None if it has none or they have a gap.
+        """Return how many bytes each blob has; None if it has none, or too few in a way that cannot be measured.
 
-        Reads no bytes. Raises StorageError.
+        The default reads the last byte of each blob. Raises StorageError.
         """
-        raise NotImplementedError
+        return [self._measure(ref) for ref in refs]
+
+    def _measure(self, ref: BlobRef) -> int | None:
+        pieces = self.open(ref, max(0, ref.size - 1), min(1, ref.size))
+        try:
+            pieces.ensure_readable()
+        except BlobMissing:
+            return None
+        finally:
+            pieces.close()
+        return ref.size
 
     def quarantine(self, ref: BlobRef) -> None:
         """Move damaged bytes, if there are any, out of the blob's place, for an operator to examine.
@@ -250,14 +274,6 @@ class Storage:
         """Delete temporary leftovers of crashed processes older than `older_than` seconds. Return how many."""
         return 0
 
-    def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
-        """Return `INSERT … SELECT … FROM blob` and its parameters, for a CTE whose row `blob` has the new `id`."""
-        raise NotImplementedError
 
-    def inline_select(self, blob_id: str) -> str:
-        """Return a scalar subquery for the bytes (at most `inline_size`) of the blob whose id is that SQL expression.
-
-        The subquery gives NULL for a blob of another storage, and too few bytes for a blob saved while the storage had
-        smaller blocks. Use the bytes only if their length is the blob's size, and `open` the blob otherwise.
-        """
-        raise NotImplementedError
+#: The methods that a storage must implement.
+VERBS = ("save", "open", "copy", "delete", "walk")

@@ -33,6 +33,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 POOLS = {
     "requests": ("running", "idle", "waiting"),
     "uploads": ("running", "idle", "parked", "waiting"),
+    "reads": ("running", "idle", "waiting"),
     "console": ("running", "idle", "waiting"),
 }
 GAUGES = ("in_flight", "connections", *(f"{pool} {state}" for pool, states in POOLS.items() for state in states))

@@ -24,10 +24,12 @@ class Threads:
 
     If both are waiting, calls from `run` and from `run_low_priority` take turns. Otherwise, a thousand downloads
     waiting for their next pieces would precede every request.
+
+    Without `keeps_connections`, a thread closes the database connections that a call has opened, as few calls need one.
     """
 
-    def __init__(self, size: int, name: str) -> None:
-        self._size, self._name = size, name
+    def __init__(self, size: int, name: str, *, keeps_connections: bool = True) -> None:
+        self._size, self._name, self._keeps_connections = size, name, keeps_connections
         self._calls: deque[Job] = deque()
         self._asides: deque[Job] = deque()
         #: True for each waiting call in either queue; False stops a thread.
@@ -84,6 +86,8 @@ class Threads:
             job = self._take()
             _call(job, self._finished)
             del job  # otherwise the call's objects would live until the next call
+            if not self._keeps_connections:
+                connections.close_all()
 
     def _take(self) -> Job:
         """Return a waiting call. There is always one, because the caller has taken its token."""

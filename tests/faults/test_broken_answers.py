@@ -35,7 +35,7 @@ def test_errors_of_pieces_read_ahead_are_retrieved() -> None:
     forgotten: list[dict[str, Any]] = []
     pieces, threads = Breaking(), Threads(4, "broken")
     handler = Post3ASGIHandler.__new__(Post3ASGIHandler)
-    handler._threads = threads
+    handler._threads = handler._readers = threads
 
     async def never() -> dict[str, Any]:
         return await asyncio.get_running_loop().create_future()

@@ -142,8 +142,8 @@ def test_old_orphans_are_removed(store: Store) -> None:
         pytest.skip("a foreign key ties blocks to their blob")
     storage = garbage.storages["STANDARD"]
     for age in (7200, 10):
-        ref = damage.BlobRef(0, storage.new_name("bucket", f"{age}"), 4, 0)
-        storage.save_at_hand(ref, b"lost")
+        ref = damage.BlobRef(0, storage.new_name(f"bucket/{age}"), 4, 0)
+        storage.save_before_sidecar(ref, b"lost")
         storage.write_sidecar(ref.name, b"{}")
         for name in (ref.name, f"{ref.name}.json"):
             os.utime(store.directory / name, (time.time() - age,) * 2)

@@ -229,7 +229,7 @@ def test_bucket_that_cannot_be_described_is_not_created(tree: Store, monkeypatch
     def fail(name: str, document: bytes) -> None:
         raise StorageError("the disk is gone")
 
-    monkeypatch.setattr(storages["STANDARD"], "write_sidecar", fail)
+    monkeypatch.setattr(storages["STANDARD"], "write_bucket_sidecar", fail)
     with pytest.raises(StorageError):
         buckets.create_bucket("new", project_caller(tree.owner), None)
     assert list(Bucket.objects.values_list("name", flat=True)) == ["bucket"]

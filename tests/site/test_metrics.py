@@ -112,6 +112,17 @@ def test_metrics_tell_what_runs_now(server: Server, raw: RawClient, bucket: str)
     )
 
 
+def test_metrics_show_that_threads_without_a_connection_read_what_is_outside_the_database(
+    server: Server, s3: Any, bucket: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="large", Body=bytes(LARGE))
+    assert len(s3.get_object(Bucket=bucket, Key="large")["Body"].read()) == LARGE
+    seen = wait_for(lambda: scrape(server), lambda seen: seen["post3_threads", "requests", "running"] == 0)
+    threads = seen["post3_threads", "reads", "idle"] + seen["post3_threads", "reads", "running"]
+    in_database = "DATABASE_URL" in server.environment
+    assert threads == 0 if in_database else 1 <= threads <= 16
+
+
 def test_metrics_tell_what_is_stored_and_what_waits(server: Server, s3: Any, bucket: str) -> None:
     for number in range(3):
         s3.put_object(Bucket=bucket, Key=f"{number}", Body=bytes(1000))

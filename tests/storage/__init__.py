@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.storage.suite")
+pytest.register_assert_rewrite("tests.storage.suite", "tests.storage.capability_suites")

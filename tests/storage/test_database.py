@@ -16,10 +16,11 @@ from post3.storage import BlobRef, Storage, StorageError
 from post3.storage.database import blocks as database
 from post3.storage.database.blocks import DELETE_BATCH, DatabaseStorage
 
-from .suite import BrokenStream, StorageSuite
+from .capability_suites import ResidentSuite
+from .suite import BrokenStream
 
 
-class TestDatabaseStorage(StorageSuite):
+class TestDatabaseStorage(ResidentSuite):
     block = 64 << 10
 
     @pytest.fixture
@@ -110,6 +111,7 @@ class TestDatabaseStorage(StorageSuite):
             pytest.skip("SQLite's connections cannot be lost")
         data = os.urandom(3 * self.block)
         pieces = storage.open(self.saved(storage, data), 0, len(data))
+        pieces.ensure_readable()
         first = next(pieces)
         connection.connection.pgconn.finish()
         assert first + b"".join(pieces) == data

@@ -17,6 +17,7 @@ from post3.storage.database.blocks import DatabaseStorage
 from post3.storage.filesystem.storage import FilesystemStorage
 from post3.storage.handler import storages
 
+from .plain import PlainStorage
 from .suite import StorageSuite, in_threads
 
 Read = Callable[[], bytes]
@@ -31,6 +32,14 @@ def claim_all(pieces: Pieces, most: int = PIECE) -> list[Read]:
         claimed.append(read)
     assert pieces.reserve(most) is None, "nothing follows the end"
     return claimed
+
+
+def opened(storage: Storage, ref: BlobRef, start: int, length: int, *, checked: bool = True) -> Pieces:
+    """Open a range; `checked`: after a look at whether the bytes exist, as before a response."""
+    pieces = storage.open(ref, start, length)
+    if checked:
+        pieces.ensure_readable()
+    return pieces
 
 
 def open_files() -> int:
@@ -50,7 +59,11 @@ def made_blocks(tmp_path: Path) -> Storage:
     return DatabaseStorage("STANDARD", block_size=300_000)  # neither a multiple nor a divisor of a piece
 
 
-@pytest.fixture(params=[made_files, made_blocks], ids=["files", "blocks"])
+def made_plain(tmp_path: Path) -> Storage:
+    return PlainStorage("STANDARD", tmp_path / "plain")
+
+
+@pytest.fixture(params=[made_files, made_blocks, made_plain], ids=["files", "blocks", "plain"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     yield request.param(tmp_path)
 
@@ -62,12 +75,12 @@ def saved(catalogue: object, storage: Storage) -> Saved:
     return lambda data: suite.saved(storage, data)
 
 
-@pytest.mark.parametrize("how", ["open", "pieces"])
-def test_pieces_read_out_of_order(storage: Storage, saved: Saved, how: str) -> None:
+@pytest.mark.parametrize("checked", [True, False])
+def test_pieces_read_out_of_order(storage: Storage, saved: Saved, checked: bool) -> None:
     data = random.Random(1).randbytes(5 * MIB + 7)
     ref = saved(data)
     for start, end in ((0, len(data)), (1, len(data) - 1), (MIB - 1, 2 * MIB + 1), (300_000, 600_000), (5, 5)):
-        claimed = claim_all(getattr(storage, how)(ref, start, end - start))
+        claimed = claim_all(opened(storage, ref, start, end - start, checked=checked))
         order = list(range(len(claimed)))
         random.Random(2).shuffle(order)
         read = {number: claimed[number]() for number in order}
@@ -75,11 +88,11 @@ def test_pieces_read_out_of_order(storage: Storage, saved: Saved, how: str) -> N
         assert b"".join(read[number] for number in range(len(claimed))) == data[start:end]
 
 
-@pytest.mark.parametrize("how", ["open", "pieces"])
-def test_pieces_read_by_several_threads_at_once(storage: Storage, saved: Saved, how: str) -> None:
+@pytest.mark.parametrize("checked", [True, False])
+def test_pieces_read_by_several_threads_at_once(storage: Storage, saved: Saved, checked: bool) -> None:
     data = random.Random(3).randbytes(6 * MIB + 7)
     ref = saved(data)
-    pieces = getattr(storage, how)(ref, 3, len(data) - 3)
+    pieces = opened(storage, ref, 3, len(data) - 3, checked=checked)
     claimed = claim_all(pieces, 100_000)
     results: list[bytes] = [b""] * len(claimed)
 
@@ -94,7 +107,7 @@ def test_pieces_read_by_several_threads_at_once(storage: Storage, saved: Saved, 
 
 def test_claims_respect_the_maximum(storage: Storage, saved: Saved) -> None:
     data = random.Random(4).randbytes(2 * MIB + 7)
-    pieces, received = storage.pieces(saved(data), 0, len(data)), b""
+    pieces, received = storage.open(saved(data), 0, len(data)), b""
     chance = random.Random(5)
     while (read := pieces.reserve(most := chance.choice([1, 1_000, 256 * KIB, 300_000, PIECE]))) is not None:
         piece = read()
@@ -105,7 +118,7 @@ def test_claims_respect_the_maximum(storage: Storage, saved: Saved) -> None:
 
 def test_claims_after_a_peek_respect_the_maximum(storage: Storage, saved: Saved) -> None:
     data = random.Random(6).randbytes(2 * MIB + 7)
-    pieces = storage.open(saved(data), 0, len(data))
+    pieces = opened(storage, saved(data), 0, len(data))
     first = pieces.reserve()
     assert first is not None
     others = [read() for read in claim_all(pieces, 1_000 * 97)]
@@ -117,16 +130,16 @@ def test_claims_after_a_peek_respect_the_maximum(storage: Storage, saved: Saved)
 def test_first_piece_of_a_long_range_is_small(storage: Storage, saved: Saved, size: int, most: int) -> None:
     data = random.Random(7).randbytes(1_000) * (size // 1_000 + 1)
     data = data[:size]
-    pieces = list(storage.open(saved(data), 0, size))
-    assert len(pieces[0]) == min(most, getattr(storage, "block_size", 0) or PIECE)
+    pieces = list(opened(storage, saved(data), 0, size))
+    assert len(pieces[0]) == min(most, getattr(storage, "block_size", PIECE))
     assert b"".join(pieces) == data
 
 
-@pytest.mark.parametrize("how", ["open", "pieces"])
-def test_close_before_claimed_pieces_are_read(storage: Storage, saved: Saved, how: str) -> None:
+@pytest.mark.parametrize("checked", [True, False])
+def test_close_before_claimed_pieces_are_read(storage: Storage, saved: Saved, checked: bool) -> None:
     data = random.Random(8).randbytes(3 * MIB)
     ref = saved(data)
-    pieces = getattr(storage, how)(ref, 0, len(data))
+    pieces = opened(storage, ref, 0, len(data), checked=checked)
     claimed = [pieces.reserve(200_000) for _ in range(4)]
     pieces.close()
     assert pieces.reserve() is None
@@ -138,12 +151,12 @@ def test_close_before_claimed_pieces_are_read(storage: Storage, saved: Saved, ho
 
 def test_unread_pieces_are_not_left_open(storage: Storage, saved: Saved) -> None:
     ref = saved(os.urandom(3 * MIB))
-    pieces = storage.open(ref, 0, ref.size)
+    pieces = opened(storage, ref, 0, ref.size)
     next(pieces)
     assert open_files() == isinstance(storage, FilesystemStorage)
     pieces.close()
     assert open_files() == 0
-    pieces = storage.open(ref, 0, ref.size)
+    pieces = opened(storage, ref, 0, ref.size)
     claimed = pieces.reserve()  # its reader is cancelled
     pieces.close()
     del pieces, claimed
@@ -154,8 +167,8 @@ def test_missing_bytes_are_detected_when_opened_and_when_read(storage: Storage, 
     ref = saved(os.urandom(1000))
     storage.delete(ref)
     with pytest.raises(BlobMissing):
-        storage.open(ref, 0, 1000)
-    pieces = storage.pieces(ref, 0, 1000)
+        opened(storage, ref, 0, 1000)
+    pieces = storage.open(ref, 0, 1000)
     claimed = pieces.reserve()
     assert claimed is not None
     for _ in range(2):
@@ -167,7 +180,7 @@ def test_missing_bytes_are_detected_when_opened_and_when_read(storage: Storage, 
 def test_bytes_beyond_the_end_are_missing(storage: Storage, saved: Saved) -> None:
     ref = dataclasses.replace(saved(os.urandom(1000)), size=1001)
     with pytest.raises(BlobMissing):
-        storage.open(ref, 0, 1001)
+        opened(storage, ref, 0, 1001)
 
 
 @pytest.fixture

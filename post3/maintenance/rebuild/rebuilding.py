@@ -20,7 +20,8 @@ from ...db.bulk_insert import refresh_statistics
 from ...descriptions.described import DescribedBucket, DescribedObject, Unreadable, read_bucket, read_object
 from ...descriptions.sidecars import describing_storages
 from ...models import Bucket, Object, WorkerState
-from ...storage.base import Storage, StorageError
+from ...storage.base import StorageError
+from ...storage.capabilities import Describing
 from .owners import Owners
 from .rows import BlobRows, ObjectRows, Put, RebuildCounts
 
@@ -104,24 +105,24 @@ class _Run:
         #: The account of the newest bucket that tells one, and when that was made.
         self._account: tuple[datetime, str] | None = None
 
-    def take_buckets(self, storage: Storage) -> None:
-        for name in storage.bucket_sidecars():
-            document = self._document(storage, name)
+    def take_buckets(self, storage: Describing) -> None:
+        for name in storage.described_buckets():
+            document = self._document(storage.read_bucket_sidecar, name)
             if document is None:
                 continue
             try:
                 bucket = read_bucket(document)
-                if storage.bucket_sidecar(bucket.name) != name:
+                if bucket.name != name:
                     raise Unreadable(f"it is of the bucket {bucket.name!r}")
             except Unreadable as error:
-                self._rebuild.fault(name, str(error))
+                self._rebuild.fault(name, f"the description of this bucket cannot be used: {error}")
                 continue
             if bucket.account:
                 self._account = max(self._account or (bucket.created_at, bucket.account), (bucket.created_at, bucket.account))
             if bucket.name not in self._buckets:
                 self._make_bucket(bucket)
 
-    def take_objects(self, storage: Storage) -> None:
+    def take_objects(self, storage: Describing) -> None:
         batch: list[DescribedObject] = []
         blobs = 0
         for stored in storage.walk():
@@ -133,7 +134,7 @@ class _Run:
             if stored.size > MAX_DOCUMENT:
                 self._rebuild.fault(stored.name, f"it has {stored.size} bytes, more than any description")
                 continue
-            if (document := self._document(storage, stored.name)) is None:
+            if (document := self._document(storage.read_sidecar, stored.name)) is None:
                 continue
             try:
                 described = read_object(document, stored.name, storage.storage_class)
@@ -155,15 +156,15 @@ class _Run:
             restore_account(self._account[1])
         self._owners.finish()
 
-    def _document(self, storage: Storage, name: str) -> bytes | None:
-        """Return a description; None, having told, where it cannot be read."""
+    def _document(self, read: Callable[[str], bytes], name: str) -> bytes | None:
+        """Return a description; None if it cannot be read, which is reported."""
         try:
-            return storage.read_sidecar(name)
+            return read(name)
         except StorageError as error:
             self._rebuild.fault(name, str(error))
             return None
 
-    def _put(self, storage: Storage, batch: list[DescribedObject]) -> None:
+    def _put(self, storage: Describing, batch: list[DescribedObject]) -> None:
         if not batch:
             return
         with transaction.atomic():

@@ -9,7 +9,7 @@ Only this module accesses the table of `Block`.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +19,8 @@ from django.db import Error, connection
 
 from post3.db import outages, sql
 
-from ..base import FIRST_PIECE, KIB, LONG, MIB, PIECE, BlobMissing, BlobRef, Pieces, Storage, StorageError, StoredName, Stream
+from ..base import KIB, MIB, BlobMissing, BlobRef, RangePieces, StorageError, StoredName, Stream
+from ..capabilities import CatalogueResident
 from .vacuum import Vacuum
 
 logger = logging.getLogger(__name__)
@@ -54,10 +55,8 @@ DELETE_ALL = "DELETE FROM post3_block WHERE blob_id = ANY(%s::bigint[]) AND {rel
 RELAXED = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 
 
-class DatabaseStorage(Storage):
+class DatabaseStorage(CatalogueResident):
     """Blocks of `block_size` bytes as rows of `post3_block`, on PostgreSQL and SQLite."""
-
-    inline = True
 
     def __init__(self, storage_class: str, block_size: int = MIB) -> None:
         super().__init__(storage_class)
@@ -67,6 +66,9 @@ class DatabaseStorage(Storage):
         self.inline_size = min(block_size, 256 * KIB)
         self.inline_insert_size = min(block_size, MIB)
         self._vacuum = Vacuum()
+
+    def new_name(self, hint: str) -> str:
+        return ""  # blocks are found by the id of their blob
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         """Save `stream` block by block, durable once the next commit of this database (the catalogue's) is durable."""
@@ -83,7 +85,7 @@ class DatabaseStorage(Storage):
             raise
         return size
 
-    def pieces(self, ref: BlobRef, start: int, length: int) -> "BlockPieces":
+    def open(self, ref: BlobRef, start: int, length: int) -> "BlockPieces":
         return BlockPieces(self, ref, start, length)
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:
@@ -122,7 +124,7 @@ class DatabaseStorage(Storage):
                 deleted = _run(DELETE, [ref.id, ref.id, DELETE_STEP], sql.execute)
             yield
 
-    def tidy(self, freed: int) -> None:
+    def reclaim(self, freed: int) -> None:
         self._vacuum.note(freed)
 
     def check(self) -> None:
@@ -156,13 +158,10 @@ class DatabaseStorage(Storage):
     def inline_select(self, blob_id: str) -> str:
         return f'(SELECT data FROM post3_block WHERE blob_id = {blob_id} AND "index" = 0)'
 
-    def piece_size(self, ref: BlobRef, position: int, most: int) -> int:
-        """Return the size of a piece that starts at `position` and ends within the same block."""
-        block_size = ref.block_size or self.block_size
-        return min(most, block_size - position % block_size)
-
     def fetch_piece(self, ref: BlobRef, position: int, wanted: int) -> bytes:
         """Return `wanted` bytes from `position`, all within one block."""
+        if not wanted:
+            return b""  # a blob of no bytes has no block
         block_size = ref.block_size or self.block_size
         index, offset = divmod(position, block_size)
         where = 'FROM post3_block WHERE blob_id = %s AND "index" = %s'
@@ -174,7 +173,7 @@ class DatabaseStorage(Storage):
         with self._telling("read", ref):
             rows = outages.retry_read(partial(sql.fetch, statement, params))  # a long download outlives many a connection
         if not rows or len(rows[0][0]) != wanted:
-            raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
+            raise BlobMissing(f"block {index} of {self._describe(ref)} {'has a wrong length' if rows else 'is missing'}")
         return rows[0][0]
 
     def _discard(self, ref: BlobRef) -> None:
@@ -196,33 +195,20 @@ class DatabaseStorage(Storage):
         return f"blob {ref.id} of storage class {self.storage_class}"
 
 
-class BlockPieces(Pieces):
+class BlockPieces(RangePieces):
     """The bytes of a range in pieces of at most a block, each read on the connection of the reading thread."""
 
     def __init__(self, storage: DatabaseStorage, ref: BlobRef, start: int, length: int) -> None:
-        self._storage, self._ref = storage, ref
-        self._position, self._end = start, start + length
-        self._first: bytes | None = None
+        super().__init__(partial(storage.fetch_piece, ref), start, length)
+        self._block_size = ref.block_size or storage.block_size
 
-    def ensure_readable(self) -> None:
-        """Read the first piece, so that missing bytes cause an error and not an interrupted response."""
-        read = self.reserve(FIRST_PIECE if self._end - self._position > LONG else PIECE)
-        self._first = read() if read else None
+    @property
+    def uses_connection(self) -> bool:
+        return True
 
-    def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return lambda: first
-        if self._position >= self._end:
-            return None
-        position = self._position
-        wanted = self._storage.piece_size(self._ref, position, min(most, self._end - position))
-        self._position += wanted
-        return partial(self._storage.fetch_piece, self._ref, position, wanted)
-
-    def close(self) -> None:
-        """Stop returning pieces. There is nothing to release."""
-        self._position, self._first = self._end, None
+    def _piece_size(self, position: int, most: int) -> int:
+        """Return the size of a piece that ends within the block of `position`."""
+        return min(most, self._block_size - position % self._block_size)
 
 
 class _PieceStream:

@@ -14,7 +14,6 @@ No symbolic link below `location` is followed (`directories.py`).
 """
 
 import os
-import re
 import stat
 import time
 import uuid
@@ -23,11 +22,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from ..base import PIECE, BlobMissing, BlobRef, StorageError, StoredName, Stream
+from ..capabilities import Describing
 from .direct import LargeFile
 from .directories import DirectoryTree
 from .files import FilePieces, copy_bytes, sync_data, write_all
-from .names import BUCKET, BUCKET_DESCRIPTION, NAME, encode_key
-from .tree import QUARANTINE, TEMPORARY, find_bucket_descriptions, walk_tree
+from .names import BUCKET_DESCRIPTION, NAME, bucket_description, description_of, new_name
+from .tree import QUARANTINE, TEMPORARY, find_described_buckets, walk_tree
 
 OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,16 +37,11 @@ OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 PROBE = bytes(64 << 10)
 
 
-class FilesystemStorage(DirectoryTree):
+class FilesystemStorage(DirectoryTree, Describing):
     """One file per blob below the directory `location`, which is created if it is missing."""
 
-    describes = True
-
-    def new_name(self, bucket: str, key: str) -> str:
-        if not re.fullmatch(BUCKET, bucket):
-            raise StorageError(f"{bucket!r} cannot be the name of a directory")
-        unique = uuid.uuid4().hex
-        return f"{bucket}/{unique[:2]}/{encode_key(key)}.{unique}"
+    def new_name(self, hint: str) -> str:
+        return new_name(hint)
 
     def save(self, ref: BlobRef, stream: Stream) -> int:
         with self._written_aside(ref.name) as file:
@@ -59,15 +54,15 @@ class FilesystemStorage(DirectoryTree):
                 large.finish()
         return large.size
 
-    def pieces(self, ref: BlobRef, start: int, length: int) -> FilePieces:
+    def open(self, ref: BlobRef, start: int, length: int) -> FilePieces:
         return FilePieces(partial(self._open_whole, ref.name, start + length), self._full_path(ref.name), start, length)
 
-    def save_at_hand(self, ref: BlobRef, data: bytes) -> None:
+    def save_before_sidecar(self, ref: BlobRef, data: bytes) -> None:
         with self._written_aside(ref.name, sync_directory=False) as file, self._telling("write", ref.name):
             write_all(file, data)
 
-    def has_place(self, bucket: str) -> bool:
-        return bucket in self._handles
+    def has_place(self, hint: str) -> bool:
+        return hint.partition("/")[0] in self._handles
 
     def copy(self, source: BlobRef, target: BlobRef) -> int:
         file = self._open_whole(source.name, source.size)
@@ -82,25 +77,26 @@ class FilesystemStorage(DirectoryTree):
         self._delete(ref.name)
 
     def write_sidecar(self, name: str, document: bytes) -> None:
-        with self._written_aside(f"{name}.json") as file, self._telling("write", name):
-            write_all(file, document)
-
-    def delete_sidecar(self, name: str, durable: bool = True) -> None:
-        self._delete(f"{name}.json", durable)
+        self._write_small(description_of(name), document)
 
     def read_sidecar(self, name: str) -> bytes:
-        file = self._open_file(f"{name}.json")
-        with os.fdopen(file, "rb") as opened:
-            self._check_size(file, f"{name}.json", 0)
-            with self._telling("read", f"{name}.json"):
-                return opened.read()
+        return self._read_small(description_of(name))
 
-    def bucket_sidecar(self, bucket: str) -> str:
-        return f"{bucket}/bucket"
+    def delete_sidecar(self, name: str, durable: bool = True) -> None:
+        self._delete(description_of(name), durable)
 
-    def bucket_sidecars(self) -> Iterator[str]:
+    def write_bucket_sidecar(self, bucket: str, document: bytes) -> None:
+        self._write_small(bucket_description(bucket), document)
+
+    def read_bucket_sidecar(self, bucket: str) -> bytes:
+        return self._read_small(bucket_description(bucket))
+
+    def delete_bucket_sidecar(self, bucket: str) -> None:
+        self._delete(bucket_description(bucket))
+
+    def described_buckets(self) -> Iterator[str]:
         with self._telling("go through", ""):
-            yield from find_bucket_descriptions(self.location)
+            yield from find_described_buckets(self.location)
 
     def walk(self) -> Iterator[StoredName]:
         with self._telling("go through", ""):
@@ -163,6 +159,19 @@ class FilesystemStorage(DirectoryTree):
             finally:
                 os.close(directory)
         return swept
+
+    def _write_small(self, name: str, data: bytes) -> None:
+        """Durably write a whole file."""
+        with self._written_aside(name) as file, self._telling("write", name):
+            write_all(file, data)
+
+    def _read_small(self, name: str) -> bytes:
+        """Read a whole file. Raises BlobMissing if it is missing or not a regular file."""
+        file = self._open_file(name)
+        with os.fdopen(file, "rb") as opened:
+            self._check_size(file, name, 0)
+            with self._telling("read", name):
+                return opened.read()
 
     @contextmanager
     def _written_aside(self, name: str, sync_directory: bool = True) -> Iterator[int]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ..base import StoredName
 from .directories import OPEN_DIRECTORY
-from .names import BUCKET, BUCKET_DESCRIPTION, NAME
+from .names import BUCKET, BUCKET_DESCRIPTION, DESCRIPTION, NAME, bucket_description
 
 #: Where files are written before they get their names, and where damaged files go. No bucket name starts with a dot.
 TEMPORARY, QUARANTINE = ".tmp", ".quarantine"
@@ -28,13 +28,13 @@ def walk_tree(location: str) -> Iterator[StoredName]:
         os.close(top)
 
 
-def find_bucket_descriptions(location: str) -> Iterator[str]:
-    """Yield the names of the existing descriptions of buckets, without `.json`. Raises OSError."""
+def find_described_buckets(location: str) -> Iterator[str]:
+    """Yield the names of the buckets that have a description. Raises OSError."""
     with os.scandir(location) as entries:
         for entry in entries:
-            path = f"{entry.name}/bucket.json"
+            path = bucket_description(entry.name)
             if BUCKET_DESCRIPTION.fullmatch(path) and os.path.lexists(os.path.join(location, path)):
-                yield path.removesuffix(".json")
+                yield entry.name
 
 
 def _walk(directory: int, path: str) -> Iterator[StoredName]:
@@ -63,6 +63,6 @@ def _is_ours(path: str) -> bool:
 
 def _stored(path: str, status: os.stat_result) -> StoredName:
     match = NAME.fullmatch(path) if stat.S_ISREG(status.st_mode) else None
-    is_description = match is not None and path.endswith(".json")
-    name = path.removesuffix(".json") if is_description else path
+    is_description = match is not None and path.endswith(DESCRIPTION)
+    name = path.removesuffix(DESCRIPTION) if is_description else path
     return StoredName(0, name, status.st_size, status.st_mtime, is_description, is_foreign=match is None)

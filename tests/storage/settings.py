@@ -1,0 +1,8 @@
+"""The site's settings with other storages, given as JSON: `DJANGO_SETTINGS_MODULE=tests.storage.settings TEST_STORAGES=…`."""
+
+import json
+import os
+
+from post3_site.settings import *  # noqa: F403
+
+POST3_STORAGES = json.loads(os.environ["TEST_STORAGES"])
