@@ -141,9 +141,7 @@ def _complete(bucket: str, key: str, upload_id: str, completion: Completion, con
     chosen = _as_blobs(parts)
     size = sum(part.size for part in parts)
     if completion.size is not None and completion.size != size:
-        raise InvalidRequest(
-            f"The provided 'x-amz-mp-object-size' header value {completion.size} does not match what was computed: {size}"
-        )
+        raise InvalidRequest.of_upload_size(completion.size, size)
     completed = completing.summary(upload, parts, completion.checksums)
     new = NewObject(
         key=key,

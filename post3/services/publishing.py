@@ -16,7 +16,7 @@ from ..catalogue.parts import PartBlob
 from ..catalogue.rows import NewObject
 from ..catalogue.writing import BlobStep, Written, lock_blobs, write_object
 from ..descriptions.sidecars import describe, describing_storages
-from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
+from ..errors import InsufficientStorage, NoSuchBucket, NoSuchKey, Precondition, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Bucket, Object, ObjectPart
 from ..storage.base import Storage, StorageError, is_full
 from ..values import Conditions
@@ -141,7 +141,7 @@ def _checked(written: Written, bucket: str, step: BlobStep) -> Written:
     if written.blob_id is None and step.required:
         raise lost_bytes()
     if written.object_id is None:  # only_new, and somebody else was first, after the look
-        raise PreconditionFailed(Condition="If-None-Match")
+        raise PreconditionFailed(Precondition.IF_NONE_MATCH)
     return written
 
 
