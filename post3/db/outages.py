@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 #: Seconds between two attempts to reach an unreachable database, and the interval as a multiple of the time that the last
 #: attempt took. A refused connection takes less than a millisecond.
-SHORTEST_INTERVAL, LONGEST_INTERVAL, INTERVAL_SHARE = 0.05, 1.0, 20.0
+SHORTEST_INTERVAL, LONGEST_INTERVAL, INTERVAL_SHARE = 0.05, 1.0, 10.0
 #: Seconds that requests wait for the outcome of another thread's attempt; a database that is back responds sooner.
 MOMENT = 0.5
 #: Seconds that a client is asked to wait before a retry.

@@ -12,7 +12,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-@pytest.mark.parametrize(("took", "interval"), [(0.0005, 0.05), (0.01, 0.2), (0.5, 1.0), (25.0, 1.0)])
+@pytest.mark.parametrize(("took", "interval"), [(0.0005, 0.05), (0.02, 0.2), (0.5, 1.0), (25.0, 1.0)])
 def test_next_try_is_the_sooner_the_less_the_last_one_took(clock: list[float], took: float, interval: float) -> None:
     outage = outages.Outage()
     outage.note_try(False, took)
