@@ -3,25 +3,43 @@
 The status and the extra XML elements are attributes. `s3/documents.py` writes the XML, and only `api/dispatch.py`
 catches these errors. The messages are those of AWS if AWS has the error.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+
+Services know no HTTP. If an error names a header or has headers of its own, its class takes plain values and writes them.
 """
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from enum import Enum
 from typing import Any, ClassVar
+
+
+class Precondition(Enum):
+    """A condition of a request, by the header that AWS's errors name."""
+
+    IF_MATCH = "If-Match"
+    IF_NONE_MATCH = "If-None-Match"
+    IF_MODIFIED_SINCE = "If-Modified-Since"
+    IF_UNMODIFIED_SINCE = "If-Unmodified-Since"
 
 
 class S3Error(Exception):
     """An error response.
 
     `fields` are extra elements of the error document, given as keyword arguments: `NoSuchBucket(BucketName="x")`.
-    `headers` are added to the response.
+    `headers` are added to the response. `retry_after`: seconds that the client is asked to wait.
     """
 
     status: ClassVar[int] = 400
     message: ClassVar[str] = ""
 
-    def __init__(self, message: str | None = None, *, headers: dict[str, str] | None = None, **fields: Any) -> None:
+    def __init__(
+        self, message: str | None = None, *, headers: dict[str, str] | None = None, retry_after: int | None = None, **fields: Any
+    ) -> None:
         super().__init__(message or self.message)
         self.text = message or self.message
         self.headers = headers or {}
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
         self.fields = {name: str(value) for name, value in fields.items() if value is not None}
 
     def __init_subclass__(cls, *, status: int = 400, message: str = "", code: str = "") -> None:
@@ -70,7 +88,9 @@ class BucketNotEmpty(S3Error, status=409, message="The bucket you tried to delet
 
 class ConditionalRequestConflict(
     S3Error, status=409, message="The conditional request cannot succeed due to a conflicting operation against this resource."
-): ...
+):
+    def __init__(self, condition: Precondition, key: str) -> None:
+        super().__init__(Condition=condition.value, Key=key)
 
 
 class EntityTooLarge(S3Error, message="Your proposed upload exceeds the maximum allowed size"): ...
@@ -103,7 +123,12 @@ class InternalError(S3Error, status=500, message="We encountered an internal err
 class InvalidAccessKeyId(S3Error, status=403, message="The AWS Access Key Id you provided does not exist in our records."): ...
 
 
-class InvalidArgument(S3Error, message="Invalid Argument"): ...
+class InvalidArgument(S3Error, message="Invalid Argument"):
+    @classmethod
+    def of_copy_range(cls, text: str, size: int) -> "InvalidArgument":
+        """Return the error for a range of a copy's source that ends beyond the source."""
+        message = f"Range specified is not valid for source object of size: {size}"
+        return cls(message, ArgumentName="x-amz-copy-source-range", ArgumentValue=text)
 
 
 class InvalidBucketName(S3Error, message="The specified bucket is not valid."): ...
@@ -135,10 +160,17 @@ class InvalidPartOrder(
 ): ...
 
 
-class InvalidRange(S3Error, status=416, message="The requested range is not satisfiable"): ...
+class InvalidRange(S3Error, status=416, message="The requested range is not satisfiable"):
+    def __init__(self, text: str, size: int) -> None:
+        """`text`: the range as requested. `size`: the size of the object."""
+        super().__init__(RangeRequested=text, ActualObjectSize=size, headers={"Content-Range": f"bytes */{size}"})
 
 
-class InvalidRequest(S3Error, message="Invalid Request"): ...
+class InvalidRequest(S3Error, message="Invalid Request"):
+    @classmethod
+    def of_upload_size(cls, given: int, size: int) -> "InvalidRequest":
+        """Return the error for a multipart upload of another size than the client gave."""
+        return cls(f"The provided 'x-amz-mp-object-size' header value {given} does not match what was computed: {size}")
 
 
 class InvalidStorageClass(S3Error, message="The storage class you specified is not valid"): ...
@@ -196,7 +228,10 @@ class NoSuchUpload(
 class NoSuchVersion(S3Error, status=404, message="The specified version does not exist."): ...
 
 
-class NotModified(S3Error, status=304, message="Not Modified"): ...
+class NotModified(S3Error, status=304, message="Not Modified"):
+    def __init__(self, etag: str, last_modified: datetime) -> None:
+        modified = format_datetime(last_modified.astimezone(UTC), usegmt=True)
+        super().__init__(headers={"ETag": f'"{etag}"', "Last-Modified": modified})
 
 
 class OperationAborted(
@@ -206,7 +241,11 @@ class OperationAborted(
 ): ...
 
 
-class PreconditionFailed(S3Error, status=412, message="At least one of the pre-conditions you specified did not hold"): ...
+class PreconditionFailed(S3Error, status=412, message="At least one of the pre-conditions you specified did not hold"):
+    def __init__(self, condition: Precondition, *, of_source: bool = False) -> None:
+        """`of_source`: the condition is on the source of a copy."""
+        super().__init__(Condition=f"x-amz-copy-source-{condition.value}" if of_source else condition.value)
+        self.condition = condition
 
 
 class RequestHeaderSectionTooLarge(S3Error, message="Your request header section exceeds the maximum allowed size."): ...
@@ -230,6 +269,24 @@ class S3NotImplemented(
     message="A header you provided implies functionality that is not implemented",
 ):
     """The code `NotImplemented`. The class name differs because `NotImplemented` is a Python built-in."""
+
+    @classmethod
+    def of_value(cls, condition: Precondition) -> "S3NotImplemented":
+        """Return the error for a value of a condition that S3 does not support on writes."""
+        text = f"We don't accept the provided value of {condition.value} header for this API"
+        return cls(Header=condition.value, additionalMessage=text)
+
+    @classmethod
+    def of_both(cls, *conditions: Precondition) -> "S3NotImplemented":
+        """Return the error for conditions that S3 does not support together."""
+        names = ",".join(condition.value for condition in conditions)
+        return cls(Header=names, additionalMessage="Multiple conditional request headers present in the request")
+
+    @classmethod
+    def of_storage_class(cls, storage_class: str) -> "S3NotImplemented":
+        """Return the error for a storage class of AWS without a storage."""
+        message = f"The storage class {storage_class} is not implemented: POST3_STORAGES has no storage for it."
+        return cls(message, Header="x-amz-storage-class")
 
 
 class ServiceUnavailable(S3Error, status=503, message="Service is unable to handle request."): ...

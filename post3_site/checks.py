@@ -84,7 +84,7 @@ def _check_all() -> None:
     except CatalogueIsNewer as fault:
         logger.warning("%s", fault)  # this release continues to run while a newer one takes over
     except CatalogueFault as fault:
-        stop([Problem("post3.E040", str(fault), "")])
+        stop([Problem("post3.E043", str(fault), "")])
     except DatabaseError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         logger.warning("The database cannot be reached now, and requests are refused until it can: %s", reason)

@@ -10,7 +10,7 @@ from post3.server.startup import stop
 stop(
     [
         Problem(
-            "post3.E070",
+            "post3.E071",
             "post3 does not run under WSGI: a few silent or slow clients would stop it.",
             "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`.",
         )

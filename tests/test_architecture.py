@@ -202,6 +202,16 @@ def test_only_the_settings_read_the_environment() -> None:
     assert not found
 
 
+def test_an_id_of_a_system_check_belongs_to_one_module() -> None:
+    modules: dict[str, set[str]] = {}
+    for path in [*sources(APP), *sources(ROOT / "post3_site")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"post3\.[EW]\d+", node.value):
+                modules.setdefault(node.value, set()).add(str(path.relative_to(ROOT)))
+    assert "post3.E001" in modules
+    assert {check_id: paths for check_id, paths in modules.items() if len(paths) > 1} == {}
+
+
 def test_commands_use_no_manager() -> None:
     found = [
         f"{path.name}:{node.lineno}"
@@ -261,3 +271,29 @@ def test_sql_statements_are_in_the_catalogue() -> None:
                 found.append(f"{path.relative_to(APP)}:{node.lineno}")
     # While a disk is checked, the process keeps the names found in a private table.
     assert [place for place in found if not place.startswith("maintenance/orphans.py")] == []
+
+
+def texts_of(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the string constants of a module, without its docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node
+
+
+def test_only_rooms_that_speak_http_name_its_headers() -> None:
+    """Services and what is below them raise errors with plain values; `errors.py`, `s3` and `api` write headers.
+
+    `catalogue/attributes.py` declares the header that carries each attribute.
+    """
+    names = re.compile(
+        r"(?i:x-amz-|\bcontent-[a-z]|\bif-(?:match|none-match|modified|unmodified|range)|last-modified|retry-after|cache-control)"
+        r"|\bETag\b"
+    )
+    found = []
+    for room in ("access", "catalogue", "db", "descriptions", "maintenance", "models", "services", "storage", "threads"):
+        for path in sources(APP / room):
+            texts = texts_of(ast.parse(path.read_text()))
+            found += [f"{path.relative_to(APP)}:{text.lineno}" for text in texts if names.search(text.value)]
+    assert [place for place in found if not place.startswith("catalogue/attributes.py")] == []

@@ -54,4 +54,4 @@ def spend_request(access_key: str) -> None:
     """Count a request of that key. Raises SlowDown where it makes too many."""
     limit = _limit()
     if limit is not None and not limit.spend(access_key):
-        raise SlowDown(headers={"Retry-After": "1"})
+        raise SlowDown(retry_after=1)

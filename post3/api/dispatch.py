@@ -17,7 +17,7 @@ from ..access.permissions import AccessRequest
 from ..db import outages
 from ..errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from ..s3 import responses, sigv4
-from ..s3.body import Body, WsgiBody, body_of
+from ..s3.body import body_of
 from ..s3.headers import adopt_parameters, copy_source_of
 from ..s3.hosts import refuse_other_hosts
 from ..s3.request import S3Request, request_of_django
@@ -26,16 +26,13 @@ from ..services import disk_reserve
 from ..storage.base import BlobDamaged, StorageError, is_full
 from ..telemetry import requests
 from ..telemetry.counters import counts
-from ..telemetry.requests import Observation, ObservedPieces
+from ..telemetry.requests import Observation
 from ..web import origins, proxies
 from . import operations
+from .exchange import Exchange, SentPieces
 from .operations import Operation
 
 logger = logging.getLogger("post3")
-
-#: Bytes of an unread body that are read and dropped before an error is sent under WSGI, and seconds in which: servers close the
-#: connection, and a client still sending would see a reset instead of the answer. A thread is occupied meanwhile.
-DRAIN_SIZE, DRAIN_SECONDS = 1 << 20, 2.0
 
 #: What operations take that need room on the disk.
 CREATE = "s3:CreateBucket"
@@ -57,35 +54,29 @@ def dispatch(request: HttpRequest, path: str, **captured: object) -> HttpRespons
     What the project's own route to that place captured means nothing to S3.
     """
     mount = request.path[: len(request.path) - len(path)].removesuffix("/")
-    scope = getattr(request, "scope", None)
-    drain = None if scope is not None else _drain
     proxies.settle_request(request)  # under Django's own handlers nothing has
-    observation = requests.begin(request.META if scope is None else scope)
     body = body_of(request)
+    exchange = Exchange(getattr(request, "scope", request.META), body)
     try:
-        response = answer(request.method or "GET", partial(request_of_django, request, body, mount), observation, drain)
-        made = as_django(response, observation)
+        response = answer(exchange, request.method or "GET", partial(request_of_django, request, body, mount))
+        made = as_django(response, exchange)
     except BaseException:  # a fault of ours, or the server's way to stop a thread
-        _finish(observation, body)
+        exchange.finish()
         raise
     # The server calls it when all is sent, or nothing more can be.
-    made._resource_closers.append(partial(_finish, observation, body))
+    made._resource_closers.append(exchange.finish)
+    made.post3_exchange = exchange
     return made
 
 
 dispatch.goes_around_middleware = dispatch.is_s3_catch_all = True
 
 
-def answer(
-    method: str,
-    read_request: Callable[[], S3Request],
-    observation: Observation,
-    drain: Callable[[S3Request], None] | None = None,
-) -> S3Response:
-    """Answer an S3 request and note it. What `read_request` raises is answered too; `drain` empties a refused request's body."""
+def answer(exchange: Exchange, method: str, read_request: Callable[[], S3Request]) -> S3Response:
+    """Return the response to an S3 request, and record it. An error that `read_request` raises becomes a response, too."""
+    observation = exchange.record
     # Unique is enough; the system's random bytes cost a call that lets go of Python's lock.
     observation.request_id = request_id = f"{getrandbits(64):016X}"
-    request = None
     try:
         request = read_request()
         observation.bucket, observation.key = request.bucket, request.key
@@ -99,8 +90,7 @@ def answer(
     except Exception as error:
         refusal = _as_s3_error(error, request_id)
         observation.error = refusal.code if refusal.status >= 400 else ""
-        if request is not None and drain is not None:
-            drain(request)
+        exchange.drain_body()
         response = responses.error_response(refusal, method, request_id, _host_id(request_id))
     observation.status = response.status
     response.headers["x-amz-request-id"] = request_id
@@ -108,23 +98,18 @@ def answer(
     return response
 
 
-def as_django(response: S3Response, observation: Observation) -> HttpResponseBase:
-    """Return the answer as Django's servers and middleware want it; note what they take of it."""
+def as_django(response: S3Response, exchange: Exchange) -> HttpResponseBase:
+    """Return a response in Django's form, which notes what a server takes of it."""
     made: HttpResponseBase
     if isinstance(response.body, bytes):
         made = HttpResponse(response.body, status=response.status)
-        observation.sent, observation.whole = len(response.body), True
+        exchange.sent_whole(len(response.body))
     else:
-        made = StreamingHttpResponse(ObservedPieces(response.body, observation), status=response.status)
+        made = StreamingHttpResponse(SentPieces(response.body, exchange), status=response.status)
     del made["Content-Type"]
     for name, value in response.head():
         made[name.decode("latin-1")] = value.decode("latin-1")
     return made
-
-
-def _finish(observation: Observation, body: Body) -> None:
-    observation.received = body.received
-    requests.finish(observation)
 
 
 def _answer(request: S3Request, observation: Observation) -> S3Response:
@@ -218,8 +203,3 @@ def _as_s3_error(error: Exception, request_id: str) -> S3Error:
 def _host_id(request_id: str) -> str:
     """The second id S3 gives every answer; here it says no more than the first."""
     return b64encode(request_id.encode()).decode()
-
-
-def _drain(request: S3Request) -> None:
-    if isinstance(request.body, WsgiBody):
-        request.body.drain(DRAIN_SIZE, DRAIN_SECONDS)

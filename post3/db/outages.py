@@ -4,8 +4,9 @@ Threads keep their connections, and a restart of the database server breaks all 
  - A connection that ended while idle is found by a check of its socket, and replaced before a request uses it.
  - A break that one thread finds is known to all: a connection older than the last break is dropped before use.
  - A read is repeated once on a new connection if the old one turns out to be dead.
- - While the database cannot be reached, one thread at a time tries, once a second, and all other requests are refused
-   immediately. Otherwise a host that drops packets would hold every thread for the whole connection timeout.
+ - While the database cannot be reached, one thread at a time tries, and all other requests are refused immediately.
+   Otherwise a host that drops packets would hold every thread for the whole connection timeout. The next try is a
+   second later, or sooner if the last one failed quickly, so that a database that is back is noticed.
 
 An outage causes thousands of identical errors; `log_burst` writes one line of each kind every ten seconds.
 """
@@ -23,12 +24,13 @@ from ..errors import ServiceUnavailable
 
 T = TypeVar("T")
 
-#: Seconds between two attempts to reach an unreachable database.
-RETRY_INTERVAL = 1.0
+#: Seconds between two attempts to reach an unreachable database, and the interval as a multiple of the time that the last
+#: attempt took. A refused connection takes less than a millisecond.
+SHORTEST_INTERVAL, LONGEST_INTERVAL, INTERVAL_SHARE = 0.05, 1.0, 10.0
 #: Seconds that requests wait for the outcome of another thread's attempt; a database that is back responds sooner.
 MOMENT = 0.5
 #: Seconds that a client is asked to wait before a retry.
-RETRY_AFTER = "2"
+RETRY_AFTER = 2
 #: Seconds in which errors of one kind are logged as one line.
 BURST = 10.0
 
@@ -59,9 +61,11 @@ class Outage:
             self._trying, self._try_began = True, time.monotonic()
             return True
 
-    def note_try(self, reached: bool) -> None:
+    def note_try(self, reached: bool, seconds: float) -> None:
+        """Note the outcome of an attempt, and how long it took."""
+        interval = min(max(SHORTEST_INTERVAL, INTERVAL_SHARE * seconds), LONGEST_INTERVAL)
         with self._changed:
-            self._is_on, self._trying, self._next_try = not reached, False, time.monotonic() + RETRY_INTERVAL
+            self._is_on, self._trying, self._next_try = not reached, False, time.monotonic() + interval
             self._changed.notify_all()
 
 
@@ -70,7 +74,7 @@ _outage = Outage()
 
 def unavailable() -> ServiceUnavailable:
     """Return the error that asks a client to retry."""
-    return ServiceUnavailable(headers={"Retry-After": RETRY_AFTER})
+    return ServiceUnavailable(retry_after=RETRY_AFTER)
 
 
 def begin(database: Any) -> None:
@@ -123,7 +127,7 @@ def reach() -> None:
         return
     if not _outage.may_try():
         raise unavailable()
-    reached = False
+    reached, began = False, time.monotonic()
     try:
         database.ensure_connection()
         reached = True
@@ -131,7 +135,7 @@ def reach() -> None:
         log_burst(logging.getLogger("post3"), "reach", "The database cannot be reached: %s", error)
         raise unavailable() from error
     finally:
-        _outage.note_try(reached)
+        _outage.note_try(reached, time.monotonic() - began)
 
 
 def retry_read(work: Callable[[], T]) -> T:

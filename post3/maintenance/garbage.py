@@ -94,7 +94,7 @@ def collect_garbage(rest: Rest | None = None) -> int:
         disk_reserve.keep()  # there may be enough space again
         if run.done:
             may_use_reserve(add_work)(run.done)
-            told = (f"{count} {name.replace('_', ' ')} ({size} bytes)" for name, (count, size) in sorted(run.done.items()))
+            told = (f"{name.replace('_', ' ')}: {count} ({size} bytes)" for name, (count, size) in sorted(run.done.items()))
             logger.info("Done in this pass: %s", ", ".join(told))
     return run.count
 

@@ -18,6 +18,11 @@ def authorise_command(command: BaseCommand) -> None:
         raise CommandError(f"The command {name} is not allowed ({action}).")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 object`, `1,234 objects`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class StoreCommand(BaseCommand):
     """A command that requires a catalogue of this release. Without one, it fails with a one-line message."""
 

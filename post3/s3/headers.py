@@ -183,11 +183,17 @@ _SOURCE_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
 
 
 def copy_source_of(request: S3Request) -> tuple[str, str]:
-    """Return the bucket and key in `x-amz-copy-source`: `[/]bucket/key[?versionId=…]`. Raises InvalidArgument.
+    """Return the bucket and key in `x-amz-copy-source`, which is parsed once per request. Raises InvalidArgument."""
+    if request.copy_source is None:
+        request.copy_source = _parse_source(request.header("x-amz-copy-source"))
+    return request.copy_source
 
-    The header is form-encoded: unlike in a path, `+` stands for a space (B150).
+
+def _parse_source(text: str) -> tuple[str, str]:
+    """Parse `[/]bucket/key[?versionId=…]`. Raises InvalidArgument.
+
+    The text is form-encoded: unlike in a path, `+` stands for a space (B150).
     """
-    text = request.header("x-amz-copy-source")
     path, _, query = text.partition("?")
     decoded = _form_decoded(path)
     bucket, _, key = decoded.removeprefix("/").partition("/")

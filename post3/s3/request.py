@@ -41,6 +41,8 @@ class S3Request:
     #: target in absolute form (RFC 9112, 3.2.2). "" if missing.
     forwarded_host: str = ""
     target_host: str = ""
+    #: Bucket and key of a copy's source, once `headers.copy_source_of` has parsed them.
+    copy_source: tuple[str, str] | None = None
     #: Set by dispatch: the caller (`access.callers.Caller`), and what verifying a signed body needs (`sigv4.SigningContext`).
     caller: Any = None
     signing: Any = None

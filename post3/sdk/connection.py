@@ -24,7 +24,7 @@ class NoCredentials(BotoCoreError):
 
     fmt = (
         "There is no access key. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give access_key and secret_key; "
-        "the server makes them by `manage.py create_api_key`."
+        "`create_api_key` on the server creates both."
     )
 
 

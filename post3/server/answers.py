@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpResponseBase
 
+from ..api.exchange import Exchange
 from ..s3.responses import S3Response, answer_date
 
 
@@ -17,6 +18,8 @@ class Answer:
     #: The whole body, or an iterator over its pieces.
     body: bytes | Iterator[bytes]
     close: Callable[[], None]
+    #: Of a request for S3. Its record takes what is sent.
+    exchange: Exchange | None = None
     #: As formatted by `responses.http_time`; "" if there is none, or if a project's own view set it.
     last_modified: str = ""
 
@@ -25,9 +28,9 @@ class Answer:
         self.headers.append((b"Date", answer_date(self.last_modified).encode()))
 
     @classmethod
-    def of_s3(cls, response: S3Response) -> "Answer":
+    def of_s3(cls, response: S3Response, exchange: Exchange) -> "Answer":
         last_modified = response.headers.get("Last-Modified", "")
-        return cls(response.status, response.head(), response.body, response.close, last_modified)
+        return cls(response.status, response.head(), response.body, response.close, exchange, last_modified)
 
     @classmethod
     def of_django(cls, response: HttpResponseBase) -> "Answer":
@@ -35,4 +38,4 @@ class Answer:
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in items]
         headers += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
         body = iter(response) if response.streaming else response.content
-        return cls(response.status_code, headers, body, response.close)
+        return cls(response.status_code, headers, body, response.close, getattr(response, "post3_exchange", None))

@@ -17,7 +17,7 @@ from typing import Any
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from ..telemetry.requests import Observation
+from ..api.exchange import Exchange
 from ..web import proxies
 from .answers import Answer
 from .bodies import MemoryBody, tells_of_closed
@@ -72,33 +72,33 @@ class Protocol(BoundedProtocol):
         taken = self._handler.start(cycle.scope, MemoryBody(body, True)) if self._handler else None
         if taken is None:
             return False
-        observation, coming = taken
+        exchange, coming = taken
         self.tasks.add(coming)  # the server waits for these at shutdown
-        coming.add_done_callback(partial(self._answer, cycle, observation))
+        coming.add_done_callback(partial(self._answer, cycle, exchange))
         return True
 
-    def _answer(self, cycle: RequestResponseCycle, observation: Observation, coming: asyncio.Future[Answer]) -> None:
+    def _answer(self, cycle: RequestResponseCycle, exchange: Exchange, coming: asyncio.Future[Answer]) -> None:
         self.tasks.discard(coming)
         if self._handler is None:
             return
         if coming.cancelled():  # the server is stopping, and its grace period is over
-            self._handler.finish(observation)
+            exchange.finish()
             return
         failed = coming.exception() is not None
         if failed or self.flow.write_paused or not isinstance(coming.result().body, bytes):
-            super()._start_asgi_task(cycle, partial(self._handler.send, coming, observation))
+            super()._start_asgi_task(cycle, partial(self._handler.send, coming, exchange))
             return
         answer = coming.result()
         try:
             if not (cycle.disconnected or self.transport.is_closing()):
                 self._handler.date(answer)
                 self._write(cycle, answer)
-                observation.sent, observation.whole = len(answer.body), True
+                exchange.sent_whole(len(answer.body))
         except RuntimeError as error:
             if not tells_of_closed(error):
                 raise
         finally:
-            self._handler.finish(observation)
+            exchange.finish()
 
     def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         content = [STATUS_LINE[answer.status]]

@@ -11,9 +11,6 @@ Instead:
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,51 +21,26 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpResponseBadRequest
 from django.urls import set_script_prefix
 
+from ..api.exchange import Exchange
 from ..conf import conf
 from ..db import outages
 from ..s3.request import request_of_scope
-from ..storage.base import PIECE, Pieces, StorageError
-from ..telemetry import requests
 from ..telemetry.counters import counts
-from ..telemetry.requests import Observation
 from ..threads.pools import ParkingThreads, Threads
 from ..web import origins, proxies
 from ..web.mount import Mount, find_mount
 from .answers import Answer
 from .around import AroundMiddleware, Post3WSGIHandler
-from .bodies import MemoryBody, StreamedBody, StreamedFile, announced_body, gone, send_while_open
+from .bodies import MemoryBody, StreamedBody, StreamedFile, announced_body
 from .lifespan import UNBOUNDED, take_over
 from .pages import Pages, Refused, Role, role_of, role_on_console
+from .sending import Receive, Send, Sender
 from .startup import set_up
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: Bodies of at most this many bytes are read before their request gets a thread.
 PREFETCH_SIZE = 256 * 1024
-#: Pieces read ahead of the one being sent, if the client accepts each within `KEEPS_UP` seconds and has accepted
-#: `PROOF` bytes. The system's buffers accept the first bytes immediately, however slow the client is.
-READ_AHEAD, KEEPS_UP, PROOF = 2, 0.05, 4 * 1024 * 1024
-#: The piece size for all other clients, except for the first piece: a thousand slow clients hold one piece each.
-SMALL_PIECE = 256 * 1024
 #: Seconds that threads have, after the server's own limit, to remove partially written data.
 CLEAN_UP = 2.0
-
-
-@contextmanager
-def _recorded(observation: Observation) -> Iterator[None]:
-    """Record the end of a request, and log a response that was interrupted."""
-    try:
-        yield
-    except (StorageError, asyncio.CancelledError) as error:
-        # The database or disk failed during the response, or the server's grace period for stopping is over. The server
-        # closes the connection of an unfinished response.
-        requests.log_broken_off(observation, error)
-    except Exception as error:
-        requests.log_broken_off(observation, error)
-        raise
-    finally:
-        requests.finish(observation)
 
 
 class Post3ASGIHandler(AroundMiddleware, BaseHandler):
@@ -132,9 +104,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         if not self._is_s3(scope):
             await self._handle_page(scope, receive, send)
             return
-        observation = requests.begin(scope)
-        with _recorded(observation):
-            await self._exchange(scope, receive, send, observation, self._threads)
+        with Exchange(scope) as exchange:
+            await self._serve(scope, receive, send, exchange, self._threads)
 
     async def _handle_page(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Handle a request that may not be for S3, on threads that S3 does not need (`server/pages.py`)."""
@@ -146,41 +117,37 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             if role is not Role.S3:
                 self._pages.admit(threads)
             if role in (Role.S3, Role.PROJECT):
-                await self._exchange(scope, receive, send, None, threads)
+                await self._serve(scope, receive, send, None, threads)
                 return
             body = await self._pages.read_form(receive, length, expects_continue)
             self._pages.admit(threads)  # check again, because reading the form may have taken long
-            response = await threads.run(self._respond, scope, body, None)
+            answer = await threads.run(self._respond, scope, body, None)
         except Refused as refused:
-            response = Answer.of_django(refused.response())
-            if expects_continue:  # as in `_exchange`
-                response.headers.append((b"Connection", b"close"))
-        await self._send(response, None, receive, send, threads)
+            answer = Answer.of_django(refused.response())
+            if expects_continue:  # as in `_serve`
+                answer.headers.append((b"Connection", b"close"))
+        await self._send(answer, receive, send, threads)
 
-    def start(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Observation, asyncio.Future[Answer]] | None:
+    def start(self, scope: dict[str, Any], body: MemoryBody) -> tuple[Exchange, asyncio.Future[Answer]] | None:
         """Start handling a complete request, for `server/fast_path.py`. Return None if the request may not be for S3.
 
-        The response is sent by `send`, or by the caller, which must then call `finish`.
+        The response is sent by `send`, or by the caller, which must then finish the exchange.
         """
         if not self._is_s3(scope):
             return None
-        observation = requests.begin(scope)
-        observation.received = body.received
-        return observation, self._threads.run(self._respond, scope, body, observation)
+        exchange = Exchange(scope, body)
+        return exchange, self._threads.run(self._respond, scope, body, exchange)
 
     async def send(
-        self, coming: asyncio.Future[Answer], observation: Observation, scope: dict[str, Any], receive: Receive, send: Send
+        self, coming: asyncio.Future[Answer], exchange: Exchange, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
-        with _recorded(observation):
-            await self._send(coming.result(), observation, receive, send, self._threads)
+        with exchange:
+            await self._send(coming.result(), receive, send, self._threads)
 
     def date(self, answer: Answer) -> None:
         """Add the Date header to a response that is about to be sent, unless the server adds it."""
         if self._dates:
             answer.date()
-
-    def finish(self, observation: Observation) -> None:
-        requests.finish(observation)
 
     def _is_s3(self, scope: dict[str, Any]) -> bool:
         path, mount = scope["path"].removeprefix(get_script_prefix(scope)), self._mount
@@ -190,12 +157,12 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         """Whether the request was sent to the console's own origin."""
         return self._console is not None and self._console.holds_scope(scope)
 
-    async def _exchange(
-        self, scope: dict[str, Any], receive: Receive, send: Send, observation: Observation | None, threads: Threads
+    async def _serve(
+        self, scope: dict[str, Any], receive: Receive, send: Send, exchange: Exchange | None, threads: Threads
     ) -> None:
         """Handle a request and send its response.
 
-        `observation` None: the resolver routes the request, which is observed there if at all. `threads`: the pool for
+        `exchange` None: the resolver routes the request, and a view for S3 creates an exchange. `threads`: the pool for
         a request without a large body.
         """
         length, expects_continue = announced_body(scope["headers"])
@@ -207,28 +174,29 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
         else:
             body = StreamedBody(asyncio.get_running_loop(), receive)
             pool = self._upload_threads
+        if exchange is not None:
+            exchange.body = body
         try:
-            response = await pool.run(self._respond, scope, body, observation)
+            answer = await pool.run(self._respond, scope, body, exchange)
             if expects_continue and not body.begun:
                 # The client will not send the body; its next request would be read as the body (RFC 9110, 10.1.1).
-                response.headers.append((b"Connection", b"close"))
-            await self._send(response, observation, receive, send, threads)
+                answer.headers.append((b"Connection", b"close"))
+            await self._send(answer, receive, send, threads)
         finally:
             body.stop()
-            if observation is not None:
-                observation.received = body.received
 
-    def _respond(self, scope: dict[str, Any], body: MemoryBody | StreamedBody, observation: Observation | None) -> Answer:
+    def _respond(self, scope: dict[str, Any], body: MemoryBody | StreamedBody, exchange: Exchange | None) -> Answer:
         root = get_script_prefix(scope)
         set_script_prefix(root)
-        if observation is None or self._mount is None:
+        if exchange is None or self._mount is None:
             return self._respond_by_django(scope, body)
         # Do what Django's request signals do, replacing broken or expired connections. Sending the signals costs 30 µs.
         database = connections[DEFAULT_DB_ALIAS]
         outages.begin(database)
         try:
             mount = (root if scope["path"].startswith(root) else "") + self._mount.prefix.removesuffix("/")
-            return Answer.of_s3(self._answer(scope["method"], partial(request_of_scope, scope, body, mount), observation))
+            response = self._answer(exchange, scope["method"], partial(request_of_scope, scope, body, mount))
+            return Answer.of_s3(response, exchange)
         finally:
             outages.end(database)
 
@@ -244,67 +212,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             response.close()  # the content remains readable
         return Answer.of_django(response)
 
-    async def _send(
-        self, response: Answer, observation: Observation | None, receive: Receive, send: Send, threads: Threads
-    ) -> None:
+    async def _send(self, answer: Answer, receive: Receive, send: Send, threads: Threads) -> None:
         """Send a response. Its body is iterated and closed on `threads`."""
-        send = partial(send_while_open, send)
-        self.date(response)
-        try:
-            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-            if isinstance(response.body, bytes):
-                await send({"type": "http.response.body", "body": response.body})
-                if observation is not None:
-                    observation.sent, observation.whole = len(response.body), True
-            elif isinstance(response.body, Pieces) and observation is not None:
-                await self._send_pieces(response.body, observation, receive, send)
-            else:
-                await self._send_iterated(response.body, observation, send, threads)
-        finally:
-            if not isinstance(response.body, bytes):
-                await threads.run(response.close)
-
-    async def _send_pieces(self, pieces: Pieces, observation: Observation, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        client_gone = loop.create_task(gone(receive))
-        coming: deque[asyncio.Future[bytes]] = deque()
-        sent, ahead = 0, 0
-        try:
-            while not client_gone.done():
-                self._read_ahead(pieces, coming, ahead or 1, PIECE if ahead or not sent else SMALL_PIECE)
-                if not coming:
-                    await send({"type": "http.response.body"})
-                    observation.whole = True
-                    break
-                piece = await coming.popleft()
-                self._read_ahead(pieces, coming, ahead, PIECE)
-                began, sent = loop.time(), sent + len(piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                del piece
-                # The server accepts a piece immediately and waits only at the next send, so send an empty piece.
-                await send({"type": "http.response.body", "body": b"", "more_body": True})
-                if not client_gone.done():
-                    observation.sent = sent
-                ahead = READ_AHEAD if loop.time() - began < KEEPS_UP and sent >= PROOF else 0
-            else:  # the client has disconnected, perhaps because it has received everything
-                observation.whole = not coming and observation.sent == sent and pieces.reserve(SMALL_PIECE) is None
-        finally:
-            client_gone.cancel()
-            # Wait for pending reads before their source is closed. Their errors add nothing to the one being raised.
-            await asyncio.gather(*coming, return_exceptions=True)
-
-    def _read_ahead(self, pieces: Pieces, coming: deque[asyncio.Future[bytes]], count: int, most: int) -> None:
-        while len(coming) < count and (read := pieces.reserve(most)) is not None:
-            coming.append(self._threads.run_low_priority(read) if pieces.uses_connection else self._readers.run(read))
-
-    async def _send_iterated(self, body: Iterator[bytes], observation: Observation | None, send: Send, threads: Threads) -> None:
-        while (piece := await threads.run(next, body, None)) is not None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            if observation is not None:
-                observation.sent += len(piece)
-        await send({"type": "http.response.body"})
-        if observation is not None:
-            observation.whole = True
+        self.date(answer)
+        await Sender(receive, send, threads, self._readers).send_answer(answer)
 
     def _count_threads(self) -> dict[str, int]:
         """Return the gauges of the thread pools by name, as `telemetry.counters` expects them."""

@@ -18,7 +18,7 @@ logger = logging.getLogger("post3")
 #: A dotted path, because the protocol imports the handlers, and the handlers import this module.
 PROTOCOL = "post3.server.fast_path.Protocol"
 UNBOUNDED = (
-    "post3 does not start: this server keeps none of post3's limits of heads, answers and connections. "
+    "post3 does not start: this server does not enforce post3's limits on request heads, responses and connections. "
     "Use `gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application`, "
     "or `uvicorn post3_site.asgi:application` without `--lifespan off`."
 )
@@ -34,7 +34,7 @@ def take_over(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bool:
     """
     config = getattr(getattr(receive, "__self__", None), "config", None)
     if not isinstance(config, uvicorn.Config):
-        logger.warning("This server keeps none of post3's limits of heads, answers and connections; uvicorn does.")
+        logger.warning("This server does not enforce post3's limits on request heads, responses and connections. Use uvicorn.")
         return False
     protocol = import_string(PROTOCOL)
     if not issubclass(config.http_protocol_class, protocol):

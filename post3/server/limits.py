@@ -30,8 +30,8 @@ from ..s3.request import split_target
 from ..s3.responses import answer_date, error_response
 from .ordered import OrderedProtocol
 
-#: The maximum number of headers of a request, and of requests that uvicorn queues.
-MAX_HEADERS, MAX_PIPELINED = 1000, 32
+#: The maximum number of headers of a request.
+MAX_HEADERS = 1000
 #: Seconds and bytes for which a refused client's data is still read. Closing immediately would reset the connection
 #: while the client is writing, and the response would be lost.
 LINGER, LINGER_SIZE = 2.0, 1 << 20
@@ -128,8 +128,6 @@ class BoundedProtocol(OrderedProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        if len(self.pipeline) >= MAX_PIPELINED:
-            raise BadRequest("Too many requests were sent ahead of their answers.")
         self._head_began = self._idle_since = 0.0
         if not self.url.startswith(b"/"):  # ASGI scopes have no field for the host of a target in absolute form
             self.scope["post3.authority"] = split_target(self.url.decode("latin-1"))[0]

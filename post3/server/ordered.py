@@ -24,7 +24,8 @@ class Chunks:
 
     It refuses nothing: invalid framing is passed on in full, and the parser raises. If the parser reads the framing
     differently, or if the end itself is split between two reads, the parser gets one extra request, which uvicorn
-    queues.
+    queues. uvicorn then stops reading, and the application lets it read twice at most before it responds: no client can
+    fill the queue.
     """
 
     def __init__(self) -> None:

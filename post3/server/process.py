@@ -13,14 +13,14 @@ from typing import Any
 import uvicorn
 from uvicorn.importer import import_from_string
 
+from .startup import STARTUP_FAILURE
+
 #: uvicorn's protocol with post3's limits.
 PROTOCOL = "post3.server.fast_path:Protocol"
 #: Seconds before an idle connection is closed. Clients reuse connections after a pause, and fail if it closes early.
 KEEP_ALIVE = 75
 #: Connections that may wait in a listening socket until the server accepts them.
 BACKLOG = 2048
-#: The exit status that both uvicorn and gunicorn treat as "do not restart".
-STARTUP_FAILURE = 3
 
 
 def make_server(application: Any, grace: int) -> uvicorn.Server:

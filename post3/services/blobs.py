@@ -42,8 +42,7 @@ def storage_for(storage_class: str) -> Storage:
         return storages[storage_class]
     except UnknownStorageClass:
         if storage_class in AWS_STORAGE_CLASSES:
-            message = f"The storage class {storage_class} is not implemented: POST3_STORAGES has no storage for it."
-            raise S3NotImplemented(message, Header="x-amz-storage-class") from None
+            raise S3NotImplemented.of_storage_class(storage_class) from None
         raise InvalidStorageClass(StorageClassRequested=storage_class) from None
 
 

@@ -2,9 +2,8 @@
 
 import re
 from datetime import UTC, datetime
-from email.utils import format_datetime
 
-from ..errors import ConditionalRequestConflict, NoSuchKey, NotModified, PreconditionFailed, S3NotImplemented
+from ..errors import ConditionalRequestConflict, NoSuchKey, NotModified, Precondition, PreconditionFailed, S3NotImplemented
 from ..values import Conditions
 
 #: One entity tag of a list: weak or not, quoted or (B055) bare. A comma within the quotes is a part of it.
@@ -32,18 +31,14 @@ def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> No
     modified = last_modified.replace(microsecond=0)
     if conditions.if_match is not None:
         if not names_etag(conditions.if_match, etag):
-            raise PreconditionFailed(Condition="If-Match")
+            raise PreconditionFailed(Precondition.IF_MATCH)
     elif conditions.if_unmodified_since is not None and modified > conditions.if_unmodified_since:
-        raise PreconditionFailed(Condition="If-Unmodified-Since")
+        raise PreconditionFailed(Precondition.IF_UNMODIFIED_SINCE)
     if conditions.if_none_match is not None:
         if names_etag(conditions.if_none_match, etag, weakly=True):
-            raise _not_modified(etag, modified)
+            raise NotModified(etag, modified)
     elif conditions.if_modified_since is not None and modified <= conditions.if_modified_since <= datetime.now(UTC):  # B055
-        raise _not_modified(etag, modified)
-
-
-def _not_modified(etag: str, modified: datetime) -> NotModified:
-    return NotModified(headers={"ETag": f'"{etag}"', "Last-Modified": format_datetime(modified.astimezone(UTC), usegmt=True)})
+        raise NotModified(etag, modified)
 
 
 def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime) -> None:
@@ -51,39 +46,32 @@ def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime
     try:
         check_read(conditions, etag, last_modified)
     except NotModified:
-        condition = "If-None-Match" if conditions.if_none_match is not None else "If-Modified-Since"
-        raise PreconditionFailed(Condition=f"x-amz-copy-source-{condition}") from None
+        condition = Precondition.IF_MODIFIED_SINCE if conditions.if_none_match is None else Precondition.IF_NONE_MATCH
+        raise PreconditionFailed(condition, of_source=True) from None
     except PreconditionFailed as error:
-        raise PreconditionFailed(Condition=f"x-amz-copy-source-{error.fields['Condition']}") from None
+        raise PreconditionFailed(error.condition, of_source=True) from None
 
 
 def is_write_condition(conditions: Conditions) -> bool:
     """Whether a write depends on what is there. Raises NotImplemented for what S3 does not offer on writes (B071, B072)."""
     if conditions.if_none_match is not None and conditions.if_match is not None:
-        raise S3NotImplemented(
-            Header="If-Match,If-None-Match", additionalMessage="Multiple conditional request headers present in the request"
-        )
+        raise S3NotImplemented.of_both(Precondition.IF_MATCH, Precondition.IF_NONE_MATCH)
     if conditions.if_none_match is not None and conditions.if_none_match.strip('"') != "*":
-        raise _unknown_value("If-None-Match")
+        raise S3NotImplemented.of_value(Precondition.IF_NONE_MATCH)
     if conditions.if_match == "*":
-        raise _unknown_value("If-Match")
+        raise S3NotImplemented.of_value(Precondition.IF_MATCH)
     return conditions.if_match is not None or conditions.if_none_match is not None
-
-
-def _unknown_value(header: str) -> S3NotImplemented:
-    text = f"We don't accept the provided value of {header} header for this API"
-    return S3NotImplemented(Header=header, additionalMessage=text)
 
 
 def check_write(conditions: Conditions, key: str, etag: str | None) -> None:
     """Raise where a write must not happen over the version with that ETag (None: there is none)."""
     if conditions.if_none_match is not None and etag is not None:
-        raise PreconditionFailed(Condition="If-None-Match")
+        raise PreconditionFailed(Precondition.IF_NONE_MATCH)
     if conditions.if_match is not None:
         if etag is None:
             raise NoSuchKey(Key=key)
         if not names_etag(conditions.if_match, etag):
-            raise PreconditionFailed(Condition="If-Match")
+            raise PreconditionFailed(Precondition.IF_MATCH)
 
 
 def check_undisturbed(conditions: Conditions, key: str, begun: int, now: int) -> None:
@@ -92,5 +80,5 @@ def check_undisturbed(conditions: Conditions, key: str, begun: int, now: int) ->
     `begun`, `now`: the sequence of the key's latest version then and now, 0 where there is none, -1 for one deleted since.
     """
     if begun != now:
-        condition = "If-Match" if conditions.if_match is not None else "If-None-Match"
-        raise ConditionalRequestConflict(Condition=condition, Key=key)
+        condition = Precondition.IF_NONE_MATCH if conditions.if_match is None else Precondition.IF_MATCH
+        raise ConditionalRequestConflict(condition, key)

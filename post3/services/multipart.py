@@ -156,9 +156,7 @@ def _complete(
     chosen = _as_blobs(parts)
     size = sum(part.size for part in parts)
     if completion.size is not None and completion.size != size:
-        raise InvalidRequest(
-            f"The provided 'x-amz-mp-object-size' header value {completion.size} does not match what was computed: {size}"
-        )
+        raise InvalidRequest.of_upload_size(completion.size, size)
     completed = completing.summary(upload, parts, completion.checksums)
     new = NewObject(
         key=key,

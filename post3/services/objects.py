@@ -181,9 +181,7 @@ def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | Non
         last = row.size - 1 if byte_range.last is None else min(byte_range.last, row.size - 1)
         satisfiable = start < row.size
     if not satisfiable:
-        raise InvalidRange(
-            RangeRequested=byte_range.text, ActualObjectSize=row.size, headers={"Content-Range": f"bytes */{row.size}"}
-        )
+        raise InvalidRange(byte_range.text, row.size)
     length = last - start + 1
     return Span(start, length, True, row.checksum if length == row.size else "")
 

@@ -36,11 +36,7 @@ def upload_part_copy(
     if byte_range is not None and (byte_range.first or 0) >= row.size:
         raise InvalidRequest("The specified copy range is invalid for the source object size")  # B081
     if byte_range is not None and (byte_range.last or 0) >= row.size:
-        raise InvalidArgument(
-            f"Range specified is not valid for source object of size: {row.size}",
-            ArgumentName="x-amz-copy-source-range",
-            ArgumentValue=byte_range.text,
-        )
+        raise InvalidArgument.of_copy_range(byte_range.text, row.size)
     shared = _by_reference(grant, upload, part_number, row, byte_range)
     if shared is not None:
         return shared

@@ -20,7 +20,7 @@ from ..catalogue.parts import PartBlob
 from ..catalogue.rows import NewObject, ObjectRef, Published
 from ..catalogue.writing import Written, write_version
 from ..descriptions.sidecars import describe, describing_storages
-from ..errors import InsufficientStorage, NoSuchKey, PreconditionFailed, S3Error, ServiceUnavailable
+from ..errors import InsufficientStorage, NoSuchKey, Precondition, PreconditionFailed, S3Error, ServiceUnavailable
 from ..models import Object, ObjectPart
 from ..storage.base import Storage, StorageError, is_full
 from ..storage.capabilities import Describing
@@ -154,7 +154,7 @@ def _checked(written: Written, step: BlobStep) -> Written:
     if written.blob_id is None and step.required:
         raise lost_bytes()
     if written.object_id is None:  # only_new, and another writer was first, after the look
-        raise PreconditionFailed(Condition="If-None-Match")
+        raise PreconditionFailed(Precondition.IF_NONE_MATCH)
     return written
 
 

@@ -8,7 +8,6 @@ POST3_REQUEST_LOG, written as a line of JSON on the logger `post3.requests`.
 import json
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -118,33 +117,3 @@ def log_broken_off(observation: Observation, error: BaseException) -> None:
     """Log the request that an error ended during its response. The server closes the connection and logs where."""
     kind = f"broken off: {type(error).__name__}"
     log_burst(errors, kind, "Answer %s broke off after %d bytes: %r", observation.request_id, observation.sent, error)
-
-
-class ObservedPieces(Iterator[bytes]):
-    """The pieces of a response sent by Django's own handlers, which do not report what they sent.
-
-    A request for the next piece means that the previous piece was sent.
-    """
-
-    def __init__(self, pieces: Iterator[bytes], observation: Observation) -> None:
-        self._pieces, self._observation, self._out = pieces, observation, 0
-
-    def __next__(self) -> bytes:
-        self._observation.sent += self._out
-        self._out = 0
-        try:
-            piece = next(self._pieces)
-        except StopIteration:
-            self._observation.whole = True
-            raise
-        except Exception as error:
-            log_broken_off(self._observation, error)
-            raise
-        self._out = len(piece)
-        return piece
-
-    def close(self) -> None:
-        """Close the source of the pieces."""
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()

@@ -39,8 +39,8 @@ def keep_private(catalogue: Path) -> None:
         try:
             if path.stat().st_mode & OTHERS:
                 path.chmod(PRIVATE)
-                logger.warning("%s was readable by every user of this machine; it is now its owner's alone.", path)
+                logger.warning("%s was accessible to all users of this machine. Its mode is now 0600.", path)
         except FileNotFoundError:
             continue
         except OSError as error:
-            logger.warning("%s is readable by every user of this machine, and cannot be kept from them: %s", path, error)
+            logger.warning("%s is accessible to all users of this machine, and its mode could not be changed: %s", path, error)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from post3.server.handlers import PROOF, SMALL_PIECE, Post3ASGIHandler
+from post3.server.answers import Answer
+from post3.server.sending import PROOF, SMALL_PIECE, Sender
 from post3.storage.base import PIECE, Pieces, StorageError
 from post3.threads.pools import Threads
 
@@ -34,8 +35,7 @@ class Breaking(Pieces):
 def test_errors_of_pieces_read_ahead_are_retrieved() -> None:
     forgotten: list[dict[str, Any]] = []
     pieces, threads = Breaking(), Threads(4, "broken")
-    handler = Post3ASGIHandler.__new__(Post3ASGIHandler)
-    handler._threads = handler._readers = threads
+    exchange: Any = SimpleNamespace(record=SimpleNamespace(sent=0, whole=False))
 
     async def never() -> dict[str, Any]:
         return await asyncio.get_running_loop().create_future()
@@ -46,7 +46,7 @@ def test_errors_of_pieces_read_ahead_are_retrieved() -> None:
     async def answer() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: forgotten.append(context))
         with pytest.raises(StorageError):
-            await handler._send_pieces(pieces, SimpleNamespace(sent=0, whole=False), never, send)
+            await Sender(never, send, threads, threads).send_answer(Answer(200, [], pieces, lambda: None, exchange))
 
     try:
         asyncio.run(answer())

@@ -108,6 +108,67 @@ def refused(s3: Any) -> bool:
     return False
 
 
+class Gate:
+    """A port in front of the database, which can be closed and opened without the time that a cluster takes."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        host, _, port = cluster.url.rpartition("@")[2].partition("/")[0].partition(":")
+        self._target, self.port = (host, int(port)), free_port()
+        self._open: list[socket.socket] = []
+        self.open()
+
+    def open(self) -> None:
+        listening = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        self._open.append(listening)
+        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+
+    def close(self) -> None:
+        while self._open:
+            each = self._open.pop()
+            with suppress(OSError):  # its end was noticed already
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                pair = (listening.accept()[0], socket.create_connection(self._target))
+                self._open.extend(pair)
+                for source, sink in (pair, pair[::-1]):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):  # closed
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_database_that_is_back_is_noticed_by_every_process(cluster: Cluster, make_server: Callable[..., Server]) -> None:
+    """A process refused for a second after its last try, although the database was back and other processes served."""
+    gate = Gate(cluster)
+    name = create_database(cluster.url).rpartition("/")[2]
+    url = f"postgresql://post3@127.0.0.1:{gate.port}/{name}?connect_timeout=2"
+    server = make_server("own-cluster", runner="gunicorn-asgi", environment={"DATABASE_URL": url})
+    raw = RawClient(server.host, server.port, server.access_key, server.secret_key)
+
+    def ask(_: int) -> int:
+        answer = raw.send("GET", "/")  # on a connection of its own, to any process
+        assert answer is not None
+        return answer.status
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(ask, range(64))) == {200}
+        gate.close()
+        assert set(threads.map(ask, range(16))) == {503}
+        gate.open()
+        time.sleep(0.5)
+        assert set(threads.map(ask, range(64))) == {200}
+    server.stop()
+    gate.close()
+
+
 @pytest.mark.parametrize("kind", range(9))
 def test_database_restart_between_requests_goes_unnoticed(cluster: Cluster, served: Server, kind: int) -> None:
     s3 = served.client()
@@ -186,7 +247,7 @@ def test_crash_under_load_loses_nothing_acknowledged(cluster: Cluster, served: S
             writer.result()
     assert len(acknowledged) >= before + 30
     assert all(isinstance(error, ClientError) and error.response["Error"]["Code"] == "ServiceUnavailable" for error in failed)
-    s3 = served.client(retries={})  # a thread unused since then may find its connection dead, and respond 503 once
+    s3 = served.client()
     wrong = [key for key, body in acknowledged.items() if read(s3, BUCKET, key) != body]
     assert not wrong
 

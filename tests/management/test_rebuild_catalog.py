@@ -172,7 +172,7 @@ def test_rebuild_catalog_reports_what_was_not_restored(
     assert ended.value.code == 2
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["bucket/00/k\\x1b[2J.0: torn", "lost+found: no file of post3's"]
-    assert "1,234 objects" in lines[2] and lines[-1] == "1 items were not fully restored"
+    assert "1,234 objects" in lines[2] and lines[-1] == "1 item not fully restored"
     assert "tester" in lines[3] and "create_api_key" in lines[4]
 
 

@@ -75,7 +75,7 @@ def test_run_worker_lets_other_errors_through(monkeypatch: pytest.MonkeyPatch) -
 def test_run_worker_once_does_one_pass(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     passes(monkeypatch, [4])
     call_command("run_worker", "--once")
-    assert capsys.readouterr().out == "Pass finished: 4 items were removed.\n"
+    assert capsys.readouterr().out == "Pass finished: 4 items removed.\n"
 
 
 def test_run_worker_logs_its_start_and_its_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +85,7 @@ def test_run_worker_logs_its_start_and_its_work(monkeypatch: pytest.MonkeyPatch,
     call_command("run_worker", "--interval", "7")
     begin, end = capsys.readouterr().out.splitlines()
     assert begin.startswith("The worker is running, with a pass every 7 s")
-    assert end == "The worker has stopped: 8 items were removed."
+    assert end == "The worker has stopped: 8 items removed."
 
 
 def test_run_worker_refuses_an_interval_of_zero() -> None:

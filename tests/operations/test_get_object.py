@@ -129,6 +129,7 @@ def test_get_object_with_a_range_beyond_its_end_is_refused(raw: RawClient, s3: A
     assert (refused.status, refused.code) == (416, "InvalidRange")
     assert refused.message == "The requested range is not satisfiable"
     assert refused.fields == {"RangeRequested": text, "ActualObjectSize": str(size)}
+    assert refused.headers["content-range"] == f"bytes */{size}"
 
 
 @pytest.mark.parametrize(

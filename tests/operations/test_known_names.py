@@ -199,7 +199,7 @@ def test_storage_class_without_a_storage_is_501_and_named(s3: Any, raw: RawClien
     ]:
         refused = refusal_of(raw.send(method, f"/{bucket}/{key}", query, [*headers, header], b"b" if not headers else b""))
         assert (refused.status, refused.code) == (501, "NotImplemented")
-        assert name in refused.message
+        assert name in refused.message and refused.fields == {"Header": "x-amz-storage-class"}
         refused = refusal_of(raw.send(method, f"/{bucket}/{key}", query, [*headers, ("x-amz-storage-class", name.lower())]))
         assert (refused.status, refused.code) == (400, "InvalidStorageClass")
         assert refused.fields == {"StorageClassRequested": name.lower()}

@@ -110,6 +110,7 @@ def test_upload_part_copy_of_range_outside_the_source_is_refused(s3: Any, bucket
     same = {"s3": s3, "bucket": bucket, "upload_id": begin(s3, bucket, "k"), "number": 1}
     error = refused(400, "InvalidArgument", copied, **same, source="source", CopySourceRange="bytes=9-10")
     assert error["Message"] == "Range specified is not valid for source object of size: 10"  # B081
+    assert (error["ArgumentName"], error["ArgumentValue"]) == ("x-amz-copy-source-range", "bytes=9-10")
     for source, text in (("source", "bytes=10-20"), ("empty", "bytes=0-0")):
         error = refused(400, "InvalidRequest", copied, **same, source=source, CopySourceRange=text)
         assert error["Message"] == "The specified copy range is invalid for the source object size"  # B081

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from post3.errors import InvalidURI
+from post3.s3 import headers
 from post3.s3.request import path_below, request_of_django, request_of_scope, split_target
 from post3.server.bodies import MemoryBody
+
+from .signing import make_request
 
 
 @pytest.mark.parametrize(
@@ -103,3 +106,11 @@ def test_wsgi_headers_of_utf8_are_decoded_alike(name: str) -> None:
     request = SimpleNamespace(META=environ, method="PUT", is_secure=lambda: False)
     read: Any = request_of_django(request, MemoryBody(b"", True), "")  # type: ignore[arg-type]
     assert read.headers[name.removeprefix("HTTP_").lower().replace("_", "-")] == "Köln"
+
+
+def test_source_of_a_copy_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule that authorises a request and its view both ask for it."""
+    request = make_request("PUT", "/b/k", headers={"x-amz-copy-source": "/bucket/a+b"})
+    assert headers.copy_source_of(request) == ("bucket", "a b")
+    monkeypatch.setattr(headers, "unquote_to_bytes", None)
+    assert headers.copy_source_of(request) == ("bucket", "a b")

@@ -1,9 +1,14 @@
 """Where a chunked body ends, found without looking into its chunks."""
 
+import asyncio
 import random
+from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from post3.server.fast_path import Protocol
 from post3.server.ordered import Chunks
 
 
@@ -44,3 +49,66 @@ def test_the_end_is_found_in_pieces(name: str) -> None:
 def test_what_is_no_framing_is_left_to_the_parser() -> None:
     for wrong in (b"zz\r\n", b"-3\r\nabc", b"\r\n\r\n", b";\r\n", b"5_\r\nhello", b"f" * 5000):
         assert Chunks().end_in(wrong, 0) == len(wrong)
+
+
+class Wire(asyncio.Transport):
+    """A transport that drops what is written, and notes whether it is to be read from."""
+
+    is_paused = False
+
+    def write(self, data: Any) -> None: ...
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"sockname": ("127.0.0.1", 9000), "peername": ("127.0.0.1", 5)}.get(name, default)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_ends_cut_in_two_queue_two_requests_at_most(cut: int) -> None:
+    """Each read completes a request and brings the next one's head, while the first request is still being answered."""
+    request = b"PUT /b/k HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + framed([])
+    queued: list[int] = []
+
+    async def main() -> None:
+        is_over = asyncio.Event()
+
+        async def receive_all(receive: Any) -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            receiving = asyncio.create_task(receive_all(receive))
+            await is_over.wait()
+            receiving.cancel()
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        config = uvicorn.Config(application, http=Protocol, ws="none", log_config=None)
+        config.load()
+        protocol, wire = Protocol(config, ServerState(), {}), Wire()
+        protocol.connection_made(wire)
+        reads = request * 100
+        first, rest = reads[: len(request) - cut], reads[len(request) - cut :]
+        for data in (first, *(rest[start : start + len(request)] for start in range(0, len(rest), len(request)))):
+            await asyncio.sleep(0.001)  # the application receives what there is
+            if wire.is_paused:
+                break
+            protocol.data_received(data)
+            queued.append(len(protocol.pipeline))
+        is_over.set()
+        await asyncio.gather(*protocol.tasks)
+
+    asyncio.run(main())
+    assert max(queued) == 2
+    assert len(queued) < 10, "the server goes on reading"

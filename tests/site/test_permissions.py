@@ -97,7 +97,7 @@ def test_existing_catalogue_is_taken_from_all_others_but_not_from_a_group(
     keep_private(files[0])
     assert [mode_of(path) for path in files] == [after] * 3
     assert all(path.read_bytes() == b"kept" for path in files)
-    assert ("readable by every user" in caplog.text) == (before != after)
+    assert ("was accessible to all users" in caplog.text) == (before != after)
     caplog.clear()
     keep_private(files[0])
     assert not caplog.records, "told once"

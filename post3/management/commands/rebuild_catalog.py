@@ -12,7 +12,7 @@ from ...maintenance.rebuild.rebuilding import Fault, Rebuild, RebuildRefused, re
 from ...maintenance.rebuild.rows import RebuildCounts
 from ...storage.base import MIB, StorageError
 from ...visible import visible
-from ..base import StoreCommand
+from ..base import StoreCommand, counted
 
 #: Exit status if something could not be restored. Status 1 means that the rebuild failed.
 LOST = 2
@@ -69,19 +69,20 @@ class Command(StoreCommand):
         seconds = now - self._began
         verified = f", {counts.verified / MIB:,.0f} MiB verified" if counts.verified else ""
         count = counts.as_dict()["objects"]
-        line = f"{count:,} objects ({count / seconds:,.0f}/s){verified} after {seconds:,.0f} s"
+        line = f"{counted(count, 'object')} ({count / seconds:,.0f}/s){verified} after {seconds:,.0f} s"
         self.stderr.write(line, style_func=str)
 
     def _summarise(self, rebuild: Rebuild) -> None:
         counts, seconds = rebuild.counts, time.monotonic() - self._began
-        made = ", ".join(f"{counts.as_dict()[name]:,} {name}" for name in ("buckets", "objects", "blobs"))
-        self.stdout.write(f"Restored {made} and {len(rebuild.users):,} users in {seconds:,.1f} s")
+        made = ", ".join(counted(counts.as_dict()[f"{noun}s"], noun) for noun in ("bucket", "object", "blob"))
+        self.stdout.write(f"Restored {made} and {counted(len(rebuild.users), 'user')} in {seconds:,.1f} s")
         if counts.verified:
             self.stdout.write(f"{counts.verified / MIB:,.1f} MiB were read and verified")
         if counts.known or counts.superseded:
-            self.stdout.write(f"{counts.known:,} objects existed already; {counts.superseded:,} descriptions were superseded")
+            known, superseded = counted(counts.known, "object"), counted(counts.superseded, "description")
+            self.stdout.write(f"{known} existed already; {superseded} superseded")
         if rebuild.users:
             names = ", ".join(sorted(rebuild.users.values()))
             self.stdout.write(visible(f"Users created without passwords, permissions or API keys: {names}"))
-            self.stdout.write("Create new API keys for them: manage.py create_api_key --user NAME")
-        self.stdout.write(f"{counts.lost:,} items were not fully restored" if counts.lost else "Everything was restored")
+            self.stdout.write("Create new API keys for them: create_api_key --user NAME")
+        self.stdout.write(f"{counted(counts.lost, 'item')} not fully restored" if counts.lost else "Everything was restored")

@@ -17,7 +17,7 @@ from ...maintenance import garbage, scrubbing
 from ...services import buckets
 from ...storage.base import StorageError
 from ...telemetry import catalogue_figures
-from ..base import StoreCommand
+from ..base import StoreCommand, counted
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Command(StoreCommand):
             buckets.describe_buckets()
             count = garbage.collect_garbage()
             catalogue_figures.measure_storage()
-            self.stdout.write(f"Pass finished: {count} items were removed.")
+            self.stdout.write(f"Pass finished: {counted(count, 'item')} removed.")
             return
         stopped = threading.Event()
 
@@ -58,7 +58,7 @@ class Command(StoreCommand):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         self._say(f"The worker is running, with a pass every {options['interval']:g} s while idle. Press Ctrl-C to stop it.")
-        self._say(f"The worker has stopped: {work(stopped, options['interval'])} items were removed.")
+        self._say(f"The worker has stopped: {counted(work(stopped, options['interval']), 'item')} removed.")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
