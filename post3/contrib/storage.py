@@ -37,7 +37,7 @@ from ..errors import BucketAlreadyOwnedByYou, EntityTooLarge, InvalidAccessKeyId
 from ..s3.presigning import presign_get
 from ..services import buckets, listings, objects
 from ..values import Conditions, Description
-from .files import FilePayload, ObjectReader, StoredFile, content_type_of
+from .files import FilePayload, ObjectReader, StoredFile, content_type_of, open_source
 
 #: Names per page of a listing.
 PAGE = 1000
@@ -117,17 +117,18 @@ class Post3Storage(Storage):
         caller = project_caller(self._find_or_make_bucket())
         conditions = Conditions() if self.allow_overwrite else Conditions(if_none_match="*")
         given = {"content_type": content_type_of(name, content), "metadata": {}}
-        while True:
-            payload = FilePayload(content)
-            if payload.length > conf.MAX_OBJECT_SIZE:
-                raise EntityTooLarge(ProposedSize=payload.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
-            description = Description(self.storage_class, given)
-            try:
-                # No read-ahead: the content may be a file in this storage that only this thread's transaction sees.
-                objects.put_object(self.bucket, self.key_of(name), caller, description, payload, conditions, ahead=False)
-                return name
-            except PreconditionFailed:
-                name = self._another_name(name)
+        description = Description(self.storage_class, given)
+        with open_source(content) as source:
+            if source.length > conf.MAX_OBJECT_SIZE:
+                raise EntityTooLarge(ProposedSize=source.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
+            while True:
+                payload = FilePayload(source)
+                try:
+                    # No read-ahead: the content may be a file in this storage that only this thread's transaction sees.
+                    objects.put_object(self.bucket, self.key_of(name), caller, description, payload, conditions, ahead=False)
+                    return name
+                except PreconditionFailed:
+                    name = self._another_name(name)
 
     def _another_name(self, name: str) -> str:
         """Return a free name to replace a taken one, which may be taken by a transaction that this one cannot see."""
