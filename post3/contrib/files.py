@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.core.files import File
 
@@ -104,14 +104,20 @@ def content_type_of(name: str, content: Any) -> str:
     return guessed or DEFAULT_CONTENT_TYPE
 
 
-class StoredFile(File):
+if TYPE_CHECKING:
+    AnyFile = File[Any]
+else:
+    AnyFile = File  # takes type parameters only in django-stubs
+
+
+class StoredFile(AnyFile):
     """An object as a Django file for reading. `open` restarts at the beginning, even after `close`."""
 
     def __init__(self, open_reader: "Callable[[], ObjectReader]", name: str, mode: str) -> None:
         self._open_reader, self.mode = open_reader, mode
         super().__init__(self._stream(), name)
 
-    def open(self, mode: str | None = None) -> Self:
+    def open(self, mode: str | None = None) -> Self:  # type: ignore[override]  # Django's others are for files on disk
         if self.closed or (mode or self.mode) != self.mode:
             self.mode = mode or self.mode
             self.file = self._stream()

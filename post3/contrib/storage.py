@@ -95,7 +95,7 @@ class Post3Storage(Storage):
     def _prefix(self) -> str:
         return f"{self.location.strip('/')}/" if self.location.strip("/") else ""
 
-    def _open(self, name: str, mode: str = "rb") -> File:
+    def _open(self, name: str, mode: str = "rb") -> "File[Any]":
         """Open for reading: "rb", or "r" for UTF-8 text. Raises FileNotFoundError, and ValueError for other modes."""
         if mode not in ("rb", "r", "rt"):
             raise ValueError(f"Post3Storage opens files for reading, not {mode!r}. To write, call save(name, content).")
