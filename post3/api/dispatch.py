@@ -67,11 +67,11 @@ def dispatch(request: HttpRequest, path: str, **captured: object) -> HttpRespons
         _finish(observation, body)
         raise
     # The server calls it when all is sent, or nothing more can be.
-    made._resource_closers.append(partial(_finish, observation, body))
+    made._resource_closers.append(partial(_finish, observation, body))  # type: ignore[attr-defined]  # not in django-stubs
     return made
 
 
-dispatch.goes_around_middleware = dispatch.is_s3_catch_all = True
+vars(dispatch).update(goes_around_middleware=True, is_s3_catch_all=True)
 
 
 def answer(
@@ -138,6 +138,8 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
         permissions.authorise_stranger(wanted, making=found is not None and found.name == "CreateBucket")
         request.caller = ANONYMOUS
     operation = operations.implemented(request, shape, found)
+    view = operation.view
+    assert view is not None  # `implemented` raises otherwise
     for access_request in operation.access_requests(request):
         permissions.authorise(access_request)
     if "x-amz-expected-bucket-owner" in request.headers and "x-amz-expected-bucket-owner" in operation.headers:
@@ -145,8 +147,8 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     if operation.action in GROWS:
         disk_reserve.refuse_growth()
     if request.method in ("GET", "HEAD"):
-        return outages.retry_read(lambda: operation.view(request))
-    return operation.view(request)
+        return outages.retry_read(lambda: view(request))
+    return view(request)
 
 
 def _authenticate(request: S3Request, observation: Observation) -> Caller:

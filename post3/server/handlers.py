@@ -235,10 +235,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     def _respond_by_django(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
         signals.request_started.send(sender=self.__class__, scope=scope)
         try:
-            request = ASGIRequest(scope, StreamedFile(body))
+            request = ASGIRequest(scope, StreamedFile(body))  # type: ignore[arg-type]  # Django only reads it
         except UnicodeDecodeError:
             return Answer.of_django(HttpResponseBadRequest("The query is not ASCII.", content_type="text/plain"))
-        request.post3_body = body
+        request.post3_body = body  # type: ignore[attr-defined]  # for `body_of`
         response = self.get_response(request)
         if not response.streaming:
             response.close()  # the content remains readable
@@ -308,6 +308,7 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
 
     def _count_threads(self) -> dict[str, int]:
         """Return the gauges of the thread pools by name, as `telemetry.counters` expects them."""
+        pools: dict[str, Threads | ParkingThreads]
         pools = {"requests": self._threads, "uploads": self._upload_threads, "console": self._pages.threads}
         return {f"{pool} {state}": count for pool, threads in pools.items() for state, count in threads.counts().items()}
 

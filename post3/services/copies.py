@@ -70,7 +70,7 @@ def copy_object(
             )
         new = NewObject(
             key=target[1],
-            owner_id=caller.user_id,
+            owner_id=caller.known_user_id,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
             sidecar=storage.new_name(*target) if storage.describes else "",

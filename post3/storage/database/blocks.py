@@ -175,7 +175,8 @@ class DatabaseStorage(Storage):
             rows = outages.retry_read(partial(sql.fetch, statement, params))  # a long download outlives many a connection
         if not rows or len(rows[0][0]) != wanted:
             raise BlobMissing(f"block {index} of {self._describe(ref)} is {'of another length than told' if rows else 'missing'}")
-        return rows[0][0]
+        data: bytes = rows[0][0]
+        return data
 
     def _discard(self, ref: BlobRef) -> None:
         """Delete what a failed save wrote. If that fails too, the worker does it later: the blob is still pending."""
