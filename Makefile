@@ -56,9 +56,10 @@ dbreset: $(VENV)/.base ## delete every bucket, object, user and key; stop the se
 
 ##@ Test
 
-check: $(VENV)/.dev ## run the formatter, the linter, Django's checks and the check for missing migrations
+check: $(VENV)/.dev ## run the formatter, the linter, the type checker, Django's checks and the check for missing migrations
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(PYTHON) -m mypy
 	$(PYTHON) manage.py check
 	$(PYTHON) manage.py makemigrations --check --dry-run
 
@@ -101,7 +102,7 @@ ci-main: $(VENV)/.dev ## run the pipeline of the main branch: the same, and the 
 	@$(PYTHON) docker/ci/pipeline.py main
 
 clean: ## remove the environment and all caches; data under var/ is kept
-	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Examples (they need AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; docs/examples)

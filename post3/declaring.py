@@ -1,24 +1,26 @@
 """How settings are declared: once each, with a type, a default, a range and a description.
 
     class Settings:
-        THREADS: int = Setting(4, minimum=1, maximum=256, help="threads of one server process that handle requests")
+        THREADS = Setting(4, minimum=1, maximum=256, help="threads of one server process that handle requests")
 
 Everything else is derived from the declaration: the attribute `conf.THREADS` (the value in Django's settings, or the
 default), the environment variable that the site reads (`post3_site/environment.py`), the system checks for invalid
 values and misspelled names (`checks.py`), and the row in docs/settings.md (written by `make settings`).
 
-Supported types are bool, int, float, str and `list[str]`. A dict needs a separate check and cannot be set in the
-environment.
+The type is that of the default: bool, int, float, str or `list[str]`. A dict needs a separate check and cannot be set
+in the environment.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
+
+T = TypeVar("T")
 
 PREFIX = "POST3_"
 #: Variables that Kubernetes and Docker inject for services named post3, post3-worker and so on.
@@ -35,7 +37,7 @@ class Problem(NamedTuple):
     hint: str
 
 
-class Setting:
+class Setting(Generic[T]):
     """One setting: the value of `POST3_<NAME>`, or the default.
 
     `accepts` validates a string, or each string of a list. If it returns False, the hint is "Write <write>.". The value
@@ -45,7 +47,7 @@ class Setting:
 
     def __init__(
         self,
-        default: Any,
+        default: T,
         *,
         help: str,
         minimum: float | None = None,
@@ -64,16 +66,24 @@ class Setting:
         self.secret, self.name, self.shown, self.basic = secret, variable, shown, basic
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._owner, self._attribute = owner, name
         self.name = self.name or f"{PREFIX}{name}"
 
-    def __get__(self, instance: object, owner: type) -> Any:
-        return self if instance is None else getattr(django_settings, self.name, self.default)
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+
+    def __get__(self, instance: object, owner: type) -> Self | T:
+        if instance is None:
+            return self
+        value: T = getattr(django_settings, self.name, self.default)
+        return value
 
     @cached_property
     def kind(self) -> Any:
-        """The annotated type of the declaration."""
-        return self._owner.__annotations__[self._attribute]
+        """The type of the values. Lists contain strings."""
+        return list[str] if isinstance(self.default, list) else type(self.default)
 
     @property
     def check_id(self) -> str:
@@ -127,7 +137,7 @@ class Setting:
         return self.accepts is None or (value == "" and self.default == "") or self.accepts(value)
 
 
-def declared(owner: type) -> list[Setting]:
+def declared(owner: type) -> list[Setting[Any]]:
     """Return the settings declared in a class, in order of declaration."""
     return [value for value in vars(owner).values() if isinstance(value, Setting)]
 

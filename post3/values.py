@@ -67,12 +67,19 @@ class Completion:
 
 
 class Payload(Protocol):
-    """A request body that is hashed and verified while it is read. The attributes are set once `read` returns `b""`."""
+    """A request body that is hashed and verified while it is read. The hashes are complete once `read` returns `b""`."""
 
-    #: Announced size in bytes.
-    length: int
-    md5: str
-    checksum_algorithm: str
-    checksum: str
+    @property
+    def length(self) -> int:
+        """Announced size in bytes."""
+
+    @property
+    def md5(self) -> str: ...
+
+    @property
+    def checksum_algorithm(self) -> str: ...
+
+    @property
+    def checksum(self) -> str: ...
 
     def read(self, size: int = -1, /) -> bytes: ...

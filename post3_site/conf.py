@@ -28,7 +28,7 @@ def is_browser_origin(text: str) -> bool:
 
 
 class SiteSettings:
-    DATABASE_URL: str = Setting(
+    DATABASE_URL = Setting(
         "",
         variable="DATABASE_URL",
         shown="SQLite at `var/catalogue.sqlite3`",
@@ -37,7 +37,7 @@ class SiteSettings:
         secret=True,
         basic=True,
     )
-    HOST: str = Setting(
+    HOST = Setting(
         "127.0.0.1:9000",
         help="address on which `make run`, `post3 serve` and gunicorn listen",
         accepts=is_address,
@@ -45,7 +45,7 @@ class SiteSettings:
         check_id="post3.E004",
         basic=True,
     )
-    STORAGE: str = Setting(
+    STORAGE = Setting(
         "",
         choices=("filesystem", "database"),
         shown="`filesystem` on SQLite, `database` on PostgreSQL",
@@ -53,10 +53,8 @@ class SiteSettings:
         check_id="post3.E002",
         basic=True,
     )
-    DATA_DIR: str = Setting(
-        "", shown="`var`", help="directory for files, the SQLite catalogue and the generated secret", basic=True
-    )
-    SECRET_KEY: str = Setting(
+    DATA_DIR = Setting("", shown="`var`", help="directory for files, the SQLite catalogue and the generated secret", basic=True)
+    SECRET_KEY = Setting(
         "",
         shown="generated and stored in the data directory on SQLite; required on PostgreSQL",
         help="decrypts the stored API keys and signs console sessions; keep it safe",
@@ -67,8 +65,8 @@ class SiteSettings:
         secret=True,
         basic=True,
     )
-    SECRET_KEY_FALLBACKS: list[str] = Setting([], help="previous secrets, comma-separated, during a rotation", secret=True)
-    ALLOWED_HOSTS: list[str] = Setting(
+    SECRET_KEY_FALLBACKS = Setting[list[str]]([], help="previous secrets, comma-separated, during a rotation", secret=True)
+    ALLOWED_HOSTS = Setting[list[str]](
         ["localhost", "127.0.0.1", "[::1]"],
         help="host names of the console, and of S3 in addition to IP addresses, names without dots and `localhost`, "
         "comma-separated; `.example.com` includes all subdomains, `*` allows any host",
@@ -77,19 +75,19 @@ class SiteSettings:
         check_id="post3.E017",
         basic=True,
     )
-    CSRF_TRUSTED_ORIGINS: list[str] = Setting(
+    CSRF_TRUSTED_ORIGINS = Setting[list[str]](
         [],
         help="origins of the console behind a proxy, like `https://s3.example.com`, comma-separated",
         accepts=is_browser_origin,
         write="origins with a scheme and without a path, comma-separated, like https://s3.example.com",
         check_id="post3.E008",
     )
-    TLS_REDIRECT: bool = Setting(
+    TLS_REDIRECT = Setting(
         False, help="whether the console redirects to HTTPS and sends its cookies only over TLS; S3 never redirects"
     )
-    HSTS_SECONDS: int = Setting(
+    HSTS_SECONDS = Setting(
         0, maximum=10 * 366 * 24 * 3600, help="seconds for which browsers must reach the console by HTTPS (HSTS); 0: off"
     )
-    HSTS_INCLUDE_SUBDOMAINS: bool = Setting(False, help="whether HSTS includes all subdomains of the console's host")
-    HSTS_PRELOAD: bool = Setting(False, help="whether browsers may add the console's host to their HSTS preload lists")
-    DEBUG: bool = Setting(False, help="whether the console shows Django's debug pages")
+    HSTS_INCLUDE_SUBDOMAINS = Setting(False, help="whether HSTS includes all subdomains of the console's host")
+    HSTS_PRELOAD = Setting(False, help="whether browsers may add the console's host to their HSTS preload lists")
+    DEBUG = Setting(False, help="whether the console shows Django's debug pages")

@@ -11,13 +11,15 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import dj_database_url
 
 from post3.conf import find_disorder
 from post3.declaring import Problem, Setting, declared, misspelt
+
+T = TypeVar("T")
 
 #: Names with the prefix `POST3_` that are read elsewhere: by the SDK and by compose.yaml.
 OTHERS = {
@@ -61,13 +63,13 @@ class Environment:
     def text(self, name: str, default: str = "") -> str:
         return self._values.get(name, "").strip() or default
 
-    def read(self, setting: Setting) -> Any:
+    def read(self, setting: Setting[T]) -> T:
         """Return a setting's value from the environment, or the default if the value is missing or invalid."""
         text = self.text(setting.name)
         if not text:
             return setting.default
         try:
-            value = CONVERT[setting.kind](text)
+            value: T = CONVERT[setting.kind](text)
         except ValueError:
             self.problems.append(_unreadable(setting, text))
             return setting.default
@@ -97,7 +99,7 @@ class Environment:
         known = {setting.name for owner in owners for setting in declared(owner) if setting.kind in CONVERT}
         self.problems += misspelt([name for name in self._values if self.text(name)], known | OTHERS)
 
-    def database(self, setting: Setting, default_path: Path) -> dict[str, Any]:
+    def database(self, setting: Setting[str], default_path: Path) -> dict[str, Any]:
         """Return Django's settings for the database in the URL, or for SQLite at `default_path` if there is no URL.
 
         Connections stay open (CONN_MAX_AGE None): each worker thread keeps one, and opening a connection per request
@@ -113,7 +115,7 @@ class Environment:
             f"or leave {name} out for SQLite."
         )
         try:
-            database = dict(dj_database_url.parse(url))
+            database: dict[str, Any] = dict(dj_database_url.parse(url))
         except ValueError:  # the URL is not repeated, because it may contain a password
             self.problem("post3.E005", f"{name} is not a database URL.", hint)
             return UNUSABLE
@@ -127,7 +129,7 @@ class Environment:
         # post3's names do not (D58).
         return {**database, **common, "OPTIONS": {**PATIENCE, **options}}
 
-    def check_directory(self, setting: Setting, path: Path) -> None:
+    def check_directory(self, setting: Setting[str], path: Path) -> None:
         """Record a problem if a directory cannot be created or written to. It is created only with a store."""
         existing = path
         while not existing.exists() and existing != existing.parent:
@@ -138,7 +140,7 @@ class Environment:
         elif not os.access(existing, os.W_OK | os.X_OK):
             self.problem("post3.E007", f"The data directory {path} cannot be used: {existing} is not writable.", hint)
 
-    def secret(self, setting: Setting, kept_in: Path | None, database: Mapping[str, Any]) -> tuple[str, str]:
+    def secret(self, setting: Setting[str], kept_in: Path | None, database: Mapping[str, Any]) -> tuple[str, str]:
         """Return the site's secret, and the path of `kept_in` if the secret is stored there or will be.
 
         If there is no secret, or reading it fails, return a temporary one. A problem, or the missing store, then ends
@@ -166,7 +168,7 @@ class Environment:
         return secrets.token_urlsafe(48), str(kept_in)
 
 
-def _unreadable(setting: Setting, text: str) -> Problem:
+def _unreadable(setting: Setting[Any], text: str) -> Problem:
     """Return the problem for a text that cannot be converted to the setting's type."""
     shown = text if len(text) <= 100 else f"{text[:100]}…"
     message = f"{setting.name} is {shown!r}."

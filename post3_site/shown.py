@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from post3.visible import visible_page
 
@@ -15,7 +15,7 @@ class VisibleTextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self._get_response(request)
-        if not response.streaming and response.headers.get("Content-Type", "").startswith("text/html"):
+        if isinstance(response, HttpResponse) and response.headers.get("Content-Type", "").startswith("text/html"):
             page = response.content.decode(response.charset)
             if (shown := visible_page(page)) is not page:
                 response.content = shown

@@ -3,17 +3,23 @@
 Users who own anything are deactivated instead of deleted. Django's delete page would first collect everything they own.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.text import get_text_list
 
+from post3.admin.generics import AnyBaseModelAdmin
 from post3.admin.pages import Authorised, ByPrimaryKey
 from post3.models import ApiKey, Bucket, MultipartUpload, Object
+
+if TYPE_CHECKING:
+    AnyUserAdmin = UserAdmin[Any]
+else:
+    AnyUserAdmin = UserAdmin
 
 #: Maximum number of owners named in a refusal.
 NAMED = 10
@@ -21,14 +27,14 @@ NAMED = 10
 
 def owners(users: Any) -> QuerySet[User]:
     """Return the users, from a list or a queryset, who own any of post3's rows. The rows themselves are not loaded."""
-    owns = Exists(ApiKey.objects.filter(user=OuterRef("pk")))
+    owns = Q(Exists(ApiKey.objects.filter(user=OuterRef("pk"))))
     for model in (Bucket, MultipartUpload, Object):
-        owns = owns | Exists(model.objects.filter(owner=OuterRef("pk")))
+        owns |= Q(Exists(model.objects.filter(owner=OuterRef("pk"))))
     chosen = users.order_by().values("pk") if isinstance(users, QuerySet) else [user.pk for user in users]
     return User.objects.filter(owns, pk__in=chosen)
 
 
-class FiltersOnly:
+class FiltersOnly(AnyBaseModelAdmin):
     """Allows only the lookups of the list's own filters. `?username__regex=` would read all rows, and may fail."""
 
     filters: frozenset[str] = frozenset()
@@ -37,7 +43,7 @@ class FiltersOnly:
         return lookup in self.filters
 
 
-class ConsoleUserAdmin(Authorised, FiltersOnly, ByPrimaryKey, UserAdmin):
+class ConsoleUserAdmin(Authorised, FiltersOnly, ByPrimaryKey, AnyUserAdmin):
     filters = frozenset(
         f"{name}__{lookup}"
         for name, lookups in {

@@ -107,7 +107,8 @@ class FairServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])
         self.publish_count()
-        self.servers = [Listener(self, listening) for listening in sockets or []]
+        listeners: list[Any] = [Listener(self, listening) for listening in sockets or []]
+        self.servers = listeners  # uvicorn only closes them
 
     async def on_tick(self, counter: int) -> bool:
         self.publish_count()
@@ -115,8 +116,9 @@ class FairServer(Server):
 
     def protocol(self) -> asyncio.Protocol:
         """Create the protocol for one connection."""
-        config = self.config
-        return config.http_protocol_class(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        make: Any = self.config.http_protocol_class  # declared as a class without parameters
+        protocol: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return protocol
 
     def publish_count(self, coming: int = 0) -> None:
         """Publish the number of this process's connections to the other processes."""

@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry.readiness": {"catalogue", "db", "models", "services", "storage"},
     "telemetry.prometheus": {"__version__", "telemetry"},
     "telemetry.metrics": {"telemetry", "web"},
-    "telemetry.health": {"telemetry"},
+    "telemetry.health": {"telemetry", "web"},
     "api": {
         "access",
         "catalogue.attributes",

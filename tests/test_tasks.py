@@ -89,7 +89,7 @@ def test_hooks_call_the_environment_and_name_no_version() -> None:
     repositories = YAML(typ="safe").load(config)["repos"]
     assert [repository["repo"] for repository in repositories] == ["local"]
     for hook in repositories[0]["hooks"]:
-        assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/ruff "), hook
+        assert hook["language"] == "system" and re.match(r"\.venv/bin/(ruff|mypy)\b", hook["entry"]), hook
 
 
 @pytest.mark.parametrize("kind", ["sqlite-files", "postgresql-blocks"])

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 MACHINE, DATABASE = "debian:bookworm", "postgres:15-bookworm"
 PACKAGES = "ca-certificates gcc git libc6-dev make nginx-light npm postgresql python3 python3-venv strace"
 #: Generated parts of the tree.
-LEFT_OUT = [".venv", "var", "build", ARTEFACTS, "**/__pycache__", ".pytest_cache", ".ruff_cache", ".coverage*", "docker/.env"]
+LEFT_OUT = [
+    ".venv",
+    "var",
+    "build",
+    ARTEFACTS,
+    "**/__pycache__",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".mypy_cache",
+    ".coverage*",
+    "docker/.env",
+]
 SOURCE = "/source"
 
 

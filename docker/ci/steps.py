@@ -31,7 +31,7 @@ class UnknownStep(Exception):
 COMPATIBILITY = "tests/contrib tests/models tests/operations tests/s3 tests/sdk tests/services tests/storage"
 
 STEPS = (
-    Step("check", "format, lint, Django's checks, migrations", (("make", "check"),)),
+    Step("check", "format, lint, types, Django's checks, migrations", (("make", "check"),)),
     Step("test", "every test, on SQLite and PostgreSQL", (("make", "test"),), database=True),
     Step(
         "compatibility",

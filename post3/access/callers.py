@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import AccessDenied
 from .owners import canonical_id
 
 
@@ -26,6 +27,13 @@ class Caller:
     #: The canonical id of the user, as `Owner` elements show it.
     owner_id: str = ""
     kind: Kind = Kind.KEY
+
+    @property
+    def known_user_id(self) -> int:
+        """The user who owns what this caller stores. Raises AccessDenied for a caller without a user."""
+        if self.user_id is None:
+            raise AccessDenied()
+        return self.user_id
 
 
 ANONYMOUS = Caller(kind=Kind.ANONYMOUS)

@@ -90,7 +90,8 @@ def prepare_console_user(name: str, *, reset: bool = False) -> tuple[Any, bool]:
         user, is_new = user_model._default_manager.get_by_natural_key(name), False
     except user_model.DoesNotExist:
         user, is_new = user_model(**{user_model.USERNAME_FIELD: user_model.normalize_username(name)}), True
-        user_model._meta.get_field(user_model.USERNAME_FIELD).clean(user.get_username(), user)
+        field: Any = user_model._meta.get_field(user_model.USERNAME_FIELD)
+        field.clean(user.get_username(), user)
     can_log_in = not is_new and user.is_active and user.is_staff and user.has_usable_password()
     if can_log_in and not reset:
         raise UserExists(f"The user {name!r} can log in already.")

@@ -10,7 +10,7 @@ from .site import console
 
 @admin.register(Account, site=console)
 class AccountAdmin(CatalogueAdmin):
-    list_display = fields = readonly_fields = ["account_id", "created"]
+    list_display = fields = readonly_fields = ("account_id", "created")
     ordering = ["pk"]
 
     @admin.display(description="Created")

@@ -15,11 +15,12 @@ from django.utils.html import format_html
 from ..access import keys
 from ..models import ApiKey
 from .cells import code, moment, visible
+from .generics import AnyModelForm
 from .pages import CatalogueAdmin
 from .site import console
 
 
-class ApiKeyForm(forms.ModelForm):
+class ApiKeyForm(AnyModelForm):
     class Meta:
         model = ApiKey
         fields = ["user", "name"]
@@ -43,11 +44,11 @@ class ApiKeyAdmin(CatalogueAdmin):
     actions = ["revoke_selected"]
     form = ApiKeyForm
 
-    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        return ["user", "name"] if obj is None else ["shown_key", "shown_user", "name", "created", "shown_state"]
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return ("user", "name") if obj is None else ("shown_key", "shown_user", "name", "created", "shown_state")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        return [] if obj is None else self.get_fields(request, obj)
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return () if obj is None else self.get_fields(request, obj)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("post3.add_apikey") and self._is_allowed(request, "Add")
@@ -57,7 +58,7 @@ class ApiKeyAdmin(CatalogueAdmin):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Hide the icons for adding, changing and viewing a user, because this form only creates keys."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "user":
             field.widget.can_add_related = field.widget.can_change_related = field.widget.can_view_related = False
         return field
@@ -66,7 +67,7 @@ class ApiKeyAdmin(CatalogueAdmin):
         key, secret = keys.create_api_key(obj.user, obj.name)
         for field in ApiKey._meta.concrete_fields:
             setattr(obj, field.attname, getattr(key, field.attname))
-        obj.secret = secret
+        obj.secret = secret  # type: ignore[attr-defined]  # for the page of `response_add`
         messages.success(request, "API key created. Copy it now: its secret is never shown again.")
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
@@ -100,12 +101,18 @@ class ApiKeyAdmin(CatalogueAdmin):
         messages.success(request, f"{key} has been revoked.")
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: ApiKey | None = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: ApiKey | None = None,
     ) -> HttpResponse:
         # A single save button, because every way to save leads to the page with the secret.
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         context["can_revoke"] = obj is not None and obj.is_active and self.has_revoke_permission(request)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     @admin.display(description="Access key")
     def shown_key(self, key: ApiKey) -> str:

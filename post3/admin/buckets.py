@@ -15,7 +15,7 @@ class BucketAdmin(CatalogueAdmin):
     ordering = ["name"]
     prefix_field = "name"
     search_help_text = "Name prefix"
-    fields = readonly_fields = ["name", "shown_owner", "region", "created", "objects", "uploads"]
+    fields = readonly_fields = ("name", "shown_owner", "region", "created", "objects", "uploads")
 
     @admin.display(description="Objects")
     def objects(self, bucket: Bucket) -> str:

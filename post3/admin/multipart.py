@@ -27,7 +27,7 @@ class UploadPartCells:
         return moment(part.last_modified)
 
 
-UPLOAD_PART_COLUMNS = ["part_number", "human_size", "shown_etag", "checksum_algorithm", "checksum", "modified"]
+UPLOAD_PART_COLUMNS = ("part_number", "human_size", "shown_etag", "checksum_algorithm", "checksum", "modified")
 
 
 class UploadPartInline(UploadPartCells, TableInline):
@@ -39,7 +39,7 @@ class UploadPartInline(UploadPartCells, TableInline):
 class MultipartUploadMetadataInline(TableInline):
     model = MultipartUploadMetadata
     verbose_name_plural = "metadata (x-amz-meta-…)"
-    fields = ["name", "value"]
+    fields = ("name", "value")
 
 
 @admin.register(MultipartUpload, site=console)

@@ -17,19 +17,19 @@ from .site import console
 class ObjectMetadataInline(TableInline):
     model = ObjectMetadata
     verbose_name_plural = "metadata (x-amz-meta-…)"
-    fields = ["name", "value"]
+    fields = ("name", "value")
 
 
 class ObjectTagInline(TableInline):
     model = ObjectTag
     verbose_name_plural = "tags"
-    fields = ["key", "value"]
+    fields = ("key", "value")
 
 
 class ObjectPartInline(TableInline):
     model = ObjectPart
     verbose_name_plural = "parts"
-    fields = ["part_number", "offset", "human_size", "checksum", "blob"]
+    fields = ("part_number", "offset", "human_size", "checksum", "blob")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ObjectPart]:
         return super().get_queryset(request).select_related("blob")
@@ -75,10 +75,10 @@ class ObjectAdmin(CatalogueAdmin):
         "shown_parts",
     ]
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
-        versions = [] if self._latest_only(request) else ["version"]
-        columns = ["human_size", "modified", "content_type", "shown_etag", "storage_class", "shown_parts", "owner"]
-        return ["shown_key", *versions, *columns]
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        versions = () if self._latest_only(request) else ("version",)
+        columns = ("human_size", "modified", "content_type", "shown_etag", "storage_class", "shown_parts", "owner")
+        return ("shown_key", *versions, *columns)
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         """Return the order of the indexes, without the bucket, which is always fixed: see `changelist_view`."""

@@ -7,7 +7,8 @@ values of its last row), the order is always that of an index, and only filters 
 
 import base64
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -15,9 +16,8 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import BadRequest, ValidationError
 from django.db import DataError
-from django.db.models import Model, Q, QuerySet
-from django.forms import BaseInlineFormSet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.db.models import Expression, Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.text import capfirst
 
@@ -25,6 +25,9 @@ from ..access.callers import console_caller
 from ..access.permissions import AccessRequest, is_allowed
 from ..catalogue.listing import successor
 from .cells import human_size, visible
+from .generics import AnyBaseModelAdmin, AnyInlineFormSet, AnyModelAdmin, AnyTabularInline
+
+Row = TypeVar("Row", bound=Model)
 
 
 def encode_position(backwards: bool, values: list[Any]) -> str:
@@ -80,15 +83,18 @@ class KeysetChangeList(ChangeList):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = capfirst(self.opts.verbose_name_plural)
+        self.title = capfirst(str(self.opts.verbose_name_plural))
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Expression | str]:
         """Return the admin class's order, which must be a total order of an index. `?o=` is ignored."""
+        return [*self._ordering(request)]
+
+    def _ordering(self, request: HttpRequest) -> list[str]:
         return list(self.model_admin.get_ordering(request))
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one page, plus one row to determine whether another page follows."""
-        ordering = self.get_ordering(request, self.queryset)
+        ordering = self._ordering(request)
         queryset, backwards, token = self.queryset, False, request.GET.get(PAGE_VAR, "")
         try:
             if token:
@@ -121,7 +127,7 @@ class KeysetChangeList(ChangeList):
         return self.get_query_string({PAGE_VAR: encode_position(backwards, values)})
 
 
-class Authorised:
+class Authorised(AnyBaseModelAdmin):
     """Django's permissions, as far as the rule in `access/permissions.py` allows `post3:ViewApiKey` and so on."""
 
     def _is_allowed(self, request: HttpRequest, verb: str) -> bool:
@@ -141,7 +147,7 @@ class Authorised:
         return super().has_delete_permission(request, obj) and self._is_allowed(request, "Delete")
 
 
-class ReadOnly:
+class ReadOnly(AnyBaseModelAdmin):
     """Permissions of a model that can only be viewed."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -154,23 +160,23 @@ class ReadOnly:
         return False
 
 
-class ByPrimaryKey:
+class ByPrimaryKey(AnyModelAdmin):
     """Finds a row by its primary key only. `_to_field` may name any field, and an empty one breaks Django's page."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, object_id)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase | None:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Run an action on the selected rows. Raises BadRequest for a key that is not a number, which Django looks up."""
         if not all(is_number(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("A selected row is not named by a number.")
         return super().response_action(request, queryset)
 
 
-class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, admin.ModelAdmin):
+class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, AnyModelAdmin):
     """A read-only list, ordered by an index."""
 
-    actions = None
+    actions: Sequence[str] | None = None
     list_per_page = 100
     show_facets = admin.ShowFacets.NEVER  # facets count rows
     #: Sortable column headers would offer orders that no index supports.
@@ -194,26 +200,27 @@ class CatalogueAdmin(Authorised, ReadOnly, ByPrimaryKey, admin.ModelAdmin):
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return (self.prefix_field,) if self.prefix_field else ()
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         if not (search_term and self.prefix_field):
             return queryset, False
         return queryset.filter(prefix_filter(self.prefix_field, search_term)), False
 
 
-class LimitedFormSet(BaseInlineFormSet):
+class LimitedFormSet(AnyInlineFormSet):
     """A formset of the first rows only, because 10,000 forms would take seconds to render."""
 
     limit = 100
 
-    def get_queryset(self) -> QuerySet:
+    def get_queryset(self) -> QuerySet[Any]:
         if not hasattr(self, "_limited"):
             self._limited = super().get_queryset()[: self.limit]
         return self._limited
 
 
-class TableInline(Authorised, ReadOnly, admin.TabularInline):
+class TableInline(Authorised, ReadOnly, AnyTabularInline):
     """A read-only table of rows that belong to the displayed row."""
 
+    fields: ClassVar[tuple[str, ...]]
     template = "admin/post3/inline_table.html"
     formset = LimitedFormSet
     extra = 0
@@ -256,7 +263,7 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 
-def find_by_number(model: type[Model], number: str) -> Any:
+def find_by_number(model: type[Row], number: str) -> Row | None:
     """Return the row with this primary key, given as text from a URL, or None."""
     if not is_number(number):
         return None

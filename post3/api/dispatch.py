@@ -64,12 +64,12 @@ def dispatch(request: HttpRequest, path: str, **captured: object) -> HttpRespons
         exchange.finish()
         raise
     # The server calls it when all is sent, or nothing more can be.
-    made._resource_closers.append(exchange.finish)
-    made.post3_exchange = exchange
+    made._resource_closers.append(exchange.finish)  # type: ignore[attr-defined]  # not in django-stubs
+    made.post3_exchange = exchange  # type: ignore[attr-defined]  # for the server's own handler
     return made
 
 
-dispatch.goes_around_middleware = dispatch.is_s3_catch_all = True
+vars(dispatch).update(goes_around_middleware=True, is_s3_catch_all=True)
 
 
 def answer(exchange: Exchange, method: str, read_request: Callable[[], S3Request]) -> S3Response:
@@ -124,12 +124,14 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
         request.caller = ANONYMOUS
         _authorise_stranger(request, found)
     operation = operations.implemented(request, shape, found)
+    view = operation.view
+    assert view is not None  # `implemented` raises otherwise
     _authorise(request, operation)
     if operation.action in GROWS:
         disk_reserve.refuse_growth()
     if request.method in ("GET", "HEAD"):
-        return outages.retry_read(lambda: operation.view(request))
-    return operation.view(request)
+        return outages.retry_read(lambda: view(request))
+    return view(request)
 
 
 def _authorise_stranger(request: S3Request, operation: Operation | None) -> None:

@@ -18,6 +18,7 @@ def delete_object(ref: ObjectRef) -> str | None:
     bucket, key = ref.bucket, ref.key
     if connection.vendor == "sqlite":
         return next((sidecar for _, sidecar in delete_objects(bucket, [key])), None)
+    sidecar: str | None
     found, sidecar = fetch(_ONE, [*entry_of(bucket), key, bucket.id, key])[0]
     if found is None:
         raise BucketChanged(bucket.name)

@@ -5,6 +5,7 @@ statement in binary format up to 6,200 (architecture, decision 6).
 """
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 
 from ..db.sql import fetch
@@ -15,6 +16,8 @@ from .rows import ObjectRow, as_datetime
 #: The attributes that are read. They are the first fields of `ObjectRow`; its metadata follows.
 _READ = tuple(name for name in COLUMNS if DECLARATIONS[name].read)
 _LAST_MODIFIED = _READ.index("last_modified")
+#: The class, for a call with attributes by position, which a type checker cannot count.
+_row: Callable[..., ObjectRow] = ObjectRow
 _SELECTED = ", ".join(
     (
         "b.config_version",
@@ -59,7 +62,7 @@ def find_object(vendor: str, bucket: BucketState, key: str, inline: str = "", in
     if row_id is None:
         return None
     attributes[_LAST_MODIFIED] = as_datetime(attributes[_LAST_MODIFIED])
-    return ObjectRow(
+    return _row(
         *attributes,
         json.loads(metadata) if isinstance(metadata, str) else metadata or {},
         id=row_id,

@@ -127,6 +127,7 @@ def make_blob(bucket: BucketState, blob: BlobStep) -> int | None:
     if connection.vendor == "postgresql":
         parameters = [*entry_of(bucket), *blob.parameters, *blob.also_parameters]
         sql = f"{_before(blob.sql, blob.also)} SELECT (SELECT id FROM bucket), (SELECT id FROM blob)"
+        blob_id: int | None
         bucket_id, blob_id = fetch(sql, parameters)[0]
         if bucket_id is None:
             raise BucketChanged(bucket.name)

@@ -1,12 +1,14 @@
 """Adapters: Django's files as request bodies for saving, and objects as Django's files for reading."""
 
+import contextlib
 import hashlib
 import io
 import mimetypes
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.core.files import File
 
@@ -25,16 +27,51 @@ _ENCODED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "a
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 
 
-class FilePayload:
-    """The bytes of a Django file from its beginning, hashed while they are read; a `values.Payload`.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file whose bytes can be read from its beginning as often as needed, and its length in bytes."""
 
-    Text is stored as UTF-8. A file of unknown length, such as a socket's, is spooled to a temporary file.
+    file: IO[bytes]
+    length: int
+
+
+@contextlib.contextmanager
+def open_source(content: Any) -> Iterator[Source]:
+    """Yield a Django file's bytes. Text is encoded as UTF-8.
+
+    A file that cannot seek, such as a socket's, is spooled to a temporary file, which is removed at the end. The content
+    itself is not closed.
     """
+    if (source := _measured(content)) is not None:
+        yield source
+        return
+    with SpooledTemporaryFile(max_size=MIB) as spool:
+        for chunk in content.chunks(MIB):
+            spool.write(chunk.encode() if isinstance(chunk, str) else chunk)
+        yield Source(spool, spool.tell())
+
+
+def _measured(content: Any) -> Source | None:
+    """Return the content and its length, or None if it cannot seek."""
+    try:
+        content.seek(0)
+        if isinstance(content.read(0), str):
+            data = content.read().encode()
+            return Source(io.BytesIO(data), len(data))
+        content.seek(0, io.SEEK_END)
+        return Source(content, content.tell())
+    except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+        return None
+
+
+class FilePayload:
+    """The bytes of a source from its beginning, hashed while they are read; a `values.Payload`."""
 
     checksum_algorithm = "CRC64NVME"
 
-    def __init__(self, content: File) -> None:
-        self._source, self.length = _measured(content)
+    def __init__(self, source: Source) -> None:
+        source.file.seek(0)
+        self._file, self.length = source.file, source.length
         self._read = 0
         self._md5, self._crc = hashlib.md5(usedforsecurity=False), new_hasher(self.checksum_algorithm)
 
@@ -48,37 +85,13 @@ class FilePayload:
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, `b""` at the end. Raises OSError if the file's length has changed meanwhile."""
-        data = self._source.read(size)
+        data = self._file.read(size)
         self._read += len(data)
         if self._read > self.length or (not data and size and self._read != self.length):
             raise OSError(f"The file had {self.length} bytes when it was opened, and gives {self._read}.")
         self._md5.update(data)
         self._crc.update(data)
         return data
-
-
-def _measured(content: Any) -> tuple[IO[bytes], int]:
-    """Return the file, rewound, and its length in bytes."""
-    try:
-        content.seek(0)
-        if isinstance(content.read(0), str):
-            data = content.read().encode()
-            return io.BytesIO(data), len(data)
-        content.seek(0, io.SEEK_END)
-        length = content.tell()
-        content.seek(0)
-        return content, length
-    except (AttributeError, OSError):  # not seekable; io.UnsupportedOperation is an OSError
-        return _spooled(content)
-
-
-def _spooled(content: Any) -> tuple[IO[bytes], int]:
-    spool: IO[bytes] = SpooledTemporaryFile(max_size=MIB)  # noqa: SIM115  (deleted when it is no longer referenced)
-    for chunk in content.chunks(MIB):
-        spool.write(chunk.encode() if isinstance(chunk, str) else chunk)
-    length = spool.tell()
-    spool.seek(0)
-    return spool, length
 
 
 def content_type_of(name: str, content: Any) -> str:
@@ -92,14 +105,20 @@ def content_type_of(name: str, content: Any) -> str:
     return guessed or DEFAULT_CONTENT_TYPE
 
 
-class StoredFile(File):
+if TYPE_CHECKING:
+    AnyFile = File[Any]
+else:
+    AnyFile = File  # takes type parameters only in django-stubs
+
+
+class StoredFile(AnyFile):
     """An object as a Django file for reading. `open` restarts at the beginning, even after `close`."""
 
     def __init__(self, open_reader: "Callable[[], ObjectReader]", name: str, mode: str) -> None:
         self._open_reader, self.mode = open_reader, mode
         super().__init__(self._stream(), name)
 
-    def open(self, mode: str | None = None) -> Self:
+    def open(self, mode: str | None = None) -> Self:  # type: ignore[override]  # Django's others are for files on disk
         if self.closed or (mode or self.mode) != self.mode:
             self.mode = mode or self.mode
             self.file = self._stream()

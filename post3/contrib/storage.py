@@ -17,7 +17,6 @@ call commits immediately.
 import contextlib
 import posixpath
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +44,7 @@ from ..errors import (
 from ..s3.presigning import presign_get
 from ..services import buckets, deletions, listings, objects
 from ..values import Conditions, Description
-from .files import FilePayload, ObjectReader, StoredFile, content_type_of
+from .files import FilePayload, ObjectReader, StoredFile, content_type_of, open_source
 
 #: Names per page of a listing.
 PAGE = 1000
@@ -105,7 +104,7 @@ class Post3Storage(Storage):
             granted = grant_one(OPERATOR, action, self.bucket, key, fresh=True)
         except AccessDenied:
             raise self._denied(action, key) from None
-        return replace(granted, caller=project_caller(granted.bucket.owner_id))
+        return granted._replace(caller=project_caller(granted.bucket.owner_id))
 
     def _denied(self, action: str, key: str = "") -> PermissionDenied:
         return PermissionDenied(f"Post3Storage may not {action} on {self.bucket}/{key}.")
@@ -113,7 +112,7 @@ class Post3Storage(Storage):
     def _prefix(self) -> str:
         return f"{self.location.strip('/')}/" if self.location.strip("/") else ""
 
-    def _open(self, name: str, mode: str = "rb") -> File:
+    def _open(self, name: str, mode: str = "rb") -> "File[Any]":
         """Open for reading: "rb", or "r" for UTF-8 text. Raises FileNotFoundError, and ValueError for other modes."""
         if mode not in ("rb", "r", "rt"):
             raise ValueError(f"Post3Storage opens files for reading, not {mode!r}. To write, call save(name, content).")
@@ -133,17 +132,18 @@ class Post3Storage(Storage):
         grant = self._grant_or_make_bucket("s3:PutObject", self.key_of(name))
         conditions = Conditions() if self.allow_overwrite else Conditions(if_none_match="*")
         given = {"content_type": content_type_of(name, content), "metadata": {}}
-        while True:
-            payload = FilePayload(content)
-            if payload.length > conf.MAX_OBJECT_SIZE:
-                raise EntityTooLarge(ProposedSize=payload.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
-            description = Description(self.storage_class, given)
-            try:
-                # No read-ahead: the content may be a file in this storage that only this thread's transaction sees.
-                objects.put_object(grant, self.key_of(name), description, payload, conditions, ahead=False)
-                return name
-            except PreconditionFailed:
-                name = self._another_name(name)
+        description = Description(self.storage_class, given)
+        with open_source(content) as source:
+            if source.length > conf.MAX_OBJECT_SIZE:
+                raise EntityTooLarge(ProposedSize=source.length, MaxSizeAllowed=conf.MAX_OBJECT_SIZE)
+            while True:
+                payload = FilePayload(source)
+                try:
+                    # No read-ahead: the content may be a file in this storage that only this thread's transaction sees.
+                    objects.put_object(grant, self.key_of(name), description, payload, conditions, ahead=False)
+                    return name
+                except PreconditionFailed:
+                    name = self._another_name(name)
 
     def _another_name(self, name: str) -> str:
         """Return a free name to replace a taken one, which may be taken by a transaction that this one cannot see."""

@@ -33,7 +33,8 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
                     copy.write_row(row)
         else:
             values = ", ".join(["%s"] * len(columns))
-            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", rows)
+            statement = f"INSERT INTO {table} ({names}) VALUES ({values})"
+            cursor.executemany(statement, rows)  # type: ignore[arg-type]  # sqlite3 accepts any iterable
 
 
 def moment(value: Any) -> Any:

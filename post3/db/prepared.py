@@ -76,7 +76,9 @@ class Statements:
                 _checked(raw, raw.pgconn.prepare(name, _numbered(sql), transformer.types))
                 names[sql, transformer.types] = name
             try:
-                return _checked(raw, raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY))
+                # psycopg's annotation of this method forgets None, which is NULL.
+                result = raw.pgconn.exec_prepared(name, values, transformer.formats, Format.BINARY)  # type: ignore[arg-type]
+                return _checked(raw, result)
             except InvalidSqlStatementName:  # nothing was run
                 # Something deallocated all statements, or (certain if it was only just prepared) a pooler is in
                 # between.

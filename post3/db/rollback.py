@@ -24,7 +24,7 @@ def on_rollback(undo: Undo) -> None:
 
     Outside a transaction, does nothing. `undo` must not use the database: it is called while Django rolls back.
     """
-    database = connections[DEFAULT_DB_ALIAS]
+    database: Any = connections[DEFAULT_DB_ALIAS]
     if not database.in_atomic_block:
         return
     if "post3_undos" not in database.__dict__:

@@ -23,12 +23,15 @@ def fetch(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     if database.vendor != "postgresql":
         with database.cursor() as cursor:
             cursor.execute(sql, params)
-            return cursor.fetchall()
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
     _make_ready(database)
     with database.wrap_database_errors:
         if database.in_atomic_block:
-            return _cursor(database).execute(sql, params, prepare=False).fetchall()
-        return _prepared().fetch(database.connection, sql, params)
+            rows = _cursor(database).execute(sql, params, prepare=False).fetchall()
+        else:
+            rows = _prepared().fetch(database.connection, sql, params)
+        return rows
 
 
 def execute(sql: str, params: Sequence[Any] = ()) -> int:
@@ -37,12 +40,15 @@ def execute(sql: str, params: Sequence[Any] = ()) -> int:
     if database.vendor != "postgresql":
         with database.cursor() as cursor:
             cursor.execute(sql, params)
-            return cursor.rowcount
+            count: int = cursor.rowcount
+            return count
     _make_ready(database)
     with database.wrap_database_errors:
         if database.in_atomic_block:
-            return _cursor(database).execute(sql, params, prepare=False).rowcount
-        return _prepared().execute(database.connection, sql, params)
+            count = _cursor(database).execute(sql, params, prepare=False).rowcount
+        else:
+            count = _prepared().execute(database.connection, sql, params)
+        return count
 
 
 def _make_ready(database: Any) -> None:

@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Greatest
 
 from ..access import guesses
@@ -126,8 +126,8 @@ def _expire_uploads(run: CollectionRun) -> None:
     before = datetime.now(UTC) - timedelta(seconds=conf.MULTIPART_UPLOAD_SECONDS)
     recent = Exists(UploadPart.objects.filter(upload=OuterRef("pk"), last_modified__gte=before))
     old = MultipartUpload.objects.filter(~recent, initiated_at__lt=before)
-    taken = True
-    while taken:
+    more = True
+    while more:
         with transaction.atomic():
             taken = [upload.pk for upload in _locked(old.order_by("initiated_at"), UPLOAD_BATCH)]
             expired = list(old.filter(pk__in=taken).values_list("pk", flat=True))
@@ -135,6 +135,7 @@ def _expire_uploads(run: CollectionRun) -> None:
             for upload in expired:
                 remove_upload(upload)
         run.note("uploads_expired", len(expired), size)
+        more = bool(taken)
 
 
 def _locked(rows: QuerySet[Row], count: int) -> list[Row]:
@@ -177,9 +178,9 @@ _pace = Pace(_waiting)
 
 def referenced(blobs: QuerySet[Blob]) -> QuerySet[Blob]:
     """Return the blobs among these that an object or an upload refers to."""
-    reference = Exists(Object.objects.filter(blob=OuterRef("pk")))
+    reference = Q(Exists(Object.objects.filter(blob=OuterRef("pk"))))
     for model in (ObjectPart, UploadPart):
-        reference = reference | Exists(model.objects.filter(blob=OuterRef("pk")))
+        reference |= Q(Exists(model.objects.filter(blob=OuterRef("pk"))))
     return blobs.filter(reference)
 
 

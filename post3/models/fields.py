@@ -1,11 +1,16 @@
 """A text field ordered and compared by UTF-8 bytes, as S3 orders keys."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+if TYPE_CHECKING:
+    TextField = models.TextField[str, str]
+else:
+    TextField = models.TextField  # takes type parameters only in django-stubs
 
-class ByteOrderedField(models.TextField):
+
+class ByteOrderedField(TextField):
     """Text whose order is that of its UTF-8 bytes: `COLLATE "C"` on PostgreSQL; SQLite's default, BINARY, is that already."""
 
     def db_parameters(self, connection: Any) -> dict[str, Any]:

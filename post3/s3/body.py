@@ -21,20 +21,24 @@ logger = logging.getLogger("post3")
 DROPPED_PIECE = 64 * 1024
 
 
-class Body(Protocol):
-    """A blocking, file-like request body. `read` returns at most n bytes, `b""` at the end. Raises IncompleteBody."""
+class Source(Protocol):
+    """Bytes to read: `read` returns at most n bytes, `b""` at the end. Raises IncompleteBody."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Body(Source, Protocol):
+    """A blocking, file-like request body."""
 
     @property
     def received(self) -> int:
         """The number of bytes received so far."""
         ...
 
-    def read(self, size: int = -1, /) -> bytes: ...
-
 
 def body_of(request: HttpRequest) -> Body:
     """Return the request's body, unread. The ASGI handler's own body checks its length itself."""
-    body = getattr(request, "post3_body", None)
+    body: Body | None = getattr(request, "post3_body", None)
     if body is not None:
         return body
     environ = request.META
@@ -92,7 +96,7 @@ class WsgiBody:
             if size == 0:
                 return b""
         try:
-            data = self._stream.read(size) if size >= 0 else self._stream.read()
+            data: bytes = self._stream.read(size) if size >= 0 else self._stream.read()
         except TimeoutError:
             raise RequestTimeout() from None
         except Exception as error:

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable
 
 from ..errors import IncompleteBody, MalformedTrailerError, SignatureDoesNotMatch
-from .body import Body
+from .body import Source
 from .sigv4 import SigningContext
 
 #: Maximum bytes in a chunk's header line. With a signature, it has about 100.
@@ -52,7 +52,7 @@ class ChunkedBody:
     """
 
     def __init__(
-        self, body: Body, decoded_length: int, *, context: SigningContext | None = None, announced_trailers: Iterable[str] = ()
+        self, body: Source, decoded_length: int, *, context: SigningContext | None = None, announced_trailers: Iterable[str] = ()
     ) -> None:
         """`context` None: chunks are unsigned. `announced_trailers`: lower-case names; exactly these must arrive."""
         self.trailers: dict[str, str] = {}
@@ -123,13 +123,14 @@ class ChunkedBody:
             return
         context = self._context
         self._verify(
+            context,
             f"AWS4-HMAC-SHA256-PAYLOAD\n{context.timestamp}\n{context.scope}\n{self._previous}\n{_EMPTY_SHA256}\n"
             f"{self._sha256.hexdigest()}",
             self._signature,
         )
 
-    def _verify(self, string_to_sign: str, provided: str) -> None:
-        computed = hmac.digest(self._context.signing_key, string_to_sign.encode(), "sha256").hex()
+    def _verify(self, context: SigningContext, string_to_sign: str, provided: str) -> None:
+        computed = hmac.digest(context.signing_key, string_to_sign.encode(), "sha256").hex()
         if not hmac.compare_digest(computed.encode(), provided.encode()):
             raise SignatureDoesNotMatch(StringToSign=string_to_sign, SignatureProvided=provided)
         self._previous = computed
@@ -155,12 +156,13 @@ class ChunkedBody:
                     self.trailers[name] = value
         if self.trailers.keys() != self._announced:
             raise MalformedTrailerError()
-        if (signature is not None) != bool(self._context and self.trailers):
+        context = self._context
+        if (signature is not None) != (context is not None and bool(self.trailers)):
             raise MalformedTrailerError()
-        if signature is not None:
-            context = self._context
+        if signature is not None and context is not None:
             lines = "".join(f"{name}:{value}\n" for name, value in self.trailers.items())
             self._verify(
+                context,
                 f"AWS4-HMAC-SHA256-TRAILER\n{context.timestamp}\n{context.scope}\n{self._previous}\n"
                 f"{hashlib.sha256(lines.encode('latin-1')).hexdigest()}",
                 signature,

@@ -6,6 +6,7 @@ the element. A pair without a name is rendered as its value alone.
 
 import re
 from datetime import datetime
+from typing import TypeAlias
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -18,8 +19,8 @@ class Markup(str):
     """Text that is already XML."""
 
 
-Value = "str | int | bool | datetime | Markup | list[Node] | None"
-Node = tuple[str, Value]
+Value: TypeAlias = "str | int | bool | datetime | Markup | list[Node] | None"
+Node: TypeAlias = tuple[str, Value]
 
 
 def escape(text: str) -> str:

@@ -10,6 +10,8 @@ import binascii
 import hashlib
 import io
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ..checksums import DEFAULT_ALGORITHM, Hasher, is_valid, new_hasher
 from ..conf import conf
@@ -25,7 +27,7 @@ from ..errors import (
     S3NotImplemented,
     XAmzContentSHA256Mismatch,
 )
-from .body import Body
+from .body import Source
 from .checksum_headers import header_name, requested_checksum, trailer_names
 from .chunked import ChunkedBody
 from .request import S3Request
@@ -51,9 +53,10 @@ class Payload:
 
     def __init__(
         self,
-        source: Body,
+        source: Source,
         length: int,
         *,
+        trailers: Mapping[str, str] | None = None,
         algorithm: str = "",
         client_checksum: bool = False,
         expected_checksum: str | None = None,
@@ -61,8 +64,8 @@ class Payload:
         expected_sha256: str | None = None,
         hex_digest: bool = True,
     ) -> None:
-        """`client_checksum` with `expected_checksum` None: the checksum follows in the source's trailers.
-
+        """`trailers`: those of the source, complete at its end.
+        `client_checksum` with `expected_checksum` None: the checksum is one of the trailers.
         `hex_digest`: whether an error gives the client's MD5 in hex or in base64 (B031).
         """
         self.length = length  # the announced number of decoded bytes
@@ -71,6 +74,7 @@ class Payload:
         self.checksum = ""
         self.client_checksum = client_checksum  # whether the client named the algorithm
         self._source, self._left, self._verified = source, length, False
+        self._trailers = {} if trailers is None else trailers
         self._expected_checksum, self._expected_md5, self._expected_sha256 = expected_checksum, expected_md5, expected_sha256
         self._hex_digest = hex_digest
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -130,7 +134,7 @@ class Payload:
         if self._expected_checksum is not None:
             return self._expected_checksum
         name = header_name(self.checksum_algorithm)
-        value = self._source.trailers[name]  # a ChunkedBody, which refuses a missing trailer
+        value = self._trailers[name]  # ChunkedBody refuses a missing trailer
         if not is_valid(self.checksum_algorithm, value):
             raise InvalidRequest(f"Value for {name} trailing header is invalid.")
         return value
@@ -170,7 +174,8 @@ def open_document(request: S3Request, context: SigningContext | None, limit: int
     `verify_checksum` False: the x-amz-checksum-* headers do not apply to this body (in CompleteMultipartUpload, they
     apply to the object). Raises MaxMessageLengthExceeded for more than `limit` bytes, and what open_payload raises.
     """
-    framing, body = _framing(request), request.body
+    framing = _framing(request)
+    body: Source = request.body
     if framing or request.header("content-length"):
         length = _announced_length(request, "x-amz-decoded-content-length" if framing else "content-length")
     else:
@@ -191,7 +196,7 @@ def _open(
     request: S3Request,
     context: SigningContext | None,
     framing: str,
-    body: Body,
+    body: Source,
     length: int,
     default_algorithm: str,
     *,
@@ -199,19 +204,22 @@ def _open(
     hex_digest: bool = True,
 ) -> Payload:
     requested = requested_checksum(request) if verify_checksum or request.header("x-amz-trailer") else None
+    source, trailers = body, None
     if framing:
         if framing != UNSIGNED_CHUNKS_TRAILER and context is None:
             raise InvalidRequest("Signed chunks need a signed request.")
-        trailers = trailer_names(request) if framing != SIGNED_CHUNKS else ()
+        announced = trailer_names(request) if framing != SIGNED_CHUNKS else ()
         signing = context if framing != UNSIGNED_CHUNKS_TRAILER else None
-        body = ChunkedBody(body, length, context=signing, announced_trailers=trailers)
+        source = chunked = ChunkedBody(body, length, context=signing, announced_trailers=announced)
+        trailers = chunked.trailers
     if requested and requested[1] is None and framing in ("", SIGNED_CHUNKS):
         # The client relies on a checksum that cannot arrive: refuse the request instead of not verifying the body.
         raise InvalidRequest("x-amz-trailer needs an x-amz-content-sha256 that ends in -TRAILER.")
     payload_hash = payload_hash_of(request)
     return Payload(
-        body,
+        source,
         length,
+        trailers=trailers,
         algorithm=requested[0] if requested else default_algorithm,
         client_checksum=requested is not None,
         expected_checksum=requested[1] if requested else None,
@@ -266,5 +274,6 @@ def _content_md5(request: S3Request) -> bytes | None:
     except (binascii.Error, ValueError):
         md5 = b""
     if len(md5) != 16:
-        raise InvalidDigest(**{"Content-MD5": text})
+        fields: dict[str, Any] = {"Content-MD5": text}
+        raise InvalidDigest(**fields)
     return md5

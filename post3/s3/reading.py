@@ -11,10 +11,10 @@ text encodings.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 from xml.parsers import expat
 
 from ..errors import MalformedXML
+from .body import Source
 from .documents import NAMESPACE
 
 #: Maximum nesting of elements, including the root.
@@ -33,12 +33,6 @@ MAX_NAMESPACES, MAX_NAMESPACE = 32, 256
 _ENCODINGS = frozenset(("utf-8", "utf-16", "iso-8859-1", "us-ascii"))
 #: Bytes per call of the parser. After an error, expat continues to the end of them.
 _PIECE = 16 << 10
-
-
-class Source(Protocol):
-    """A stream of bytes. `read` returns at most n bytes, `b""` at the end."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ These are not Django's HttpResponse: creating one and converting its headers bac
 GET. `dispatch` creates one if Django itself serves the request. The ASGI handler sends these responses directly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -68,6 +68,11 @@ def _wire_name(name: str) -> bytes:
 def xml(root: str, nodes: list[Node] | str, headers: dict[str, str] | None = None) -> S3Response:
     """Return a response with a document in S3's namespace."""
     return _document(200, document(root, nodes), headers or {})
+
+
+def common_prefixes(names: Iterable[str]) -> list[Node]:
+    """Return the elements of a listing's common prefixes."""
+    return [("CommonPrefixes", [("Prefix", name)]) for name in names]
 
 
 def empty(status: int = 200, headers: dict[str, str] | None = None) -> S3Response:

@@ -20,6 +20,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from ..conf import conf
@@ -153,7 +154,11 @@ def _check_time(signature: Signature, now: datetime) -> None:
         raise AccessDenied("Request is not yet valid", ServerTime=_iso(now))  # B099
     expires_in = timedelta(seconds=signature.expires)
     if now - signed_at > expires_in:  # a subtraction, because an addition could overflow in the year 9999
-        fields = {"X-Amz-Expires": signature.expires, "Expires": _iso(signed_at + expires_in), "ServerTime": _iso(now)}
+        fields: dict[str, Any] = {
+            "X-Amz-Expires": signature.expires,
+            "Expires": _iso(signed_at + expires_in),
+            "ServerTime": _iso(now),
+        }
         raise AccessDenied("Request has expired", **fields)
 
 

@@ -57,7 +57,8 @@ class Client(Buckets, Uploads, Downloads, Objects):
     @property
     def endpoint(self) -> str:
         """The server's URL."""
-        return self.s3.meta.endpoint_url
+        url: str = self.s3.meta.endpoint_url
+        return url
 
     def close(self) -> None:
         """Close the connections; `with Client() as client` does this at the end of the block."""

@@ -92,7 +92,8 @@ def _profile_endpoint(session: botocore.session.Session) -> str | None:
         return None
     services = session.full_config.get("services", {}).get(profile.get("services"), {})
     for_s3 = services.get("s3", {})
-    return (for_s3.get("endpoint_url") if isinstance(for_s3, dict) else None) or profile.get("endpoint_url")
+    found: str | None = for_s3.get("endpoint_url") if isinstance(for_s3, dict) else None
+    return found or profile.get("endpoint_url")
 
 
 def check_endpoint(endpoint: str, source: str) -> str:

@@ -86,7 +86,7 @@ class _Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        count = self._body.readinto(buffer)
+        count: int = self._body.readinto(buffer)
         self._done += count
         if self._progress and (count or not self._length):
             self._progress(self._done, self._length)

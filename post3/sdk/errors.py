@@ -20,11 +20,13 @@ class Refused(ClientError):
 
     @property
     def code(self) -> str:
-        return self.response["Error"]["Code"]
+        code: str = self.response["Error"]["Code"]
+        return code
 
     @property
     def status(self) -> int:
-        return self.response["ResponseMetadata"]["HTTPStatusCode"]
+        status: int = self.response["ResponseMetadata"]["HTTPStatusCode"]
+        return status
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self), (self.response, self.operation_name)

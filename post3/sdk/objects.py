@@ -88,7 +88,8 @@ class Objects(Calls):
     def _presign(self, operation: str, parameters: dict[str, str], expires: int) -> str:
         if not 1 <= expires <= MAX_EXPIRES:
             raise ValueError(f"expires is in seconds, from 1 to {MAX_EXPIRES} (a week)")
-        return self.s3.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires)
+        url: str = self.s3.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires)
+        return url
 
     def _copy(self, source: dict[str, str], bucket: str, key: str, extra: dict[str, Any], progress: Progress | None) -> None:
         self._transfer(lambda manager, subscribers: manager.copy(source, bucket, key, extra, subscribers), progress, copying=True)

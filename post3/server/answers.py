@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 
 from ..api.exchange import Exchange
 from ..s3.responses import S3Response, answer_date
@@ -37,5 +37,5 @@ class Answer:
         items = ((name, value) for name, value in response.items() if name.lower() != "date")
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in items]
         headers += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
-        body = iter(response) if response.streaming else response.content
+        body = response.content if isinstance(response, HttpResponse) else iter(response)
         return cls(response.status_code, headers, body, response.close, getattr(response, "post3_exchange", None))

@@ -1,5 +1,6 @@
 """Routing of S3 requests around Django's middleware, and Django's WSGI handler with post3's limits."""
 
+from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
@@ -10,7 +11,7 @@ from ..web.mount import find_mount
 from .pages import Places, Refused, Role, role_of, role_on_console, too_large
 
 
-class AroundMiddleware:
+class AroundMiddleware(BaseHandler):
     """A mixin that sends S3 requests straight to `dispatch`, and all others through the project's middleware."""
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
@@ -20,8 +21,8 @@ class AroundMiddleware:
         except Resolver404:
             return super().get_response(request)
         if getattr(match.func, "goes_around_middleware", False):
-            response = match.func(request, *match.args, **match.kwargs)
-            response._resource_closers.append(request.close)
+            response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+            response._resource_closers.append(request.close)  # type: ignore[attr-defined]  # not in django-stubs
             return response
         return super().get_response(request)
 

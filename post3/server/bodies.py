@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from io import RawIOBase
 from typing import Any
 
@@ -261,7 +261,7 @@ def tells_of_closed(error: RuntimeError) -> bool:
     return "handler is closed" in str(error)
 
 
-def announced_body(headers: list[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
+def announced_body(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bool]:
     """Return the body's length (0: no body; None: unknown), and whether the client waits for `100 Continue`."""
     length, chunked, expects_continue = b"0", False, False
     for name, value in headers:

@@ -20,8 +20,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from ..api.exchange import Exchange
 from ..web import proxies
 from .answers import Answer
-from .bodies import MemoryBody, tells_of_closed
-from .handlers import Post3ASGIHandler, announced_body
+from .bodies import MemoryBody, announced_body, tells_of_closed
+from .handlers import Post3ASGIHandler
 from .limits import BoundedProtocol
 
 Application = Callable[..., Awaitable[None]]
@@ -62,18 +62,19 @@ class Protocol(BoundedProtocol):
 
     def _take(self, cycle: RequestResponseCycle) -> bool:
         """Start handling a request. Return False if it must be handled through ASGI."""
-        headers = cycle.scope["headers"]
+        scope: Any = cycle.scope  # a TypedDict without the keys that post3 adds
         if cycle.more_body or cycle.waiting_for_100_continue:
             return False
         body = bytes(cycle.body)
-        if announced_body(headers)[0] != len(body):
+        if announced_body(scope["headers"])[0] != len(body):
             return False
-        proxies.settle_scope(cycle.scope)
-        taken = self._handler.start(cycle.scope, MemoryBody(body, True)) if self._handler else None
+        proxies.settle_scope(scope)
+        taken = self._handler.start(scope, MemoryBody(body, True)) if self._handler else None
         if taken is None:
             return False
         exchange, coming = taken
-        self.tasks.add(coming)  # the server waits for these at shutdown
+        tasks: set[Any] = self.tasks
+        tasks.add(coming)  # the server waits for these at shutdown
         coming.add_done_callback(partial(self._answer, cycle, exchange))
         return True
 
@@ -89,10 +90,11 @@ class Protocol(BoundedProtocol):
             super()._start_asgi_task(cycle, partial(self._handler.send, coming, exchange))
             return
         answer = coming.result()
+        assert isinstance(answer.body, bytes)
         try:
             if not (cycle.disconnected or self.transport.is_closing()):
                 self._handler.date(answer)
-                self._write(cycle, answer)
+                self._write(cycle, answer, answer.body)
                 exchange.sent_whole(len(answer.body))
         except RuntimeError as error:
             if not tells_of_closed(error):
@@ -100,13 +102,13 @@ class Protocol(BoundedProtocol):
         finally:
             exchange.finish()
 
-    def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
+    def _write(self, cycle: RequestResponseCycle, answer: Answer, body: bytes) -> None:
         content = [STATUS_LINE[answer.status]]
         for name, value in (*self.server_state.default_headers, *answer.headers):
             content += (name, b": ", value, b"\r\n")
         content.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
         if cycle.scope["method"] != "HEAD":
-            content.append(answer.body)
+            content.append(body)
         self.transport.write(b"".join(content))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:

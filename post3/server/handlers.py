@@ -203,10 +203,10 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     def _respond_by_django(self, scope: dict[str, Any], body: MemoryBody | StreamedBody) -> Answer:
         signals.request_started.send(sender=self.__class__, scope=scope)
         try:
-            request = ASGIRequest(scope, StreamedFile(body))
+            request = ASGIRequest(scope, StreamedFile(body))  # type: ignore[arg-type]  # Django only reads it
         except UnicodeDecodeError:
             return Answer.of_django(HttpResponseBadRequest("The query is not ASCII.", content_type="text/plain"))
-        request.post3_body = body
+        request.post3_body = body  # type: ignore[attr-defined]  # for `body_of`
         response = self.get_response(request)
         if not response.streaming:
             response.close()  # the content remains readable

@@ -68,7 +68,8 @@ class BoundedProtocol(OrderedProtocol):
         super().__init__(*arguments, **keywords)
         guard = getattr(self.server_state, "post3_guard", None)
         if guard is None:
-            guard = self.server_state.post3_guard = Guard(self.connections, self.loop)
+            guard = Guard(self.connections, self.loop)
+            vars(self.server_state)["post3_guard"] = guard
         self._guard: Guard = guard
         #: Bytes parsed since the last body data or end of a message, and bytes that the head may still have.
         self._fed, self._head_left = 0, guard.head_size
@@ -80,7 +81,7 @@ class BoundedProtocol(OrderedProtocol):
         self._linger_until = 0.0
         self._dropped = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self._head_began = self.loop.time()
         self._guard.watch()
@@ -130,7 +131,8 @@ class BoundedProtocol(OrderedProtocol):
     def on_headers_complete(self) -> None:
         self._head_began = self._idle_since = 0.0
         if not self.url.startswith(b"/"):  # ASGI scopes have no field for the host of a target in absolute form
-            self.scope["post3.authority"] = split_target(self.url.decode("latin-1"))[0]
+            scope: Any = self.scope  # its TypedDict does not allow for further keys, as ASGI does
+            scope["post3.authority"] = split_target(self.url.decode("latin-1"))[0]
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
         super().on_headers_complete()
@@ -144,7 +146,7 @@ class BoundedProtocol(OrderedProtocol):
         if cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade()):
             return
         if not cycle.body:
-            cycle.body = body
+            cycle.body = body  # type: ignore[assignment]  # a bytearray from the second piece on
         elif isinstance(cycle.body, bytes):
             cycle.body = bytearray(cycle.body) + body
         else:

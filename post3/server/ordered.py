@@ -137,7 +137,7 @@ class OrderedProtocol(HttpToolsProtocol):
         elif self._ended and not self.is_answering():
             self.transport.close()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in asyncio, which uvicorn narrows to None
         """Return whether the connection stays open for a response that is still due."""  # B122
         if is_ssl(self.transport):
             return False  # asyncio's TLS has no half-closed connections

@@ -47,7 +47,7 @@ def create_bucket(name: str, caller: Caller, region: str | None) -> Bucket:
     _check_location(region)
     for _ in range(_ATTEMPTS):
         try:
-            return _create(name, caller.user_id, region)
+            return _create(name, caller.known_user_id, region)
         except IntegrityError:
             bucket = Bucket.objects.filter(name=name).first()
         if bucket is None:
@@ -60,7 +60,7 @@ def create_bucket(name: str, caller: Caller, region: str | None) -> Bucket:
     raise BucketAlreadyExists(BucketName=name)
 
 
-def _create(name: str, owner_id: int | None, region: str | None) -> Bucket:
+def _create(name: str, owner_id: int, region: str | None) -> Bucket:
     """Create and describe a bucket. Raises IntegrityError where there is one of that name, StorageError."""
     with transaction.atomic():
         bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)

@@ -73,7 +73,7 @@ def copy_object(
             )
         new = NewObject(
             key=key,
-            owner_id=target.caller.user_id,
+            owner_id=target.caller.known_user_id,
             storage_class=storage.storage_class,
             last_modified=datetime.now(UTC),
             sidecar=blobs.new_sidecar(storage, target.bucket.name, key),

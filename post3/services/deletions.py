@@ -42,7 +42,7 @@ def _delete(grant: Grant, key: str) -> Published:
         forget_sidecars([deleting.delete_object(ref)])
         return Published(ref, "s3:ObjectRemoved:Delete")
     marker = NewObject(
-        key=key, owner_id=grant.caller.user_id, size=0, etag="", storage_class="STANDARD", last_modified=datetime.now(UTC)
+        key=key, owner_id=grant.caller.known_user_id, size=0, etag="", storage_class="STANDARD", last_modified=datetime.now(UTC)
     )
     forget_sidecars([insert_delete_marker(ref, marker).old_sidecar])
     return Published(ref, "s3:ObjectRemoved:DeleteMarkerCreated")

@@ -16,7 +16,9 @@ from ..catalogue.removing import remove_upload
 from ..catalogue.rows import NewObject, Published
 from ..catalogue.writing import enter, make_blob
 from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
-from ..models import MultipartUpload, MultipartUploadMetadata, Object, UploadPart
+from ..models import MultipartUpload as MultipartUpload  # views name it
+from ..models import MultipartUploadMetadata, Object
+from ..models import UploadPart as UploadPart
 from ..values import Completion, Conditions, Description, Payload
 from . import blobs, completing, upload_ids
 from .completing import Completed
@@ -45,7 +47,7 @@ def create_multipart_upload(
                 upload_id=upload_ids.make(bucket_id, key),
                 bucket_id=bucket_id,
                 key=key,
-                owner_id=grant.caller.user_id,
+                owner_id=grant.caller.known_user_id,
                 storage_class=description.storage_class,
                 checksum_algorithm=checksum_algorithm,
                 checksum_type=checksum_type,

@@ -84,6 +84,7 @@ def put_object(
     Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass, PreconditionFailed, what the payload raises, StorageError.
     """
     check_key(key)
+    owner_id = grant.caller.known_user_id
     storage = blobs.storage_for(description.storage_class)
     if blobs.needs_bucket_first(storage, grant.bucket.name, payload.length):
         grant = current(grant)
@@ -92,7 +93,7 @@ def put_object(
     on_rollback(lambda: _remove(storage, saved))
     new = NewObject(
         key=key,
-        owner_id=grant.caller.user_id,
+        owner_id=owner_id,
         size=saved.size,
         etag=payload.md5,
         storage_class=description.storage_class,

@@ -60,7 +60,8 @@ class StorageHandler:
             raise ImproperlyConfigured(f"POST3_STORAGES[{storage_class!r}] names no BACKEND") from None
         except ImportError as error:
             raise ImproperlyConfigured(f"POST3_STORAGES[{storage_class!r}]: {error}") from error
-        return backend(storage_class, **parameters.get("OPTIONS", {}))
+        storage: Storage = backend(storage_class, **parameters.get("OPTIONS", {}))
+        return storage
 
 
 storages = StorageHandler()

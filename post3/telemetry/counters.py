@@ -89,7 +89,7 @@ class ProcessCounters:
     def _forget(self) -> None:
         """Reset: initially, and in a forked child, which must not count in its parent's memory."""
         self._lock = threading.Lock()
-        self._numbers: memoryview | None = None
+        self._numbers: memoryview[float] | None = None
         self._shared = False
         self._generation += 1
 
@@ -200,7 +200,7 @@ class ProcessCounters:
     def _place(self) -> str:
         return conf.METRICS_DIR or self._directory
 
-    def _take(self) -> memoryview:
+    def _take(self) -> "memoryview[float]":
         """Get memory for this process. The caller must hold the lock."""
         place = self._place()
         if place:

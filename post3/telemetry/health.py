@@ -7,9 +7,11 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from ..web.mount import around_middleware
 from .readiness import FULL, READ_ONLY, check_readiness
 
 
+@around_middleware
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
@@ -17,6 +19,7 @@ def live(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+@around_middleware
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
@@ -30,6 +33,3 @@ def ready(request: HttpRequest) -> JsonResponse:
     status = "unavailable" if failed else "degraded" if degraded else "ok"
     answer = {"status": status, "failed": failed, "degraded": degraded, "checks": checks}
     return JsonResponse(answer, status=503 if failed else 200)
-
-
-live.goes_around_middleware = ready.goes_around_middleware = True

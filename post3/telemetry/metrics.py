@@ -9,10 +9,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ..conf import conf
+from ..web.mount import around_middleware
 from ..web.proxies import is_loopback, was_forwarded
 from .prometheus import expose
 
 
+@around_middleware
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -34,6 +36,3 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _is_local(request: HttpRequest) -> bool:
     """Whether the request came over loopback and names no proxy, trusted or not: the address is then the socket's."""
     return is_loopback(request.META.get("REMOTE_ADDR", "")) and not was_forwarded(request.headers)
-
-
-metrics.goes_around_middleware = True

@@ -32,7 +32,7 @@ class Post3Collector(Collector):
             yield from _backlog(found)
             yield from _stored(found.stored)
             yield from _work(found.work)
-        build = GaugeMetricFamily("post3_build_info", "What runs; always 1.", labels=_build().keys())
+        build = GaugeMetricFamily("post3_build_info", "What runs; always 1.", labels=list(_build()))
         build.add_metric(list(_build().values()), 1)
         yield build
 
@@ -76,7 +76,7 @@ def _cumulative(row: Row) -> list[tuple[str, float]]:
     total, buckets = 0, []
     for bound, count in zip((*BUCKETS, float("inf")), row.buckets, strict=True):
         total += count
-        buckets.append((floatToGoString(bound), float(total)))
+        buckets.append((floatToGoString(bound), float(total)))  # type: ignore[no-untyped-call]  # has no annotations
     return buckets
 
 

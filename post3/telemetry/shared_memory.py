@@ -21,7 +21,7 @@ PREFIX = "counts-"
 FILE_NAME = re.compile(PREFIX + r"[0-9a-f]{12}-[0-9]+")
 
 
-def take(place: str, prefix: str, size: int) -> memoryview:
+def take(place: str, prefix: str, size: int) -> "memoryview[float]":
     """Map the first file with that prefix that no live process holds, as doubles; create it if missing.
 
     `size` is the file's size in bytes. Files with other prefixes that no process holds are removed: they belong to an

@@ -199,7 +199,8 @@ class ParkingThreads:
 def _call(job: Job, finished: Callable[[], None] | None) -> None:
     """Make a call and pass its result or error to the event loop, where `finished` is called too."""
     future, function, arguments = job
-    result, error = None, None
+    result: Any = None
+    error: BaseException | None = None
     try:
         result = function(*arguments)
     except StopIteration as raised:  # futures reject it

@@ -64,7 +64,7 @@ class ReadAhead:
 
     def _wait(self, seconds: float | None) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self._pieces or self._ended, seconds)
+            return self._changed.wait_for(lambda: bool(self._pieces) or self._ended, seconds)
 
     def _fill(self) -> None:
         error: BaseException | None = None

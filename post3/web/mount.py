@@ -4,11 +4,21 @@ The resolver takes 40 of the 250 µs of a GET. For most paths, the beginnings of
 before S3's catch-all can match, the catch-all does. Paths that might match another route are left to the resolver.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from django.http import HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+
+def around_middleware(view: View) -> View:
+    """Mark a view whose requests do not pass through the project's middleware (`server/around.py`)."""
+    vars(view)["goes_around_middleware"] = True
+    return view
 
 
 @dataclass(frozen=True, slots=True)

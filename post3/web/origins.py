@@ -49,7 +49,7 @@ def choose_urlconf(request: HttpRequest) -> str:
     """Return the URLconf for a request. For the console's origin, also set it on the request, where Django finds it."""
     if not came_to_console(request):
         return settings.ROOT_URLCONF
-    request.urlconf = CONSOLE_URLCONF
+    request.urlconf = CONSOLE_URLCONF  # type: ignore[attr-defined]  # Django looks for it, and its stubs do not declare it
     return CONSOLE_URLCONF
 
 

@@ -1,7 +1,9 @@
 """The interface of Post3Storage, as Django documents it."""
 
+import gc
 import io
 import pickle
+import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -90,6 +92,16 @@ class Socket(io.RawIOBase):
         return self._inner.readinto(buffer)
 
 
+class Broken(Socket):
+    """A stream that breaks off at its end."""
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        if not count:
+            raise ConnectionResetError
+        return count
+
+
 def test_content_of_any_kind_is_stored_completely(storage: Post3Storage) -> None:
     read = ContentFile(b"read before")
     read.read()
@@ -104,6 +116,35 @@ def test_content_of_any_kind_is_stored_completely(storage: Post3Storage) -> None
         ):
             with storage.open(storage.save(name, content)) as file:
                 assert file.read() == expected, name
+
+
+def test_save_of_a_stream_closes_its_temporary_file(storage: Post3Storage) -> None:
+    gc.collect()  # what other tests left
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        storage.save("saved", File(io.BufferedReader(Socket(BIG))))
+        storage.allow_overwrite = True
+        with pytest.raises(KeyTooLongError):
+            storage.save("ü" * 600, File(io.BufferedReader(Socket(BIG))))
+        with pytest.raises(ConnectionResetError):
+            storage.save("broken", File(io.BufferedReader(Broken(BIG))))
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
+def test_save_of_a_stream_whose_name_is_taken_meanwhile_stores_all_bytes(
+    storage: Post3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.save("a", ContentFile(b"of another process"))
+    answers = iter([True])
+    is_available = storage.is_name_available
+    monkeypatch.setattr(storage, "is_name_available", lambda name, **given: next(answers, None) or is_available(name, **given))
+    for content in (File(io.BufferedReader(Socket(BIG))), ContentFile(BIG), ContentFile("ü" * 1000)):
+        answers = iter([True])
+        name = storage.save("a", content)
+        assert name.startswith("a_")
+        assert storage.open(name).read() in (BIG, "ü".encode() * 1000)
+    assert storage.open("a").read() == b"of another process"
 
 
 @pytest.mark.parametrize(

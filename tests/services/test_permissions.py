@@ -15,16 +15,20 @@ from django.core.management import CommandError, call_command, get_commands
 from django.test import RequestFactory
 
 from post3.access import keys, permissions
+from post3.access.callers import ANONYMOUS, OPERATOR, Caller
 from post3.access.permissions import AccessRequest
 from post3.admin.site import console
 from post3.api import dispatch, operations
 from post3.contrib.storage import Post3Storage
+from post3.errors import AccessDenied
+from post3.models import Bucket, Object
 from post3.s3.request import request_of_scope
 from post3.server.bodies import MemoryBody
+from post3.services import buckets, copies, multipart, objects
 from post3.telemetry import requests
 
 from ..raw import RawClient
-from .store import Store
+from .store import ALWAYS, PLAIN, Body, Store
 
 Rule = Callable[[AccessRequest], bool]
 
@@ -158,6 +162,21 @@ def test_a_rule_that_denies_everything_stops_every_page_and_action_of_the_consol
         assert not getattr(admin, "has_revoke_permission", lambda request: False)(request)
     assert {"post3:AddApiKey", "post3:RevokeApiKey", "post3:ViewBucket", "post3:DeleteUser"} <= {each.action for each in asked}
     assert {each.caller.kind.value for each in asked} == {"console"}
+
+
+@pytest.mark.parametrize("caller", [ANONYMOUS, OPERATOR], ids=["anonymous", "operator"])
+def test_caller_without_a_user_stores_nothing_whatever_the_rule_allows(store: Store, caller: Caller) -> None:
+    left = store.bytes_left()
+    for write in (
+        lambda: objects.put_object("bucket", "new", caller, PLAIN, Body(b"x" * 300_000), ALWAYS),
+        lambda: copies.copy_object(("bucket", "k"), ALWAYS, ("bucket", "new"), caller, None, None, ALWAYS),
+        lambda: multipart.create_multipart_upload("bucket", "new", caller, PLAIN, "", ""),
+        lambda: buckets.create_bucket("new-bucket", caller, None),
+    ):
+        with pytest.raises(AccessDenied):
+            write()
+    assert store.bytes_left() == left
+    assert [each.key for each in Object.objects.all()] == ["k"] and [each.name for each in Bucket.objects.all()] == ["bucket"]
 
 
 COMMANDS = sorted(name for name, app in get_commands().items() if app == "post3")

@@ -64,12 +64,12 @@ def test_database_url_of_postgresql_keeps_connections() -> None:
 
 def test_values_are_read_by_the_type_of_the_setting() -> None:
     class Declared:
-        THREADS: int = Setting(1, help="")
-        CACHE: float = Setting(1.0, help="")
-        REGION: str = Setting("", help="")
-        NAMES: list[str] = Setting([], help="")
-        OTHER: int = Setting(7, help="")
-        STORAGES: dict[str, str] = Setting({}, help="")
+        THREADS = Setting(1, help="")
+        CACHE = Setting(1.0, help="")
+        REGION = Setting("", help="")
+        NAMES = Setting[list[str]]([], help="")
+        OTHER = Setting(7, help="")
+        STORAGES = Setting[dict[str, str]]({}, help="")
 
     values = {"THREADS": "4", "CACHE": "0.5", "REGION": "eu-west-1", "NAMES": "a, b,", "OTHER": "x", "STORAGES": "x"}
     environment = Environment({f"POST3_{name}": value for name, value in values.items()})

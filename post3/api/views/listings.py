@@ -80,7 +80,7 @@ def _entries(page: listings.Listing, encode: Encode, owners: bool) -> list[Node]
     prefixes = [entry.prefix for entry in page.entries if isinstance(entry, CommonPrefix)]
     return [
         ("", Markup("".join(objects))),
-        *(("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in prefixes),
+        *responses.common_prefixes(map(encode, prefixes)),
     ]
 
 

@@ -138,7 +138,7 @@ def list_multipart_uploads(request: S3Request) -> S3Response:
         ("EncodingType", "url" if encoded else None),
         ("IsTruncated", page.is_truncated),
         *(("Upload", _upload(upload, encode(upload.key))) for upload in page.uploads),
-        *(("CommonPrefixes", [("Prefix", encode(name))]) for name in page.prefixes),
+        *responses.common_prefixes(map(encode, page.prefixes)),
     ]
     return responses.xml("ListMultipartUploadsResult", nodes)
 

@@ -88,7 +88,8 @@ class BlobRows:
                 found[name].pk = old.pk
                 found[name].save(force_update=True)
         made = [self._row(storage, blob, datetime.now(UTC)) for name, blob in wanted.items() if name not in found]
-        for blob, blob.pk in zip(made, take_ids(Blob, len(made)), strict=True):
+        for blob, pk in zip(made, take_ids(Blob, len(made)), strict=True):
+            blob.pk = pk
             found[blob.name] = blob
         insert_rows(Blob, BLOB_COLUMNS, (_blob_values(blob) for blob in made))
         self._counts.blobs += len(made)

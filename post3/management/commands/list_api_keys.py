@@ -39,5 +39,5 @@ def _row(key: ApiKey, account: str) -> dict[str, str | None]:
         "account": account,
         "name": key.name,
         "created_at": key.created_at.isoformat(timespec="seconds"),
-        "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
+        "revoked_at": key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else None,
     }

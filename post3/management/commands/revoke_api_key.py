@@ -21,4 +21,5 @@ class Command(StoreCommand):
             key = keys.revoke_api_key(options["access_key"])
         except ApiKey.DoesNotExist as error:
             raise CommandError(visible(str(error))) from None
+        assert key.revoked_at is not None  # `revoke_api_key` has set it
         self.stdout.write(f"{key.access_key} was revoked at {key.revoked_at.isoformat(timespec='seconds')}")

@@ -174,7 +174,8 @@ class DatabaseStorage(CatalogueResident):
             rows = outages.retry_read(partial(sql.fetch, statement, params))  # a long download outlives many a connection
         if not rows or len(rows[0][0]) != wanted:
             raise BlobMissing(f"block {index} of {self._describe(ref)} {'has a wrong length' if rows else 'is missing'}")
-        return rows[0][0]
+        data: bytes = rows[0][0]
+        return data
 
     def _discard(self, ref: BlobRef) -> None:
         """Delete what a failed save wrote. If that fails too, the worker does it later: the blob is still pending."""
