@@ -19,7 +19,9 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-ROOT = Path(__file__).resolve().parent.parent
+from . import starting
+from .starting import ROOT as ROOT
+
 #: Seconds to wait for a server to start and to end.
 START_TIMEOUT, STOP_TIMEOUT = 60, 20
 
@@ -54,16 +56,17 @@ class Server:
         runner: str = "uvicorn",
         console_port: int = 0,
         python: str | Path = sys.executable,
+        anew: bool = False,
     ) -> None:
         self.data_dir, self.runner, self.host, self.port = data_dir, runner, "127.0.0.1", free_port()
-        self.python = str(python)
+        self.python, self._anew = str(python), anew
         self.url = f"http://{self.host}:{self.port}"
         #: The console has a port of its own. Plain uvicorn listens on one address only, so no console is there.
         self.console_port = console_port or free_port()
         self.console_url = f"http://{self.host}:{self.console_port}"
         self.log_path = data_dir / "server.log"
         self.access_key = self.secret_key = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: starting.Forked | subprocess.Popen[bytes] | None = None
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
         }
@@ -84,8 +87,7 @@ class Server:
 
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` with this server's settings; return what it prints."""
-        command = [self.python, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = starting.run("manage.py", *arguments, environment=self.environment, python=self.python)
         assert done.returncode == 0, f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -116,15 +118,8 @@ class Server:
             command = template.format(host=self.host, port=self.port, sockets=sockets).split()
             # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
             # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.
-            self._process = subprocess.Popen(
-                [self.python, "-m", *command],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=numbers,
+            self._process = starting.start(
+                "-m", *command, environment=self.environment, log=log, pass_fds=numbers, python=self.python, anew=self._anew
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self.is_ready():

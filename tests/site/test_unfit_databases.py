@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,11 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
+from tests import starting
 from tests.cluster import create_database, drop_database
 from tests.conftest import POSTGRESQL_URL
 from tests.helpers import keys_of, read
-from tests.servers import ROOT, RUNNERS, Server, free_port
+from tests.servers import RUNNERS, Server, free_port
 
 WAYS = {
     "uvicorn": ["-m", *RUNNERS["uvicorn-plain"].split()],
@@ -39,10 +39,8 @@ def start(way: str, directory: Path, **environment: str) -> subprocess.Completed
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
     settings = {"POST3_DATA_DIR": str(directory / "var"), "POST3_HOST": f"127.0.0.1:{port}", "POST3_SECRET_KEY": "k" * 50}
-    command = [sys.executable, *(part.format(host="127.0.0.1", port=port) for part in WAYS[way])]
-    return subprocess.run(
-        command, cwd=ROOT, env={**inherited, **settings, **environment}, capture_output=True, text=True, timeout=60
-    )
+    arguments = [part.format(host="127.0.0.1", port=port) for part in WAYS[way]]
+    return starting.run(*arguments, environment={**inherited, **settings, **environment}, timeout=60)
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], sentence: str) -> None:
