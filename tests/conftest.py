@@ -124,10 +124,17 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
                 drop_database(POSTGRESQL_URL, url)
 
 
+@pytest.fixture(scope="session")
+def _usual_servers() -> dict[str, Server]:
+    return {}
+
+
 @pytest.fixture(scope="session", params=["sqlite-files", "postgresql-blocks"])
-def server(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server of each kind, started once for all tests."""
-    return make_server(request.param)
+def server(request: pytest.FixtureRequest, make_server: Callable[..., Server], _usual_servers: dict[str, Server]) -> Server:
+    """A server of each kind, started once for all tests, in whatever order they run."""
+    if request.param not in _usual_servers:
+        _usual_servers[request.param] = make_server(request.param)
+    return _usual_servers[request.param]
 
 
 @pytest.fixture(scope="session")
