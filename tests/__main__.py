@@ -30,12 +30,20 @@ from .interrupts import Terminated, run_program
 ROOT = Path(__file__).resolve().parent.parent
 #: Directories whose tests use the catalogue in their own process.
 IN_PROCESS = ("tests/models", "tests/services", "tests/storage", "tests/contrib")
-#: Directories whose tests run alone, after all others.
-ALONE = ("tests/faults", "tests/benchmarks")
+#: Tests that measure, or whose deadlines are short. They run alone, after all others.
+ALONE = (
+    "tests/benchmarks",
+    "tests/faults/test_database_outage.py",
+    "tests/faults/test_graceful_stop.py",
+    "tests/faults/test_soak.py",
+    "tests/faults/test_wire_limits.py",
+)
 #: Runs of pytest at the same time.
 AT_ONCE = 2
 #: Variables that the tests must not inherit. Without the second one, Python keeps compiled code, which hundreds of processes use.
 UNSET = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+#: Settings of the PostgreSQL that tests share. Tests of crashes and power cuts start clusters of their own, which sync.
+QUICKER = {"fsync": "off", "full_page_writes": "off"}
 #: pytest's exit status if there is no test.
 NOTHING_COLLECTED = 5
 #: Seconds that an interrupted run of pytest has to stop its servers.
@@ -104,13 +112,13 @@ def left_out(results: list[Result], paths: list[str]) -> str:
 
 def rounds_of_all(base: dict[str, str], options: list[str], claims: Path) -> list[list[Run]]:
     """Return the runs of all tests. The runs of a round go on side by side."""
-    shared = [path for path in everything() if path not in ALONE]
+    shared = [f"--ignore={path}" for path in ALONE] + [path for path in everything() if path not in ALONE]
     return [
         [
             *shared_runs("SQLite in process, servers of both kinds", base, options, shared, claims),
             *shared_runs("PostgreSQL in process", on_postgresql(base), options, IN_PROCESS, claims),
         ],
-        [Run("faults and benchmarks", base, [*options, *ALONE])],
+        [Run("benchmarks and deadlines", base, [*options, *ALONE])],
     ]
 
 
@@ -145,7 +153,7 @@ def database_server() -> Iterator[str]:
     if given := os.environ.get("POST3_TEST_POSTGRESQL_URL"):
         yield given
         return
-    with private_cluster() as url:
+    with private_cluster(QUICKER) as url:
         yield url
 
 

@@ -1,6 +1,6 @@
 """A PostgreSQL cluster of the tests' own: made in a temporary directory, reached by a socket in it, removed at the end.
 
-It syncs like a production cluster (no `fsync=off`), because durability is part of what is tested.
+It syncs as a production cluster does, because durability is part of what is tested, unless `settings` turn that off.
 """
 
 import contextlib

@@ -121,6 +121,7 @@ HARMFUL = {
             "row_security": "off",
             "enable_indexscan": "off",
             "plan_cache_mode": "force_custom_plan",
+            "jit": "off",  # without index scans all costs are so high that every statement would be compiled
         },
     ],
     ids=lambda settings: ",".join(list(settings)[:2]) + str(len(settings)),
