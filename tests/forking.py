@@ -151,13 +151,17 @@ def adopt(request: dict[str, Any]) -> None:
         stream = _stream(number, getattr(sys, name), is_unbuffered=bool(environment.get("PYTHONUNBUFFERED")))
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    sys.path[:0] = [os.getcwd(), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    program = request["arguments"][0]
+    first = {"-m": os.getcwd(), "-c": ""}.get(program, os.path.dirname(os.path.abspath(program)))
+    sys.path[:0] = [first, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
 
 
 def _stream(number: int, like: Any, *, is_unbuffered: bool) -> io.TextIOWrapper:
     file = io.FileIO(number, "wb", closefd=False)
     binary = file if is_unbuffered else io.BufferedWriter(file)
-    return io.TextIOWrapper(binary, like.encoding, like.errors, line_buffering=number == 2, write_through=is_unbuffered)
+    return io.TextIOWrapper(
+        binary, like.encoding, like.errors, line_buffering=number == 2 and not is_unbuffered, write_through=is_unbuffered
+    )
 
 
 def run(arguments: Sequence[str]) -> None:
