@@ -1,4 +1,4 @@
-"""Programs that leave nothing behind when they are told to end."""
+"""Programs that clean up when a signal ends them."""
 
 import contextlib
 import signal
@@ -11,7 +11,7 @@ from .cluster import NoPostgreSQL
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as an interrupt so that servers and clusters are stopped on the way out."""
+    """SIGTERM as an interrupt, so that servers and clusters are stopped before the program ends."""
 
 
 def run_program(main: Callable[[Sequence[str]], int]) -> NoReturn:

@@ -1,7 +1,7 @@
-"""Catalogues that are migrated and have a key already, of which each server of the tests gets a copy.
+"""Migrated catalogues with an API key. Each server of the tests gets a copy.
 
-To migrate and to make a key takes two processes and some seconds, hundreds of times. A test that is about making a catalogue asks
-for a fresh one.
+Migrating and creating a key takes two processes and some seconds, hundreds of times. Tests of these steps ask for a fresh
+catalogue.
 """
 
 import shutil
@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from .cluster import create_database, drop_database
 from .servers import Server
 
-#: Settings on which a catalogue depends. A server with another one than usual makes its own.
+#: Settings on which a catalogue depends. A server with one of them creates its own catalogue.
 DECISIVE = {"DATABASE_URL", "POST3_DATA_DIR", "POST3_SECRET_KEY"}
 
 
 class Prepared:
-    """The prepared catalogues of a session, each made when it is first needed."""
+    """The prepared catalogues of a session, each created when it is first needed."""
 
     def __init__(self, directory: Path, postgresql_url: str) -> None:
         self._directory, self._postgresql_url = directory, postgresql_url
@@ -29,9 +29,9 @@ class Prepared:
     def make(
         self, kind: str, data_dir: Path, environment: dict[str, str], *, fresh: bool = False, **arguments: Any
     ) -> tuple[Server, str]:
-        """Return a server of that kind, not started, on a catalogue of its own; and the URL of its database, to be dropped.
+        """Return a server that is not started, with a catalogue of its own, and the URL of the database to drop afterwards.
 
-        `fresh`: the server's own settings make the catalogue, instead of a copy.
+        `fresh`: create the catalogue with the server's own settings instead of copying one.
         """
         is_usual, url = not (fresh or environment.keys() & DECISIVE), ""
         if kind.startswith("postgresql"):

@@ -1,4 +1,4 @@
-"""Programs of the machine that tests run: found, or installed through apt-get as `tests/cluster.py` installs PostgreSQL."""
+"""Programs that tests run: found on this machine, or installed with apt-get, as `tests/cluster.py` does for PostgreSQL."""
 
 import fcntl
 import os
@@ -33,7 +33,7 @@ def _install(name: str, packages: tuple[str, ...]) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Wait for other runs of tests that install something: apt-get itself fails where another one is at work."""
+    """Wait until no other run of the tests installs anything, because two apt-gets cannot run at the same time."""
     with open(Path(tempfile.gettempdir(), f"post3-tests-install-{os.geteuid()}"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
