@@ -38,8 +38,8 @@ ALONE = (
     "tests/faults/test_soak.py",
     "tests/faults/test_wire_limits.py",
 )
-#: Runs of pytest at the same time.
-AT_ONCE = 2
+#: Runs of pytest at the same time: one for each processor, because servers keep processors busy too, but at least two.
+AT_ONCE = max(2, min(os.cpu_count() or 1, 4))
 #: Variables that the tests must not inherit. Without the second one, Python keeps compiled code, which hundreds of processes use.
 UNSET = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
 #: Settings of the PostgreSQL that tests share. Tests of crashes and power cuts start clusters of their own, which sync.

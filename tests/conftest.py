@@ -1,7 +1,7 @@
-"""What all tests stand on: Django on a database of the tests' own, and real servers.
+"""Fixtures for all tests: Django on a database of the tests' own, and real servers.
 
-Every name a test may use: `catalogue` (the migrated database, emptied after the test); `server`, `s3`, `bucket`, `raw` (a
-server of each kind, a boto3 client, a bucket on it, and requests byte by byte); `make_server` for one with other settings.
+Tests use `catalogue` (the migrated database, emptied after the test), `server`, `s3`, `bucket` and `raw` (a server of each kind,
+a boto3 client, a bucket on it, and requests byte by byte), and `make_server` for a server with other settings.
 """
 
 import atexit
@@ -32,7 +32,7 @@ def _configure_django() -> None:
             del os.environ[name]
     url = os.environ.get("DATABASE_URL", "")
     if url:
-        # Beside the named database, which may hold something.
+        # The named database may hold data, so make another one beside it.
         fresh = create_database(url)
         atexit.register(drop_database, url, fresh)
         os.environ["DATABASE_URL"] = fresh
@@ -56,7 +56,7 @@ def _migrated() -> None:
 
 @pytest.fixture
 def catalogue(_migrated: None) -> Iterator[Any]:
-    """The database connection, with all tables empty; no transaction around the test, so that threads see what it wrote."""
+    """The database connection, with all tables empty. The test runs in no transaction, so that threads see what it writes."""
     from django.db import connection, connections
 
     yield connection
@@ -68,14 +68,14 @@ def catalogue(_migrated: None) -> Iterator[Any]:
 
 @pytest.fixture
 def postgresql(catalogue: Any) -> Any:
-    """`catalogue`, for what only PostgreSQL has."""
+    """`catalogue`, for features of PostgreSQL."""
     if catalogue.vendor != "postgresql":
-        pytest.skip("PostgreSQL's own")
+        pytest.skip("only on PostgreSQL")
     return catalogue
 
 
-#: Bytes of a table beyond which it is truncated. Below, deleting rows is many times as fast as TRUNCATE, which makes the files of
-#: the table and its indexes anew.
+#: Tables with more bytes are truncated. In smaller ones it is many times faster to delete the rows, because TRUNCATE creates new
+#: files for the table and its indexes.
 LARGE = 1 << 20
 
 
@@ -132,7 +132,7 @@ def _usual_servers() -> dict[str, Server]:
 
 @pytest.fixture(scope="session", params=["sqlite-files", "postgresql-blocks"])
 def server(request: pytest.FixtureRequest, make_server: Callable[..., Server], _usual_servers: dict[str, Server]) -> Server:
-    """A server of each kind, started once for all tests, in whatever order they run."""
+    """A server of each kind, started once for all tests, whatever their order."""
     if request.param not in _usual_servers:
         _usual_servers[request.param] = make_server(request.param)
     return _usual_servers[request.param]

@@ -1,4 +1,4 @@
-"""The site's settings with passwords that are checked in milliseconds, for servers of tests that log in often."""
+"""The site's settings with passwords that are checked in milliseconds, for tests that log in often."""
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
@@ -6,7 +6,7 @@ from post3_site.settings import *  # noqa: F403
 
 
 class QuickHasher(PBKDF2PasswordHasher):
-    """Django's own hasher with a fiftieth of its work: enough that logins sent at once overlap."""
+    """Django's own hasher with a fiftieth of its work, which is enough for simultaneous logins to overlap."""
 
     iterations = 20_000
 

@@ -1,7 +1,7 @@
 """A pytest plugin with which several runs of pytest share the same tests (`-p tests.sharing`).
 
-Each run collects all tests. It then claims one module after the other, so that all runs end at about the same time, whatever the
-modules take. Of a module, the tests on each kind of server are claimed separately, in pytest's own order.
+Each run collects all tests, and then claims and runs one module after another. All runs therefore end at about the same time,
+however long each module takes. The tests of a module on different kinds of servers are claimed separately, in pytest's order.
 """
 
 import itertools
@@ -13,8 +13,15 @@ import pytest
 
 #: The variable that names a directory, empty at first, in which the runs make a file for each claim.
 VARIABLE = "POST3_TEST_CLAIMS"
-#: Modules that take longest. They are claimed first, so that none of them runs alone at the end.
-LONGEST = ()
+#: The modules that take longest. They are claimed first, so that none of them still runs when all others have ended.
+LONGEST = (
+    "tests/site/test_unfit_databases.py",
+    "tests/upgrades/test_upgrade.py",
+    "tests/faults/test_crash.py",
+    "tests/faults/test_powercut.py",
+    "tests/management/test_without_a_store.py",
+    "tests/services/test_console_queries.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -90,6 +90,11 @@ def test_variable_that_the_interpreter_reads_needs_a_new_one(name: str) -> None:
     assert starting.run("-c", program, environment={**os.environ, name: ""}).stdout == "False\n"
 
 
+@pytest.mark.parametrize("module", sharing.LONGEST)
+def test_module_that_is_claimed_first_exists(module: str) -> None:
+    assert (starting.ROOT / module).exists()
+
+
 SAMPLE = """
 import pytest, time
 @pytest.fixture(scope="module", params=["a", "b"])

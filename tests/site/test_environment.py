@@ -1,4 +1,4 @@
-"""The environment as settings: good values, and the sentence for each wrong one."""
+"""Settings from the environment: valid values, and the sentence for each invalid one."""
 
 import os
 import re
@@ -94,7 +94,7 @@ def test_secret_is_made_once_by_many_at_the_same_time(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["secret_key"]
 
 
-#: Variable, wrong value, and what it is called. One for each setting at least: a test below sees to that.
+#: Variable, invalid value, and the id of the problem. A test below checks that every setting has one.
 WRONG = [
     ("DATABASE_URL", "foo", "post3.E005"),
     ("DATABASE_URL", POSTGRESQL, "post3.E006"),

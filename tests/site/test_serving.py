@@ -1,4 +1,4 @@
-"""Each way of serving keeps the limits of the wire, or refuses to start with a sentence that names one that does."""
+"""Each way of serving enforces the limits on requests, or refuses to start with a sentence that names one that does."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Databases that cannot hold the catalogue stop every way of starting with a sentence; settings that break statements are set."""
+"""Every way of starting stops with a sentence if the database cannot hold the catalogue. Harmful defaults are overridden."""
 
 import os
 import sqlite3
@@ -35,7 +35,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def start(way: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Start it; what should not start must end by itself."""
+    """Start it. It must end by itself if it cannot start."""
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
     settings = {"POST3_DATA_DIR": str(directory / "var"), "POST3_HOST": f"127.0.0.1:{port}", "POST3_SECRET_KEY": "k" * 50}
@@ -148,7 +148,7 @@ def test_server_works_whatever_the_defaults_are(database: str, tmp_path: Path, s
 
 
 def use(server: Server) -> None:
-    """Do what the issue's 600 writers do, and some of everything else."""
+    """Write, read, copy and delete from many threads, and use every other kind of request."""
     s3 = server.client(max_pool_connections=24)
     s3.create_bucket(Bucket="used")
     failed: Counter[str] = Counter()
