@@ -156,8 +156,7 @@ def misspelt(names: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
 def _nearest(name: str, known: set[str]) -> str | None:
     """Return the known name that a misspelled name most likely stands for, or None."""
     bare = _bare(name)
-    distances = [(_distance(bare, _bare(meant)), meant) for meant in known]
-    near = [(distance, meant) for distance, meant in distances if distance <= max(1, len(_bare(meant)) // 4)]
+    near = [(distance, meant) for meant in known if (distance := _distance_of_similar(bare, _bare(meant))) is not None]
     longer = [(-len(meant), meant) for meant in known if re.match(rf"{meant}[A-Z]", name, re.IGNORECASE)]
     return min(near or longer, default=(0, None))[1]
 
@@ -165,6 +164,15 @@ def _nearest(name: str, known: set[str]) -> str | None:
 def _bare(name: str) -> str:
     """Return a name in upper case without its prefix and separators, for comparison."""
     return re.sub(r"[^A-Z0-9]", "", name.upper().removeprefix("POST3"))
+
+
+def _distance_of_similar(bare: str, meant: str) -> int | None:
+    """Return the distance of two names, or None if it is more than a quarter of the known one."""
+    limit = max(1, len(meant) // 4)
+    if abs(len(bare) - len(meant)) > limit:
+        return None  # the distance is at least the difference in length
+    distance = _distance(bare, meant)
+    return distance if distance <= limit else None
 
 
 def _distance(one: str, other: str) -> int:

@@ -1,39 +1,52 @@
 """`python -m tests [pytest's arguments]`: every test, on SQLite and on PostgreSQL.
 
-Tests over HTTP start servers of both kinds themselves. Those that use the catalogue in their own process run twice, with SQLite
-and with PostgreSQL. All tests together are several runs of pytest, two at a time, because each waits for its servers half of the
-time; those that kill, fill and measure run alone at the end. With paths, pytest runs them one after the other.
+Tests over HTTP start servers of both kinds themselves. Tests that use the catalogue in their own process run twice, on SQLite
+and on PostgreSQL. Without paths, several runs of pytest share the tests (`sharing.py`), because each waits for its servers half
+of the time. Tests that measure run alone at the end. With paths, one run of pytest runs all of them.
 
-`--quick` runs the tests of `tests/quick.py` only, which need no PostgreSQL.
+`--quick` runs only the tests in `quick.py`, which do not need PostgreSQL.
 """
 
 import contextlib
+import functools
+import operator
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from . import quick
+from . import quick, sharing
 from .cluster import create_database, private_cluster
 from .interrupts import Terminated, run_program
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Directories whose tests use the catalogue in their own process.
 IN_PROCESS = ("tests/models", "tests/services", "tests/storage", "tests/contrib")
-#: Directories of about half of the other tests, and of those that run alone.
-WIRE = ("tests/operations", "tests/s3", "tests/clients", "tests/sdk", "tests/examples")
-ALONE = ("tests/faults", "tests/benchmarks")
-#: Runs of pytest at once.
-AT_ONCE = 2
+#: Tests that measure, or whose deadlines are short. They run alone, after all others.
+ALONE = (
+    "tests/benchmarks",
+    "tests/faults/test_database_outage.py",
+    "tests/faults/test_graceful_stop.py",
+    "tests/faults/test_soak.py",
+    "tests/faults/test_wire_limits.py",
+)
+#: Runs of pytest at the same time: one for each processor, because servers keep processors busy too, but at least two.
+AT_ONCE = max(2, min(os.cpu_count() or 1, 4))
+#: Variables that the tests must not inherit. Without the second one, Python keeps compiled code, which hundreds of processes use.
+UNSET = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+#: Settings of the PostgreSQL that tests share. Tests of crashes and power cuts start clusters of their own, which sync.
+QUICKER = {"fsync": "off", "full_page_writes": "off"}
+#: pytest's exit status if there is no test.
 NOTHING_COLLECTED = 5
-#: Seconds an interrupted run of pytest is given to stop its servers.
+#: Seconds that an interrupted run of pytest has to stop its servers.
 PATIENCE = 20
 
 
@@ -60,13 +73,18 @@ def main(arguments: Sequence[str]) -> int:
     os.chdir(ROOT)
     is_quick = "--quick" in arguments
     options, paths = split_paths([argument for argument in arguments if argument != "--quick"])
-    base = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
-    if is_quick:
-        results = run_rounds([quick_runs(base, options, paths)])
-    else:
-        with database_server() as url:
-            base["POST3_TEST_POSTGRESQL_URL"] = url
-            results = run_rounds(rounds_of_paths(base, options, paths) if paths else rounds_of_all(base, options))
+    base = {name: value for name, value in os.environ.items() if name not in UNSET and not name.startswith("POST3_")}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="post3-claims-") as claims:
+        if is_quick:
+            results = run_rounds([quick_runs(base, options, paths, Path(claims))])
+        else:
+            with database_server() as url:
+                base["POST3_TEST_POSTGRESQL_URL"] = url
+                rounds = rounds_of_paths(base, options, paths) if paths else rounds_of_all(base, options, Path(claims))
+                results = run_rounds(rounds)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"=== {time.monotonic() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of processor time")
     passed, failed, skipped = (sum(getattr(one, name) for one in results) for name in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped" + (left_out(results, paths) if is_quick else ""))
     return 0 if passed and not failed else 1
@@ -76,33 +94,39 @@ def run_rounds(rounds: list[list[Run]]) -> list[Result]:
     return [result for runs in rounds for result in run_together(runs)]
 
 
-def quick_runs(base: dict[str, str], options: list[str], paths: list[str]) -> list[Run]:
-    """Return the runs of a quick test: of these paths, or of all of `tests/quick.py`, side by side."""
-    of_title = {"quick": paths} if paths else quick.PATHS
-    return [Run(title, base, ["-p", quick.__name__, *options, *some]) for title, some in of_title.items()]
+def quick_runs(base: dict[str, str], options: list[str], paths: list[str], claims: Path) -> list[Run]:
+    """Return the runs of the quick tests: one for these paths, or several that share all of `quick.py`."""
+    options = ["-p", quick.__name__, *options]
+    return [Run("quick", base, [*options, *paths])] if paths else shared_runs("quick", base, options, quick.PATHS, claims)
 
 
 def left_out(results: list[Result], paths: list[str]) -> str:
-    """Return what a quick test did not run, as the rest of its last line."""
-    numbers = sum((result.left_out for result in results), Counter[str]())
+    """Return what the quick tests did not run, as the end of the last line."""
+    # Runs that share tests each count all that is left out.
+    numbers = functools.reduce(operator.or_, (result.left_out for result in results), Counter[str]())
     parts = [f"{count} {why}" for why, count in sorted(numbers.items())]
     if not paths:
-        ran = [path for some in quick.PATHS.values() for path in some]
-        parts += [path for path in everything() if not any(f"{one}/".startswith(f"{path}/") for one in ran)]
+        parts += [path for path in everything() if not any(f"{one}/".startswith(f"{path}/") for one in quick.PATHS)]
     return f"; left out: {', '.join(parts)} (`make test` runs them)" if parts else ""
 
 
-def rounds_of_all(base: dict[str, str], options: list[str]) -> list[list[Run]]:
-    """Return the runs of all tests: those of one round go on side by side."""
-    others = [path for path in everything() if path not in (*WIRE, *ALONE)]
+def rounds_of_all(base: dict[str, str], options: list[str], claims: Path) -> list[list[Run]]:
+    """Return the runs of all tests. The runs of a round go on side by side."""
+    shared = [f"--ignore={path}" for path in ALONE] + [path for path in everything() if path not in ALONE]
     return [
         [
-            Run("everything else, SQLite in process", base, [*options, *others]),
-            Run("S3 over HTTP", base, [*options, *WIRE]),
-            Run("PostgreSQL in process", on_postgresql(base), [*options, *IN_PROCESS]),
+            *shared_runs("SQLite in process, servers of both kinds", base, options, shared, claims),
+            *shared_runs("PostgreSQL in process", on_postgresql(base), options, IN_PROCESS, claims),
         ],
-        [Run("faults and benchmarks", base, [*options, *ALONE])],
+        [Run("benchmarks and deadlines", base, [*options, *ALONE])],
     ]
+
+
+def shared_runs(title: str, base: dict[str, str], options: list[str], paths: Iterable[str], claims: Path) -> list[Run]:
+    """Return as many runs as go on side by side. They share the tests in these paths."""
+    environment = {**base, sharing.VARIABLE: tempfile.mkdtemp(dir=claims)}
+    numbers = range(1, AT_ONCE + 1)
+    return [Run(f"{title}, {number} of {AT_ONCE}", environment, ["-p", sharing.__name__, *options, *paths]) for number in numbers]
 
 
 def rounds_of_paths(base: dict[str, str], options: list[str], paths: list[str]) -> list[list[Run]]:
@@ -129,7 +153,7 @@ def database_server() -> Iterator[str]:
     if given := os.environ.get("POST3_TEST_POSTGRESQL_URL"):
         yield given
         return
-    with private_cluster() as url:
+    with private_cluster(QUICKER) as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""Programs and files that the tests install once and keep between runs, in a directory outside the tree."""
+"""Programs that the tests install once and keep between runs, in a directory outside the tree."""
 
 import fcntl
 import os
@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-#: Written last, so that an interrupted installation is not mistaken for a complete one.
+#: Created last, so that an interrupted installation is not mistaken for a complete one.
 COMPLETE = ".complete"
 
 
 def cached(name: str, install: Callable[[Path], None]) -> Path:
-    """Return the directory with this name. `install` fills it the first time, while other test runs wait."""
+    """Return the directory of that name. `install` fills it the first time, while other runs of the tests wait."""
     directory = _root() / name
     directory.parent.mkdir(parents=True, exist_ok=True)
     with open(directory.with_name(f"{directory.name}.lock"), "w") as lock:
@@ -25,7 +25,7 @@ def cached(name: str, install: Callable[[Path], None]) -> Path:
 
 
 def _root() -> Path:
-    """Return the cache's directory. For root, others must be able to read it: PostgreSQL does not run as root."""
+    """Return the cache's directory. Root's is readable by other users, because PostgreSQL does not run as root."""
     if os.geteuid() == 0:
         return Path("/var/cache/post3-tests")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "post3-tests"

@@ -1,6 +1,6 @@
-"""A PostgreSQL cluster of the tests' own: made in a temporary directory, reached by a socket in it, removed at the end.
+"""A PostgreSQL cluster for the tests: created in a temporary directory, reached by a socket in it, removed at the end.
 
-It syncs like a production cluster (no `fsync=off`), because durability is part of what is tested.
+It syncs as a production cluster does, because durability is part of what is tested, unless `settings` turn that off.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ MAX_CONNECTIONS = 400
 
 
 class NoPostgreSQL(Exception):
-    """There is no PostgreSQL server on this machine, and none can be installed. Says why."""
+    """There is no PostgreSQL server on this machine, and none can be installed. The message says why."""
 
 
 def find_binaries() -> Path | None:
@@ -85,15 +85,15 @@ class Cluster:
         self.url = f"postgresql://post3@{host}/postgres"
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start it, and wait until it accepts connections."""
         self._run("pg_ctl", "-l", str(self.directory / "log"), "-w", "-t", "60", "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop it; `immediate` is what a crash is: connections break, and the next start recovers."""
+        """Stop it. `immediate` is like a crash: connections break, and the next start recovers."""
         self._run("pg_ctl", "-m", mode, "-w", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
-        # postgres keeps standard output open, so it must not be a pipe that somebody reads to its end.
+        # postgres keeps standard output open, so a pipe would never reach its end.
         command = [*self._as_owner, str(self._binaries / program), "-D", str(self._data), *arguments]
         with open(self.directory / "commands.log", "ab") as log:
             done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -107,11 +107,11 @@ class Cluster:
 def own_cluster(
     settings: Mapping[str, str] | None = None, port: int | None = None, binaries: Path | None = None
 ) -> Iterator[Cluster]:
-    """Start a cluster; yield it; stop and remove it, whatever happens.
+    """Start a cluster, yield it, then stop and remove it, whatever happens.
 
-    `settings`: lines of postgresql.conf, besides those every cluster of ours has.
+    `settings`: lines of postgresql.conf, in addition to those of every cluster.
     """
-    # Not in TMPDIR: the path of a socket may have 107 bytes only. Lower case, because URLs fold their host.
+    # Not in TMPDIR, because the path of a socket has at most 107 bytes. Lower case, because the host of a URL is.
     directory = Path(tempfile.mkdtemp(prefix="post3-postgresql-", dir="/tmp"))
     try:
         cluster = Cluster(directory, settings, port, binaries)
@@ -127,7 +127,7 @@ def own_cluster(
 
 @contextlib.contextmanager
 def private_cluster(settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Do the same for who needs the URL of the maintenance database only."""
+    """Do the same for callers that only need the URL of the maintenance database."""
     with own_cluster(settings) as cluster:
         yield cluster.url
 
@@ -138,7 +138,7 @@ def postmaster_pid(url: str) -> int:
 
 
 def _owner() -> tuple[list[str], str]:
-    """Return what to put before a command and whom it then runs as: PostgreSQL refuses to run as root."""
+    """Return the prefix of a command and the user that runs it, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return [], pwd.getpwuid(os.geteuid()).pw_name
     for name in ("postgres", "nobody"):
@@ -149,7 +149,7 @@ def _owner() -> tuple[list[str], str]:
 
 
 def create_database(url: str, options: str = "") -> str:
-    """Make a fresh database beside the one `url` names, with these options of CREATE DATABASE; return its URL."""
+    """Create a database beside the one that `url` names, with these options of CREATE DATABASE, and return its URL."""
     name = f"post3_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} {options}")
@@ -157,6 +157,6 @@ def create_database(url: str, options: str = "") -> str:
 
 
 def drop_database(url: str, fresh: str) -> None:
-    """Drop what `create_database(url)` made, even where somebody is still connected to it."""
+    """Drop a database that `create_database(url)` created, even if it has connections."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {urlsplit(fresh).path[1:]} WITH (FORCE)")

@@ -1,4 +1,4 @@
-"""Programs that clean up when they are terminated."""
+"""Programs that clean up when a signal ends them."""
 
 import contextlib
 import signal
@@ -11,7 +11,7 @@ from .cluster import NoPostgreSQL
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised like an interrupt, so that servers and clusters are stopped on the way out."""
+    """SIGTERM as an interrupt, so that servers and clusters are stopped before the program ends."""
 
 
 def run_program(main: Callable[[Sequence[str]], int]) -> NoReturn:

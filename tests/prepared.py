@@ -1,7 +1,7 @@
-"""Migrated catalogues with an access key, which are copied for the servers of the tests.
+"""Migrated catalogues with an API key. Each server of the tests gets a copy.
 
-Migrating and creating a key takes two processes and some seconds, hundreds of times. Tests of creating a catalogue
-request a fresh one.
+Migrating and creating a key takes two processes and some seconds, hundreds of times. Tests of these steps ask for a fresh
+catalogue.
 """
 
 import shutil
@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from .cluster import create_database, drop_database
 from .servers import Server
 
-#: Settings that a catalogue depends on. A server with an unusual value creates its own catalogue.
+#: Settings on which a catalogue depends. A server with one of them creates its own catalogue.
 DECISIVE = {"DATABASE_URL", "POST3_DATA_DIR", "POST3_SECRET_KEY"}
 
 
 class Prepared:
-    """The prepared catalogues of a session, each created on first use."""
+    """The prepared catalogues of a session, each created when it is first needed."""
 
     def __init__(self, directory: Path, postgresql_url: str) -> None:
         self._directory, self._postgresql_url = directory, postgresql_url
@@ -29,9 +29,9 @@ class Prepared:
     def make(
         self, kind: str, data_dir: Path, environment: dict[str, str], *, fresh: bool = False, **arguments: Any
     ) -> tuple[Server, str]:
-        """Return a stopped server of this kind with its own catalogue, and the URL of its database, to be dropped.
+        """Return a server that is not started, with a catalogue of its own, and the URL of the database to drop afterwards.
 
-        With `fresh`, the catalogue is created with the server's own settings instead of being copied.
+        `fresh`: create the catalogue with the server's own settings instead of copying one.
         """
         is_usual, url = not (fresh or environment.keys() & DECISIVE), ""
         if kind.startswith("postgresql"):

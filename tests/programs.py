@@ -1,4 +1,4 @@
-"""Programs used by tests: found on the machine, or installed through apt-get like PostgreSQL in `tests/cluster.py`."""
+"""Programs that tests run: found on this machine, or installed with apt-get, as `tests/cluster.py` does for PostgreSQL."""
 
 import fcntl
 import os
@@ -33,7 +33,7 @@ def _install(name: str, packages: tuple[str, ...]) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Wait for other test runs that install something, because apt-get fails while another one is running."""
+    """Wait until no other run of the tests installs anything, because two apt-gets cannot run at the same time."""
     with open(Path(tempfile.gettempdir(), f"post3-tests-install-{os.geteuid()}"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

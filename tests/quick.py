@@ -1,41 +1,29 @@
 """`python -m tests --quick`: the tests for everyday work, in less than 90 seconds and without PostgreSQL.
 
-PATHS lists what takes part. As a pytest plugin (`-p tests.quick`) this module leaves out the tests there that need PostgreSQL and
-those that are slow. It deselects them, so that pytest counts them apart, and reports the number for each reason.
+PATHS lists their paths. As a pytest plugin (`-p tests.quick`) this module deselects the tests that need PostgreSQL and those that
+are slow, and reports the number of each.
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-def _operations(letters: str) -> tuple[str, ...]:
-    """Return the modules about operations whose names begin with one of these letters."""
-    return tuple(f"tests/operations/{path.name}" for path in sorted(OPERATIONS.glob(f"test_[{letters}]*.py")))
-
-
-OPERATIONS = Path(__file__).parent / "operations"
-#: The runs of a quick test, side by side, and their paths. Both take about as long.
-PATHS = {
-    "S3 over HTTP": _operations("a-m"),
-    "S3 over HTTP, and in process": (
-        *_operations("n-z"),
-        "tests/contrib",
-        "tests/models",
-        "tests/s3",
-        "tests/sdk",
-        "tests/services",
-        "tests/storage",
-        "tests/test_architecture.py",
-        "tests/test_behaviours.py",
-        "tests/test_readme.py",
-        "tests/test_tasks.py",
-    ),
-}
-#: Modules and tests in there that are left out: races, clients that stop or go away, servers of their own, tables of many rows.
+PATHS = (
+    "tests/contrib",
+    "tests/models",
+    "tests/operations",
+    "tests/s3",
+    "tests/sdk",
+    "tests/services",
+    "tests/storage",
+    "tests/test_architecture.py",
+    "tests/test_behaviours.py",
+    "tests/test_readme.py",
+    "tests/test_tasks.py",
+)
+#: Modules and tests that are left out: races, clients that stop or disconnect, servers of their own, tables with many rows.
 SLOW = (
     "tests/models/test_listing.py",
     "tests/operations/test_authentication.py::test_authentication_with_a_revoked_key_is_refused_soon",
@@ -80,7 +68,7 @@ def reason(item: pytest.Item) -> str | None:
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     if "postgresql" in getattr(item, "fixturenames", ()) or _names_postgresql(parameters):
         return NEEDS_POSTGRESQL
-    # Before the parameters.
+    # Without the parameters.
     test = item.nodeid.partition("[")[0]
     is_slow = item.get_closest_marker("slow") or test in SLOW or test.partition("::")[0] in SLOW
     return IS_SLOW if is_slow else None

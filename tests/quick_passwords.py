@@ -1,4 +1,4 @@
-"""The site's settings with password checks that take milliseconds, for test servers with many logins."""
+"""The site's settings with passwords that are checked in milliseconds, for tests that log in often."""
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 

@@ -1,4 +1,4 @@
-"""Real servers for tests: a subprocess on a free port, with a catalogue, a storage and an API key of its own."""
+"""Real servers for tests: a process on a free port, with its own catalogue, storage and API key."""
 
 import contextlib
 import json
@@ -19,7 +19,9 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-ROOT = Path(__file__).resolve().parent.parent
+from . import starting
+from .starting import ROOT as ROOT
+
 #: Seconds to wait for a server to start and to end.
 START_TIMEOUT, STOP_TIMEOUT = 60, 20
 
@@ -28,12 +30,12 @@ RUNNERS = {
     "uvicorn": "post3.server.process {sockets} post3_site.asgi:application",
     "uvicorn-plain": "uvicorn --host {host} --port {port} --no-access-log --timeout-keep-alive 75 post3_site.asgi:application",
     "gunicorn-asgi": "gunicorn -c python:post3_site.gunicorn -k post3_site.worker.Worker post3_site.asgi:application",
-    # As a Django project that mounts post3 may be served.
+    # As a Django project that mounts post3 can be served.
     "gunicorn-wsgi": "gunicorn -c python:tests.wsgi_settings tests.wsgi",
 }
 
 
-#: Ways of starting that are tried for themselves, not for what they serve.
+#: Ways of starting that only tests of starting use.
 ODD_RUNNERS = {
     "uvicorn-h11": "uvicorn --host {host} --port {port} --http h11 --no-access-log post3_site.asgi:application",
     "gunicorn-plain-config": "gunicorn -c python:post3_site.gunicorn post3_site.asgi:application",
@@ -41,9 +43,10 @@ ODD_RUNNERS = {
 
 
 class Server:
-    """A server process. `environment` holds what differs from no configuration at all: DATABASE_URL, POST3_… .
+    """A server process. `environment` holds the variables that configure it: DATABASE_URL, POST3_… .
 
-    `runner` is a name of RUNNERS, or a command of that form. `python` runs the server and its commands.
+    `runner` is a name of RUNNERS, or a command of that form. `python` runs the server and its commands. `anew`: start the server
+    in a new interpreter.
     """
 
     def __init__(
@@ -54,16 +57,17 @@ class Server:
         runner: str = "uvicorn",
         console_port: int = 0,
         python: str | Path = sys.executable,
+        anew: bool = False,
     ) -> None:
         self.data_dir, self.runner, self.host, self.port = data_dir, runner, "127.0.0.1", free_port()
-        self.python = str(python)
+        self.python, self._anew = str(python), anew
         self.url = f"http://{self.host}:{self.port}"
-        #: The console has a port of its own. Plain uvicorn listens on one address only, so no console is there.
+        #: The console has its own port. Plain uvicorn listens on one address only, without the console.
         self.console_port = console_port or free_port()
         self.console_url = f"http://{self.host}:{self.console_port}"
         self.log_path = data_dir / "server.log"
         self.access_key = self.secret_key = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: starting.Forked | subprocess.Popen[bytes] | None = None
         inherited = {
             name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")
         }
@@ -83,30 +87,29 @@ class Server:
         return self._process.pid
 
     def manage(self, *arguments: str) -> str:
-        """Run `manage.py` with this server's settings; return what it prints."""
-        command = [self.python, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        """Run `manage.py` with this server's settings and return its output."""
+        done = starting.run("manage.py", *arguments, environment=self.environment, python=self.python)
         assert done.returncode == 0, f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def start(self) -> None:
-        """Migrate, make a key where there is none yet, start the process and wait until it is ready."""
+        """Migrate, create a key if there is none, start the process and wait until it is ready."""
         self.prepare()
         self.run()
 
     def prepare(self) -> None:
-        """Migrate, and make a key where there is none yet."""
+        """Migrate, and create a key if there is none."""
         self.manage("migrate", "--no-input", "-v", "0")
         if not self.access_key:
             self.access_key, self.secret_key = self.create_api_key("tester")
 
     def create_api_key(self, user: str) -> tuple[str, str]:
-        """Return a new access key of that user, who is made where missing, and its secret."""
+        """Return a new access key and its secret. The user is created if missing."""
         key = json.loads(self.manage("create_api_key", "--user", user, "--create-user", "--json"))
         return key["AWS_ACCESS_KEY_ID"], key["AWS_SECRET_ACCESS_KEY"]
 
     def run(self) -> None:
-        """Start the process only (again, after `stop` or `kill`) and wait until it is ready."""
+        """Start only the process (again after `stop` or `kill`) and wait until it is ready."""
         with contextlib.ExitStack() as open_here:
             log = open_here.enter_context(open(self.log_path, "ab"))
             template, numbers = {**RUNNERS, **ODD_RUNNERS}.get(self.runner, self.runner), []
@@ -114,17 +117,10 @@ class Server:
                 numbers = [open_here.enter_context(bound(self.host, port)).fileno() for port in (self.port, self.console_port)]
             sockets = " ".join(f"--fd={number}" for number in numbers)
             command = template.format(host=self.host, port=self.port, sockets=sockets).split()
-            # `python -m`, because a script in the environment's bin directory need not be on PATH. A session of its own, so
-            # that `kill` reaches a gunicorn's workers, which are in the process group of this master alone.
-            self._process = subprocess.Popen(
-                [self.python, "-m", *command],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=numbers,
+            # `python -m`, because the scripts in the environment's bin directory may not be on PATH. The process gets its own
+            # session, so that `kill` reaches gunicorn's workers, which are in the process group of their master.
+            self._process = starting.start(
+                "-m", *command, environment=self.environment, log=log, pass_fds=numbers, python=self.python, anew=self._anew
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self.is_ready():
@@ -145,7 +141,7 @@ class Server:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def stop(self) -> None:
-        """End the process as an operator would, and kill what does not end in time."""
+        """End the process as an operator would. Kill it if it does not end in time."""
         if self._process is None:
             return
         self._process.terminate()
@@ -156,12 +152,12 @@ class Server:
         self._process = None
 
     def wait(self) -> int:
-        """Wait for the end of a process that was told to end; return its status."""
+        """Wait for a process that was signalled to end, and return its status."""
         assert self._process is not None
         return self._process.wait(STOP_TIMEOUT + 20)
 
     def kill(self) -> None:
-        """End master and workers at once, as a crash would."""
+        """End master and workers immediately, as a crash would."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -170,7 +166,7 @@ class Server:
         """Return a boto3 client of this server; keywords go to botocore's Config."""
         defaults: dict[str, Any] = {
             "s3": {"addressing_style": "path"},
-            # A retry would hide an error that real clients see.
+            # A retry would hide errors that real clients see.
             "retries": {"total_max_attempts": 1},
             "read_timeout": 120,
             "max_pool_connections": 50,
@@ -213,7 +209,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return place.getsockname()[1]

@@ -9,6 +9,7 @@ import pytest
 
 from post3.visible import VisibleFormatter, visible, visible_page
 
+from .. import starting
 from ..helpers import query
 from ..servers import Server
 from .test_console import Browser, browser, logged_in  # noqa: F401  (fixtures)
@@ -105,15 +106,8 @@ def test_commands_show_characters_of_names(server: Server, s3: Any, bucket: str)
 
 
 def run(server: Server, *arguments: str) -> str:
-    """Return a command's output, whatever its exit status."""
-    import subprocess
-    import sys
-
-    from ..servers import ROOT
-
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=server.environment, capture_output=True, text=True, check=False
-    )
+    """Return what a command prints, whatever its status."""
+    done = starting.run("manage.py", *arguments, environment=server.environment)
     assert "Traceback" not in done.stderr, done.stderr
     return done.stdout + done.stderr
 

@@ -1,13 +1,12 @@
 """Damage stored bytes behind the server's back, and run `check_storage`."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests import starting
 from tests.helpers import query
-from tests.servers import ROOT, Server
+from tests.servers import Server
 
 
 def blobs_of(server: Server, bucket: str, key: str) -> list[tuple[int, str, int]]:
@@ -59,8 +58,7 @@ def lose_the_end(server: Server, blob: tuple[int, str, int]) -> None:
 
 def check_storage(server: Server, *arguments: str) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
     """Run the command. Return its exit status, its findings, and its summary."""
-    command = [sys.executable, "manage.py", "check_storage", "--json", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=120)
+    done = starting.run("manage.py", "check_storage", "--json", *arguments, environment=server.environment)
     assert done.returncode in (0, 2, 3), done.stderr
     *findings, summary = map(json.loads, done.stdout.splitlines())
     return done.returncode, findings, summary

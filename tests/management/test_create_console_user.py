@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import starting
 from ..console.test_console import Browser
 from ..helpers import query
 from ..servers import ROOT, Server
@@ -21,8 +22,7 @@ PASSWORD = "only for tests, and long"
 
 
 def run(server: Server, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "manage.py", "create_console_user", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=server.environment, input=text, capture_output=True, text=True, check=False)
+    return starting.run("manage.py", "create_console_user", *arguments, environment=server.environment, text=text)
 
 
 def logs_in(server: Server, name: str, password: str) -> bool:

@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +14,11 @@ from post3.maintenance.rebuild.rebuilding import Rebuild, RebuildRefused
 from post3.management.commands import rebuild_catalog as command
 from post3.storage import StorageError
 
+from .. import starting
 from ..cluster import create_database
 from ..conftest import POSTGRESQL_URL
 from ..operations.multipart import begin, complete, send, upload
-from ..servers import ROOT, Server
+from ..servers import Server
 
 #: Headers that differ between any two responses.
 VARYING = {"date", "x-amz-request-id", "x-amz-id-2"}
@@ -38,8 +37,7 @@ def lose_catalogue(server: Server) -> None:
 
 def rebuild(server: Server, *options: str) -> tuple[int, dict[str, Any]]:
     """Run the command. Return its exit status and its JSON output."""
-    arguments = [sys.executable, "manage.py", "rebuild_catalog", "--json", *options]
-    done = subprocess.run(arguments, cwd=ROOT, env=server.environment, capture_output=True, text=True)
+    done = starting.run("manage.py", "rebuild_catalog", "--json", *options, environment=server.environment)
     assert done.returncode in (0, 2), done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -49,7 +47,8 @@ def with_new_keys(server: Server, *users: str) -> list[Any]:
     calls = [f"call_command('create_api_key', '--user', {user!r}, '--create-user', '--json')" for user in users]
     program = "\n".join(["import django", "django.setup()", "from django.core.management import call_command", *calls])
     environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "post3_site.settings"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = starting.run("-c", program, environment=environment)
+    done.check_returncode()
     clients = []
     for line in done.stdout.splitlines():
         key = json.loads(line)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import starting
 from ..cluster import create_database, drop_database
 from ..servers import ROOT, Server, free_port
 
@@ -45,15 +46,8 @@ def environment_of(directory: Path, **values: str) -> dict[str, str]:
 def run(arguments: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
     """Run `python ...` or a `post3` command in a directory."""
     command = arguments if arguments.startswith("-m") else f"-m post3_site {arguments}"
-    return subprocess.run(
-        [sys.executable, *command.format(port=free_port()).split()],
-        cwd=directory,
-        env=environment_of(directory, **values),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    environment = environment_of(directory, **values)
+    return starting.run(*command.format(port=free_port()).split(), environment=environment, directory=directory, timeout=60)
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> None:

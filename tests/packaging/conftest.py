@@ -1,4 +1,4 @@
-"""The wheel, built once, and an environment that has nothing of this checkout but the wheel."""
+"""The wheel, built once, and an environment in which the wheel is the only part of this checkout."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from ..servers import ROOT
 
-#: What the wheel is made of; copied, so that building leaves nothing in the checkout.
+#: The sources of the wheel. They are copied, so that the build writes nothing into the checkout.
 SOURCES = ("post3", "post3_site", "pyproject.toml", "README.md", "LICENSE")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` directory of a fresh environment: the wheel, and this environment's packages in place of downloaded ones."""
+    """The `bin` directory of a new environment with the wheel and the packages of this environment."""
     place = tmp_path_factory.mktemp("environment") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     (packages,) = place.glob("lib/python*/site-packages")
@@ -54,7 +54,7 @@ def run_pip(*arguments: str) -> None:
 
 @pytest.fixture
 def clean(environment: Path) -> dict[str, str]:
-    """The environment variables of a user who has set nothing of post3's, outside any checkout."""
+    """The environment variables of a user outside any checkout, without settings of post3."""
     dropped = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTEST_CURRENT_TEST")
     values = {name: value for name, value in os.environ.items() if name not in dropped and not name.startswith("POST3_")}
     return {**values, "PATH": f"{environment}{os.pathsep}{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}

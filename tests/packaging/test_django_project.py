@@ -17,6 +17,7 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from .. import starting
 from ..cluster import create_database, drop_database
 from ..servers import ROOT, free_port
 
@@ -52,10 +53,7 @@ class Copy:
         path.write_text(path.read_text().replace(old, new))
 
     def manage(self, *arguments: str) -> str:
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=self.directory / "copy", env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        done = starting.run("manage.py", *arguments, environment=self.environment, directory=self.directory / "copy")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -203,9 +201,7 @@ def test_a_wrong_setting_of_a_project_stops_servers_and_commands_with_a_sentence
         settings.write(f"\n{line}\n")
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path)}
     for way in ("uvicorn --port 1 project.asgi:application", "gunicorn -b 127.0.0.1:1 project.wsgi", "django check"):
-        done = subprocess.run(
-            [sys.executable, "-m", *way.split()], cwd=copy, env=environment, capture_output=True, text=True, timeout=60
-        )
+        done = starting.run("-m", *way.split(), environment=environment, directory=copy, timeout=60)
         assert done.returncode != 0
         assert re.findall(r"post3\.E\d+", done.stdout + done.stderr) == [check_id], way
         assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""The pytest plugin, in another project's tests, which have nothing of this checkout but the installed wheel."""
+"""The pytest plugin in the tests of another project, which has only the installed wheel."""
 
 import os
 import re
@@ -51,7 +51,7 @@ def test_the_projects_own_django_is_left_alone(post3_server):
     assert os.environ["DJANGO_SETTINGS_MODULE"] == "my_project.settings"
     assert os.environ["POST3_HOST"] == "nonsense"
 """
-#: What a project of its own may have set.
+#: Variables that another project may have set.
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "my_project.settings", "POST3_HOST": "nonsense", "DATABASE_URL": "nonsense://"}
 
 

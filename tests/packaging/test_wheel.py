@@ -20,7 +20,7 @@ from .conftest import Run
 
 
 class Installed(Serve):
-    """A running `post3 serve` of the wheel, with no settings but its address."""
+    """A running `post3 serve` from the wheel, with its addresses as the only settings."""
 
     def __init__(self, script: Path, directory: Path, environment: dict[str, str], port: int) -> None:
         self.log_path, self.port = directory.parent / "serve.log", port
@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_app_and_the_site_and_nothing_else(wheel: Path) -> N
 
 
 def test_the_wheel_asks_for_all_that_the_site_is_tested_with(wheel: Path) -> None:
-    """Names of requirements/base.txt, each with a range that its version is in."""
+    """Checks that each requirement in requirements/base.txt is a dependency, with a range that contains its version."""
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test import Client, override_settings
 from django.utils import timezone
 
@@ -17,24 +17,36 @@ from post3.admin.pages import prefix_filter
 from post3.models import Blob, Bucket, MultipartUpload, Object, ObjectPart
 from post3.web.origins import CONSOLE_URLCONF
 
+from ..conftest import empty
 from .console import ConsoleClient
 
 ROWS = 2000
 
 
-@pytest.fixture
-def owner(catalogue: Any) -> Any:
-    return get_user_model().objects.create_superuser("root")
-
-
-@pytest.fixture
-def photos(owner: Any) -> Bucket:
-    """Create a bucket with many keys, and a second one with as many."""
+@pytest.fixture(scope="module")
+def rows(_migrated: None) -> Iterator[None]:
+    """Two buckets with the same number of keys, made once. Each test rolls back what it adds."""
+    owner = get_user_model().objects.create_superuser("root")
     for name in ("photos", "videos"):
         bucket = Bucket.objects.create(name=name, owner=owner, region="us-east-1")
         Object.objects.bulk_create(made_object(bucket, f"{name}/{i:06}.jpg") for i in range(ROWS))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")  # as autovacuum does; without statistics, plans are arbitrary
+    yield
+    empty(connection)
+    connections.close_all()
+
+
+@pytest.fixture
+def owner(rows: None) -> Iterator[Any]:
+    with transaction.atomic():
+        yield get_user_model().objects.get(username="root")
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def photos(owner: Any) -> Bucket:
+    """A bucket of many keys, beside another with as many."""
     return Bucket.objects.get(name="photos")
 
 

@@ -1,4 +1,4 @@
-"""A look at `/_/metrics`, as Prometheus reads it."""
+"""Reads `/_/metrics` as Prometheus does."""
 
 import time
 import urllib.error

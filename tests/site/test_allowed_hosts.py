@@ -1,4 +1,4 @@
-"""A host that is not the console's: the answer and the log name the setting."""
+"""A host that the console does not accept: the answer and the log name the setting."""
 
 import http.client
 

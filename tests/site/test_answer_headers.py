@@ -1,4 +1,4 @@
-"""What every answer says of its server: Date, by the clock that sets Last-Modified, and Server."""  # B123, B125
+"""The headers of every answer: Server, and Date from the same clock as Last-Modified."""  # B123, B125
 
 import email.utils
 import socket

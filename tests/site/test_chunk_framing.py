@@ -1,4 +1,4 @@
-"""Where a chunked body ends, found without looking into its chunks."""
+"""Finding the end of a chunked body without reading its chunks."""
 
 import asyncio
 import random

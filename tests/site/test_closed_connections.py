@@ -1,4 +1,4 @@
-"""A client that has gone a moment before the server is told."""
+"""A client that disconnected just before the server notices."""
 
 import asyncio
 from typing import Any

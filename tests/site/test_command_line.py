@@ -1,4 +1,4 @@
-"""`post3 help` and what the commands say, as a newcomer reads them."""
+"""`post3 help` and the messages of commands, as a new user reads them."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import starting
 from ..servers import ROOT
 
 OURS = {path.stem for path in (ROOT / "post3" / "management" / "commands").glob("[a-z]*.py")} - {"serve_for_tests"} | {"migrate"}
@@ -17,15 +18,7 @@ DJANGOS = {"createsuperuser", "dbshell", "shell", "runserver"}
 def post3(directory: Path, *arguments: str, **values: str) -> subprocess.CompletedProcess[str]:
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
     environment = {**inherited, "PYTHONPATH": str(ROOT), **values}
-    return subprocess.run(
-        [sys.executable, "-m", "post3_site", *arguments],
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return starting.run("-m", "post3_site", *arguments, environment=environment, directory=directory, timeout=60)
 
 
 @pytest.mark.parametrize("arguments", [[], ["help"], ["--help"]])

@@ -1,4 +1,4 @@
-"""The numbers that processes count together. Two `ProcessCounters` in one process act as two processes do: files are locked."""
+"""Counters that processes share. Two `ProcessCounters` in one process act as two processes do, because files are locked."""
 
 import contextlib
 import os

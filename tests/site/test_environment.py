@@ -1,10 +1,9 @@
-"""The environment as settings: good values, and the sentence for each wrong one."""
+"""Settings from the environment: valid values, and the sentence for each invalid one."""
 
 import os
 import re
 import stat
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from post3.conf import Settings
 from post3.declaring import Setting, declared, misspelt
 from post3_site.conf import SiteSettings
 from post3_site.environment import PATIENCE, Environment, kept_secret, parse_address
+from tests import starting
 from tests.servers import ROOT
 
 POSTGRESQL = "postgresql://u:p@localhost/d"
@@ -94,7 +94,7 @@ def test_secret_is_made_once_by_many_at_the_same_time(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["secret_key"]
 
 
-#: Variable, wrong value, and what it is called. One for each setting at least: a test below sees to that.
+#: Variable, invalid value, and the id of the problem. A test below checks that every setting has one.
 WRONG = [
     ("DATABASE_URL", "foo", "post3.E005"),
     ("DATABASE_URL", POSTGRESQL, "post3.E006"),
@@ -174,13 +174,11 @@ STARTS = {
 }
 
 
-def start(command: str, directory: Path, **values: str) -> subprocess.CompletedProcess[str]:
+def start(command: str, directory: Path, *, anew: bool = False, **values: str) -> subprocess.CompletedProcess[str]:
     """Run a command in an environment of its own."""
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
     environment = {**inherited, "POST3_DATA_DIR": str(directory), **values}
-    return subprocess.run(
-        [sys.executable, *command.split()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-    )
+    return starting.run(*command.split(), environment=environment, anew=anew, timeout=60)
 
 
 def assert_refused_once(done: subprocess.CompletedProcess[str], check_id: str) -> None:
@@ -205,7 +203,7 @@ def test_wrong_environment_stops_with_one_sentence(name: str, value: str, check_
 )
 @pytest.mark.parametrize("way", [way for way in STARTS if way != "check"])
 def test_wrong_environment_stops_every_start(way: str, name: str, value: str, check_id: str, tmp_path: Path) -> None:
-    assert_refused_once(start(STARTS[way], tmp_path, **{name: value}), check_id)
+    assert_refused_once(start(STARTS[way], tmp_path, anew=name == "POST3_TREADS", **{name: value}), check_id)
 
 
 @pytest.mark.parametrize(

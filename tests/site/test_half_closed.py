@@ -1,4 +1,4 @@
-"""A client that ends its own direction after its request still gets the whole answer (RFC 9112, 9.6)."""  # B122
+"""A client that closes its sending side after its request still gets the whole answer (RFC 9112, 9.6)."""  # B122
 
 import contextlib
 import socket

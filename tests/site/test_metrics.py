@@ -1,4 +1,4 @@
-"""`/_/metrics` over HTTP: what is counted, whichever process is asked, and whatever becomes of clients and processes."""
+"""`/_/metrics` over HTTP: what is counted, whichever process answers, and if clients disconnect or processes end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""S3 under a prefix: the path is signed as sent, and the prefix is found on it segment by segment, never by its length.
+"""S3 under a prefix: the path is signed as sent, and the prefix is matched segment by segment, never by its length.
 
 A URL signed for one bucket, a slash of it percent-encoded, read another bucket's object.
 """

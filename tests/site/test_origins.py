@@ -1,4 +1,4 @@
-"""POST3_CONSOLE_HOST as it is read: where to listen, which requests are the console's, and where browsers are sent."""
+"""POST3_CONSOLE_HOST: where to listen, which requests are for the console, and where browsers are redirected."""
 
 import pytest
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""What is served beside S3, within its bounds: bodies of the console, and threads that S3 does not need."""
+"""Limits of everything but S3: the size of the console's request bodies, and its threads."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""Threads that give up their place while they wait for a client: bounds, counts, and how they end."""
+"""Threads that release their slot while they wait for a client: limits, counts, and how they end."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What the site writes is its user's alone, whatever the umask: the catalogue holds password hashes, the files what is stored."""
+"""Only the site's user can read the files that it writes, whatever the umask: they hold password hashes and objects."""
 
 import os
 import stat
@@ -29,7 +29,7 @@ def mode_of(path: Path) -> int:
 
 
 def use(server: Server) -> None:
-    """Have files of all kinds be written."""
+    """Make the server write files of all kinds."""
     s3 = server.client()
     s3.create_bucket(Bucket="bkt")
     for key, size in (("small", 10), ("large", 3 * MIB)):
@@ -40,7 +40,7 @@ def use(server: Server) -> None:
 
 
 def open_to_others(directory: Path) -> dict[str, str]:
-    """What is not its owner's alone."""
+    """Return the paths and modes of everything that others can access."""
     found = [directory, *directory.rglob("*")]
     return {str(path): oct(mode) for path in found if (mode := mode_of(path)) != (0o700 if path.is_dir() else 0o600)}
 

@@ -1,4 +1,4 @@
-"""Requests sent ahead of their answers wait in the client's and the system's buffers; none is refused for being one of many."""
+"""Pipelined requests wait in the buffers of the client and the system. None is refused because there are many."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Whose forwarding headers count (D79): for address, scheme and host, in S3, the request log, and all other views."""
+"""Which forwarding headers are trusted (D79): for address, scheme and host, in S3, the request log, and all other views."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""The request log: a line of JSON for each S3 request, at the end of its answer."""
+"""The request log: a line of JSON for each S3 request when its answer ends."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where S3 is in a project's URLs: what `find_mount` says must be what Django's resolver says."""
+"""Where S3 is in a project's URLs: `find_mount` must agree with Django's resolver."""
 
 import sys
 import uuid

@@ -1,4 +1,4 @@
-"""The server as a whole: health, the console's files, each way of running it."""
+"""The whole server: health, the console's files, each way of running it."""
 
 import contextlib
 import os

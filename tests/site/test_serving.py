@@ -1,4 +1,4 @@
-"""Each way of serving keeps the limits of the wire, or refuses to start with a sentence that names one that does."""
+"""Each way of serving enforces the limits on requests, or refuses to start with a sentence that names one that does."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import starting
 from ..helpers import refusal_of
 from ..raw import RawClient, read_response
 from ..servers import ROOT, Server, free_port
@@ -26,8 +27,7 @@ def environment_in(directory: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
     own = {"POST3_DATA_DIR": f"{directory}/var", "POST3_SECRET_KEY": "s" * 50, "PYTHONUNBUFFERED": "1"}
     environment = {**kept, **own, "POST3_HOST": f"127.0.0.1:{free_port()}"}
-    migrate = [sys.executable, "manage.py", "migrate", "--no-input", "-v", "0"]
-    subprocess.run(migrate, cwd=ROOT, env=environment, check=True, capture_output=True)
+    starting.run("manage.py", "migrate", "--no-input", "-v", "0", environment=environment).check_returncode()
     return environment
 
 

@@ -1,4 +1,4 @@
-"""Worker threads of the ASGI handler: results, bounds, turns, and how they end."""
+"""Worker threads of the ASGI handler: results, limits, order, and how they end."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What tests of threads share: how many are in something at once, and waiting that never lasts for ever."""
+"""Helpers for tests of threads: how many are inside a block at the same time, and waiting with a timeout."""
 
 import asyncio
 import threading

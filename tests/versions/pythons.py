@@ -1,4 +1,4 @@
-"""The Pythons of this machine that post3 supports, and an environment for each with what the server needs."""
+"""The Pythons on this machine that post3 supports, each with an environment that has the server's requirements."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ PROBE = "import ensurepip, sqlite3, ssl, sys; print('%d.%d' % sys.version_info[:
 
 
 def found() -> dict[str, Path]:
-    """Return the Pythons of this machine, the running one included: `3.12` -> its path. Each version is there once."""
+    """Return the Pythons of this machine, including the running one. Maps each version, such as `3.12`, to one path."""
     pythons = {f"{sys.version_info.major}.{sys.version_info.minor}": Path(sys.executable)}
     for path in _candidates():
         version = path.name.removeprefix("python")
@@ -28,13 +28,13 @@ def found() -> dict[str, Path]:
 
 
 def environment(python: Path) -> Path:
-    """Return a Python with the packages of requirements/base.txt: in an environment made from this one, kept between runs."""
+    """Return the Python of an environment with the packages in requirements/base.txt, which is cached."""
     key = hashlib.sha256(REQUIREMENTS.read_bytes() + bytes(python.resolve())).hexdigest()[:16]
     return cached(f"python-{key}", lambda directory: _install(python, directory)) / "bin" / "python"
 
 
 def _candidates() -> Iterator[Path]:
-    """Yield programs with the name of a version: on PATH, and those of pyenv, which has only the chosen ones there."""
+    """Yield programs named after a version: those on PATH and those of pyenv, which puts only the selected ones on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     for directory in [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), *sorted(pyenv.glob("versions/*/bin"))]:
         for path in sorted(directory.glob("python3.*")):
@@ -44,7 +44,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _is_usable(python: Path, version: str) -> bool:
-    """Whether the program is that version, and has what a server needs: its name proves nothing."""
+    """Whether the program is that version and has the modules that a server needs. Its name does not prove it."""
     try:
         done = subprocess.run([python, "-c", PROBE], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):

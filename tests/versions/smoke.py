@@ -1,4 +1,4 @@
-"""One use of every S3 operation, by boto3, with what it must answer."""
+"""One call of every S3 operation with boto3, and the expected answers."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from ..helpers import etag_of, keys_of, read
 from ..servers import Server
 
 SMALL = b"a small body"
-#: As long as a part must be at least.
+#: A part of the smallest size that is allowed.
 PART = bytes(range(256)) * 4 * 1024 * 5
 
 
