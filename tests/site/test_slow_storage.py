@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from post3.server.handlers import PROOF, SMALL_PIECE
+from post3.server.sending import PROOF, SMALL_PIECE
 from post3.storage.base import PIECE
 from post3.threads.pools import Threads
 
