@@ -19,13 +19,13 @@ from post3.access.callers import ANONYMOUS, OPERATOR, Caller
 from post3.access.permissions import AccessRequest
 from post3.admin.site import console
 from post3.api import dispatch, operations
+from post3.api.exchange import Exchange
 from post3.contrib.storage import Post3Storage
 from post3.errors import AccessDenied
 from post3.models import Bucket, Object
 from post3.s3.request import request_of_scope
 from post3.server.bodies import MemoryBody
 from post3.services import buckets, copies, multipart, objects
-from post3.telemetry import requests
 
 from ..raw import RawClient
 from .store import ALWAYS, PLAIN, Body, Store
@@ -57,8 +57,8 @@ def ask(client: RawClient, method: str, path: str, query: str = "", headers: Any
     sent = [(name.lower().encode(), value.encode()) for name, value in signed.headers]
     sent.append((b"content-length", str(len(body)).encode()))
     scope = {"type": "http", "method": method, "raw_path": path.encode(), "query_string": query.encode(), "headers": sent}
-    observation = requests.begin({**scope, "client": ("127.0.0.1", 1)})
-    response = dispatch.answer(method, partial(request_of_scope, scope, MemoryBody(body, True), ""), observation)
+    exchange = Exchange({**scope, "client": ("127.0.0.1", 1)})
+    response = dispatch.answer(exchange, method, partial(request_of_scope, scope, MemoryBody(body, True), ""))
     data = response.body if isinstance(response.body, bytes) else b"".join(response.body)
     response.close()
     return response.status, data
@@ -165,12 +165,15 @@ def test_a_rule_that_denies_everything_stops_every_page_and_action_of_the_consol
 
 
 @pytest.mark.parametrize("caller", [ANONYMOUS, OPERATOR], ids=["anonymous", "operator"])
-def test_caller_without_a_user_stores_nothing_whatever_the_rule_allows(store: Store, caller: Caller) -> None:
-    left = store.bytes_left()
+def test_caller_without_a_user_stores_nothing_whatever_the_rule_allows(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caller: Caller
+) -> None:
+    deny(monkeypatch, lambda request: True)
+    grant, left = permissions.grant_one(caller, "s3:*", "bucket"), store.bytes_left()
     for write in (
-        lambda: objects.put_object("bucket", "new", caller, PLAIN, Body(b"x" * 300_000), ALWAYS),
-        lambda: copies.copy_object(("bucket", "k"), ALWAYS, ("bucket", "new"), caller, None, None, ALWAYS),
-        lambda: multipart.create_multipart_upload("bucket", "new", caller, PLAIN, "", ""),
+        lambda: objects.put_object(grant, "new", PLAIN, Body(b"x" * 300_000), ALWAYS),
+        lambda: copies.copy_object(grant, "k", ALWAYS, grant, "new", None, None, ALWAYS),
+        lambda: multipart.create_multipart_upload(grant, "new", PLAIN, "", ""),
         lambda: buckets.create_bucket("new-bucket", caller, None),
     ):
         with pytest.raises(AccessDenied):
