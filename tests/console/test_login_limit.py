@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -27,17 +28,18 @@ class Visitor:
 
     def log_in(self, name: str, password: str, path: str = LOGIN) -> tuple[int, http.client.HTTPMessage, str]:
         """Submit the login form. Return the response's status, headers and page."""
-        connection = http.client.HTTPConnection(self.server.host, self.server.console_port, 60, source_address=(self.address, 0))
-        connection.request("GET", LOGIN)
-        answer = connection.getresponse()
-        token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', answer.read().decode())
-        cookie = (answer.headers["Set-Cookie"] or "").split(";")[0]
-        assert token
-        fields = {"csrfmiddlewaretoken": token[1], "username": name, "password": password, "next": "/_/admin/"}
-        headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", path, urlencode(fields), headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read().decode()
+        place, own = (self.server.host, self.server.console_port), (self.address, 0)
+        with closing(http.client.HTTPConnection(*place, 60, source_address=own)) as connection:
+            connection.request("GET", LOGIN)
+            answer = connection.getresponse()
+            token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', answer.read().decode())
+            cookie = (answer.headers["Set-Cookie"] or "").split(";")[0]
+            assert token
+            fields = {"csrfmiddlewaretoken": token[1], "username": name, "password": password, "next": "/_/admin/"}
+            headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+            connection.request("POST", path, urlencode(fields), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
 
     def guess(self, name: str, count: int = 1) -> list[int]:
         """Submit `count` wrong passwords. Return the statuses."""

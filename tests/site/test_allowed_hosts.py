@@ -1,6 +1,7 @@
 """A host that the console does not accept: the answer and the log name the setting."""
 
 import http.client
+from contextlib import closing
 
 import pytest
 
@@ -11,10 +12,10 @@ from ..servers import Server
 @pytest.mark.parametrize("path", ["/_/admin/", "/_/admin/login/?next=/_/admin/"])
 def test_a_host_that_is_not_allowed_is_refused_with_the_name_of_the_setting(server: Server, host: str, path: str) -> None:
     before = len(server.log())
-    connection = http.client.HTTPConnection(server.host, server.console_port, timeout=20)
-    connection.request("GET", path, headers={"Host": host})
-    answer = connection.getresponse()
-    body = answer.read().decode()
+    with closing(http.client.HTTPConnection(server.host, server.console_port, timeout=20)) as connection:
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        body = answer.read().decode()
     assert (answer.status, answer.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
     assert "POST3_ALLOWED_HOSTS" in body and host not in body
     log = server.log()[before:]
@@ -23,6 +24,6 @@ def test_a_host_that_is_not_allowed_is_refused_with_the_name_of_the_setting(serv
 
 
 def test_an_allowed_host_reaches_the_console(server: Server) -> None:
-    connection = http.client.HTTPConnection(server.host, server.console_port, timeout=20)
-    connection.request("GET", "/_/admin/login/", headers={"Host": f"localhost:{server.console_port}"})
-    assert connection.getresponse().status == 200
+    with closing(http.client.HTTPConnection(server.host, server.console_port, timeout=20)) as connection:
+        connection.request("GET", "/_/admin/login/", headers={"Host": f"localhost:{server.console_port}"})
+        assert connection.getresponse().status == 200

@@ -142,14 +142,14 @@ def test_signed_get_and_probes_answer_while_passwords_are_guessed(stand: Server)
     token = page.body.decode().split('csrfmiddlewaretoken" value="')[1].split('"')[0]
 
     def guess(number: int) -> int:
-        connection = http.client.HTTPConnection(stand.host, stand.console_port, timeout=120)
         # Every guess is for another user, so that none is refused before its password is hashed.
         fields = f"csrfmiddlewaretoken={token}&username=user{number}&password=wrong&next=/_/admin/"
         headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", LOGIN, fields, headers)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        with contextlib.closing(http.client.HTTPConnection(stand.host, stand.console_port, timeout=120)) as connection:
+            connection.request("POST", LOGIN, fields, headers)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
 
     with ThreadPoolExecutor(16) as pool:
         guesses = [pool.submit(guess, number) for number in range(16)]
