@@ -125,6 +125,10 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
                 drop_database(POSTGRESQL_URL, url)
 
 
+#: Django's own hasher takes half a second for each login.
+QUICK_PASSWORDS = {"DJANGO_SETTINGS_MODULE": "tests.quick_passwords"}
+
+
 @pytest.fixture(scope="session")
 def _usual_servers() -> dict[str, Server]:
     return {}
@@ -134,7 +138,7 @@ def _usual_servers() -> dict[str, Server]:
 def server(request: pytest.FixtureRequest, make_server: Callable[..., Server], _usual_servers: dict[str, Server]) -> Server:
     """A server of each kind, started once for all tests, whatever their order."""
     if request.param not in _usual_servers:
-        _usual_servers[request.param] = make_server(request.param)
+        _usual_servers[request.param] = make_server(request.param, environment=QUICK_PASSWORDS)
     return _usual_servers[request.param]
 
 
