@@ -125,6 +125,10 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
                 drop_database(POSTGRESQL_URL, url)
 
 
+#: Django's own hasher takes half a second for each login.
+QUICK_PASSWORDS = {"DJANGO_SETTINGS_MODULE": "tests.quick_passwords"}
+
+
 @pytest.fixture(scope="session")
 def _usual_servers() -> dict[str, Server]:
     return {}
@@ -134,7 +138,7 @@ def _usual_servers() -> dict[str, Server]:
 def server(request: pytest.FixtureRequest, make_server: Callable[..., Server], _usual_servers: dict[str, Server]) -> Server:
     """A server of each kind, started once for all tests, whatever their order."""
     if request.param not in _usual_servers:
-        _usual_servers[request.param] = make_server(request.param)
+        _usual_servers[request.param] = make_server(request.param, environment=QUICK_PASSWORDS)
     return _usual_servers[request.param]
 
 
@@ -151,11 +155,10 @@ def raw(server: Server) -> RawClient:
 
 
 @pytest.fixture
-def bucket(s3: Any, raw: RawClient) -> Iterator[str]:
-    """The name of a fresh bucket, emptied and deleted afterwards.
-
-    `raw` takes half the processor time of boto3, which matters for thousands of tests.
-    """
+def bucket(server: Server, s3: Any) -> Iterator[str]:
+    """The name of a fresh bucket, emptied and deleted afterwards."""
+    # It takes half the processor time of boto3. Not the fixture `raw`, whose key tests change.
+    raw = RawClient(server.host, server.port, server.access_key, server.secret_key)
     name = f"test-{uuid.uuid4().hex[:16]}"
     assert _status(raw, "PUT", f"/{name}") == 200
     yield name

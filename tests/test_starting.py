@@ -107,13 +107,14 @@ def test_of_none(number): time.sleep(0.01)
 
 def test_runs_share_every_test_once(tmp_path: Path) -> None:
     (tmp_path / "claims").mkdir()
+    (directory := tmp_path / "tests").mkdir()
     for number in range(8):
-        (tmp_path / f"test_{number}.py").write_text(SAMPLE)
+        (directory / f"test_{number}.py").write_text(SAMPLE)
     environment = {**os.environ, sharing.VARIABLE: str(tmp_path / "claims"), "PYTHONPATH": str(starting.ROOT)}
-    options = ["-p", sharing.__name__, "-p", "no:cacheprovider", "-v", f"--rootdir={tmp_path}", "-c", os.devnull, str(tmp_path)]
+    options = ["-p", sharing.__name__, "-p", "no:cacheprovider", "-v", f"--rootdir={directory}", "-c", os.devnull, str(directory)]
     runs = [
         subprocess.Popen(
-            [sys.executable, "-m", "pytest", *options], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "pytest", *options], cwd=directory, env=environment, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
