@@ -3,9 +3,10 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 
 from ..catalogue.attributes import HEADERS
-from ..models import MultipartUpload, MultipartUploadMetadata, UploadPart
+from ..models import MultipartUpload, UploadPart
 from .cells import code, human_size, list_link, moment, visible
 from .pages import CatalogueAdmin, PartsAdmin, TableInline
 from .site import console
@@ -36,12 +37,6 @@ class UploadPartInline(UploadPartCells, TableInline):
     fields = UPLOAD_PART_COLUMNS
 
 
-class MultipartUploadMetadataInline(TableInline):
-    model = MultipartUploadMetadata
-    verbose_name_plural = "metadata (x-amz-meta-…)"
-    fields = ("name", "value")
-
-
 @admin.register(MultipartUpload, site=console)
 class MultipartUploadAdmin(CatalogueAdmin):
     """All uploads, newest first. The uploads of one bucket are ordered by key and can be searched by prefix."""
@@ -52,7 +47,7 @@ class MultipartUploadAdmin(CatalogueAdmin):
     lookups = ("bucket__id__exact",)
     prefix_field = "key"
     search_help_text = "Key prefix (case-sensitive)"
-    inlines = [MultipartUploadMetadataInline, UploadPartInline]
+    inlines = [UploadPartInline]
     fieldsets = [
         (None, {"fields": ["bucket_link", "shown_key", "upload_id", "initiated", "shown_owner", "all_parts"]}),
         (
@@ -63,11 +58,12 @@ class MultipartUploadAdmin(CatalogueAdmin):
                     "checksum_algorithm",
                     "checksum_type",
                     *HEADERS,
+                    "shown_metadata",
                 ]
             },
         ),
     ]
-    readonly_fields = ["bucket_link", "shown_key", "initiated", "shown_owner", "all_parts"]
+    readonly_fields = ["bucket_link", "shown_key", "initiated", "shown_owner", "all_parts", "shown_metadata"]
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         """Return the order of one of the table's two indexes. The index of keys starts with the bucket."""
@@ -96,6 +92,11 @@ class MultipartUploadAdmin(CatalogueAdmin):
     @admin.display(description="Initiated")
     def initiated(self, upload: MultipartUpload) -> str:
         return moment(upload.initiated_at)
+
+    @admin.display(description="Metadata (x-amz-meta-…)")
+    def shown_metadata(self, upload: MultipartUpload) -> str:
+        lines = (visible(f"{name}: {value}") for name, value in upload.metadata.items())
+        return format_html_join(format_html("<br>"), "{}", ((line,) for line in lines))
 
     @admin.display(description="Parts")
     def all_parts(self, upload: MultipartUpload) -> str:

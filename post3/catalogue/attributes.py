@@ -76,16 +76,16 @@ class Attributes:
         return {name: getattr(self, name) for name in BY_KIND[kind]}
 
     @classmethod
-    def of_row(cls, row: Any, metadata: dict[str, str], **others: Any) -> Self:
+    def of_row(cls, row: Any, **others: Any) -> Self:
         """Return the attributes of an instance of the model `Object`, with `others` in place of the row's."""
-        return cls(**{name: getattr(row, name) for name in COLUMNS} | {"metadata": metadata} | others)
+        return cls(**{name: getattr(row, name) for name in COLUMNS} | others)
 
 
 DECLARATIONS: dict[str, Declaration] = {each.name: each.metadata[Declaration] for each in fields(Attributes)}
-#: The columns, in the order that all statements use; metadata has a table of its own.
-COLUMNS = tuple(name for name in DECLARATIONS if name != "metadata")
+#: The columns, in the order that all statements use.
+COLUMNS = tuple(DECLARATIONS)
 BY_KIND = {kind: tuple(name for name, each in DECLARATIONS.items() if each.kind is kind) for kind in Kind}
 #: Attribute -> the header that carries it.
 HEADERS = {name: each.header for name, each in DECLARATIONS.items() if each.header}
 #: The attributes in a description that are neither headers nor metadata.
-DESCRIBED = tuple(name for name in COLUMNS if DECLARATIONS[name].described and name not in HEADERS)
+DESCRIBED = tuple(name for name in COLUMNS if DECLARATIONS[name].described and name not in (*HEADERS, "metadata"))

@@ -48,7 +48,7 @@ def _delete_on_sqlite(bucket: BucketState, keys: Sequence[str]) -> list[tuple[st
         if gone:
             listed = ", ".join(["%s"] * len(gone))
             execute(
-                f"UPDATE post3_multipartupload SET key_sequence = -1 WHERE bucket_id = %s AND key IN ({listed})",
+                f"UPDATE post3_multipartupload SET key_revision = -1 WHERE bucket_id = %s AND key IN ({listed})",
                 [bucket.id, *(key for key, _ in gone)],
             )
         return [(key, sidecar) for key, sidecar in gone]
@@ -61,8 +61,8 @@ def _overtaken(which: str) -> str:
     One that is locked is being completed, which waits for nobody else's deletion, so it is left alone.
     """
     return (
-        "overtaken AS (UPDATE post3_multipartupload SET key_sequence = -1 WHERE id IN (SELECT u.id FROM post3_multipartupload u "
-        f"WHERE {which} AND EXISTS (SELECT 1 FROM gone WHERE gone.key = u.key) AND u.key_sequence <> -1 "
+        "overtaken AS (UPDATE post3_multipartupload SET key_revision = -1 WHERE id IN (SELECT u.id FROM post3_multipartupload u "
+        f"WHERE {which} AND EXISTS (SELECT 1 FROM gone WHERE gone.key = u.key) AND u.key_revision <> -1 "
         "FOR NO KEY UPDATE OF u SKIP LOCKED))"
     )
 

@@ -42,27 +42,27 @@ class StoredPart(PartBlob):
     state: int
 
 
-# The sequence shows whether the object is still the one whose row was read: parts of two writes must never mix.
+# The revision shows whether the object is still the one whose row was read: parts of two writes must never mix.
 _PARTS = (
     "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.md5, ''), "
     "coalesce(b.crc64nvme, ''), coalesce(b.storage_class, ''), coalesce(b.block_size, 0), coalesce(b.state, 0) "
     "FROM post3_object o JOIN post3_objectpart p ON p.object_id = o.id LEFT JOIN post3_blob b ON b.id = p.blob_id "
-    "WHERE o.id = %s AND o.sequence = %s"
+    "WHERE o.id = %s AND o.revision = %s"
 )
 
 
 def find_parts(row: ObjectRow) -> list[StoredPart]:
     """Return all parts in order; none where the object was overwritten since its row was read."""
-    return [StoredPart(*values) for values in fetch(f"{_PARTS} ORDER BY p.part_number", (row.id, row.sequence))]
+    return [StoredPart(*values) for values in fetch(f"{_PARTS} ORDER BY p.part_number", (row.id, row.revision))]
 
 
 def find_part(row: ObjectRow, part_number: int) -> StoredPart | None:
     """Return the n-th part, counted from 1 in order, as S3 counts the parts of a complete object."""
-    found = fetch(f"{_PARTS} ORDER BY p.part_number LIMIT 1 OFFSET %s", (row.id, row.sequence, part_number - 1))
+    found = fetch(f"{_PARTS} ORDER BY p.part_number LIMIT 1 OFFSET %s", (row.id, row.revision, part_number - 1))
     return StoredPart(*found[0]) if found else None
 
 
 def find_parts_within(row: ObjectRow, start: int, length: int) -> list[StoredPart]:
     """Return the parts that a span of bytes touches, in order; none if the object was overwritten since its row was read."""
     sql = f'{_PARTS} AND p."offset" < %s AND p."offset" + p.size > %s ORDER BY p.part_number'
-    return [StoredPart(*values) for values in fetch(sql, (row.id, row.sequence, start + length, start))]
+    return [StoredPart(*values) for values in fetch(sql, (row.id, row.revision, start + length, start))]

@@ -13,7 +13,7 @@ from .attributes import COLUMNS, DECLARATIONS
 from .buckets import BucketState, check_current
 from .rows import ObjectRow, as_datetime
 
-#: The attributes that are read. They are the first fields of `ObjectRow`; its metadata follows.
+#: The attributes that are read. They are the first fields of `ObjectRow`, and metadata is the last of them.
 _READ = tuple(name for name in COLUMNS if DECLARATIONS[name].read)
 _LAST_MODIFIED = _READ.index("last_modified")
 #: The class, for a call with attributes by position, which a type checker cannot count.
@@ -23,7 +23,7 @@ _SELECTED = ", ".join(
         "b.config_version",
         "o.id",
         "o.version_id",
-        "o.sequence",
+        "o.revision",
         "o.blob_id",
         "coalesce(bl.name, '')",
         "coalesce(bl.block_size, 0)",
@@ -33,17 +33,12 @@ _SELECTED = ", ".join(
     )
 )
 
-_METADATA = {
-    "postgresql": "(SELECT json_object_agg(m.name, m.value) FROM post3_objectmetadata m WHERE m.object_id = o.id)",
-    "sqlite": "(SELECT json_group_object(m.name, m.value) FROM post3_objectmetadata m WHERE m.object_id = o.id)",
-}
-
 
 @lru_cache(maxsize=16)
-def _statement(vendor: str, inline: str, inline_size: int) -> str:
+def _statement(inline: str, inline_size: int) -> str:
     data = f"CASE WHEN o.size <= {inline_size} THEN {inline} END" if inline else "NULL"
     return (
-        f"SELECT {_SELECTED}, {_METADATA[vendor]}, {data} "
+        f"SELECT {_SELECTED}, {data} "
         "FROM post3_bucket b "
         "LEFT JOIN post3_object o ON o.bucket_id = b.id AND o.key = %s AND o.is_latest AND NOT o.is_delete_marker "
         "LEFT JOIN post3_blob bl ON bl.id = o.blob_id "
@@ -51,25 +46,26 @@ def _statement(vendor: str, inline: str, inline_size: int) -> str:
     )
 
 
-def find_object(vendor: str, bucket: BucketState, key: str, inline: str = "", inline_size: int = 0) -> ObjectRow | None:
+def find_object(bucket: BucketState, key: str, inline: str = "", inline_size: int = 0) -> ObjectRow | None:
     """Return the latest version of a key, or None. Raises BucketChanged.
 
     `inline`: a scalar subquery for the bytes, which are read with objects of at most `inline_size` bytes.
     """
-    rows = fetch(_statement(vendor, inline, inline_size), (key, bucket.id))
+    rows = fetch(_statement(inline, inline_size), (key, bucket.id))
     check_current(bucket, rows[0][0] if rows else None)
-    _, row_id, version_id, sequence, blob_id, blob_name, block_size, crc64nvme, state, *attributes, metadata, data = rows[0]
+    _, row_id, version_id, revision, blob_id, blob_name, block_size, crc64nvme, state, *attributes, data = rows[0]
     if row_id is None:
         return None
     attributes[_LAST_MODIFIED] = as_datetime(attributes[_LAST_MODIFIED])
+    if isinstance(attributes[-1], str):  # SQLite has no type for JSON
+        attributes[-1] = json.loads(attributes[-1])
     return _row(
         *attributes,
-        json.loads(metadata) if isinstance(metadata, str) else metadata or {},
         id=row_id,
         bucket_id=bucket.id,
         key=key,
         version_id=version_id,
-        sequence=sequence,
+        revision=revision,
         blob_id=blob_id,
         blob_name=blob_name,
         block_size=block_size,

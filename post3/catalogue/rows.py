@@ -38,7 +38,7 @@ class ObjectRow(Attributes):
     key: str
     version_id: str
     #: Grows with every write of the key; shows whether the row is still the one that was read.
-    sequence: int
+    revision: int
     blob_id: int | None
     blob_name: str
     block_size: int

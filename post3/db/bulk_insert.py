@@ -4,8 +4,10 @@ Django's `bulk_create` takes about 0.35 ms per row of `Object`, mostly in Python
 allocated first, so that rows can refer to each other without queries in between.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, models
@@ -24,7 +26,7 @@ def take_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows in the caller's transaction. Times must be converted by `moment`. Raises Django's database errors."""
+    """Insert rows in the caller's transaction. Times must be converted by `as_parameter`. Raises Django's database errors."""
     table, names = model._meta.db_table, ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -37,9 +39,11 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
             cursor.executemany(statement, rows)  # type: ignore[arg-type]  # sqlite3 accepts any iterable
 
 
-def moment(value: Any) -> Any:
-    """Return a time in the form that `insert_rows` accepts."""
-    return value if connection.vendor == "postgresql" else timestamp(value)
+def as_parameter(value: Any) -> Any:
+    """Return a value in the form that `insert_rows` accepts: of a time, and of a dictionary for a column of JSON."""
+    if isinstance(value, datetime) and connection.vendor != "postgresql":
+        return timestamp(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def rewrite(storage: Describing, object_id: int, name: str) -> bool:
         PartBlob(part.part_number, part.offset, part.size, part.checksum, part.blob_id, *_described(part.blob))
         for part in row.parts.select_related("blob")
     ]
-    new = NewObject.of_row(row, dict(row.metadata.values_list("name", "value")), key=row.key)
+    new = NewObject.of_row(row, key=row.key)
     blob_name, _, crc64nvme = _described(row.blob)
     storage.write_sidecar(name, describe(row.bucket.name, row.version_id, new, blob_name, crc64nvme, parts))
     if Object.objects.filter(pk=object_id, sidecar=name).exists():

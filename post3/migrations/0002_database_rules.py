@@ -51,7 +51,7 @@ def install_rules(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
         _install_on_postgresql(schema_editor)
     else:
-        _install_on_sqlite(schema_editor)
+        install_on_sqlite(schema_editor, CASCADES)
 
 
 def _install_on_postgresql(schema_editor: Any) -> None:
@@ -76,7 +76,7 @@ def _install_on_postgresql(schema_editor: Any) -> None:
             )
 
 
-def _install_on_sqlite(schema_editor: Any) -> None:
+def install_on_sqlite(schema_editor: Any, cascades: dict[str, tuple[tuple[str, str], ...]]) -> None:
     for table in REFERRERS:
         for event, when in (("UPDATE OF blob_id", "update"), ("DELETE", "delete")):
             changed = " AND NEW.blob_id IS NOT OLD.blob_id" if when == "update" else ""
@@ -85,7 +85,7 @@ def _install_on_sqlite(schema_editor: Any) -> None:
                 f"FOR EACH ROW WHEN OLD.blob_id IS NOT NULL{changed} "
                 "BEGIN UPDATE post3_blob SET released_at = strftime('%Y-%m-%d %H:%M:%f', 'now') WHERE id = OLD.blob_id; END"
             )
-    for parent, children in CASCADES.items():
+    for parent, children in cascades.items():
         deletes = " ".join(f"DELETE FROM {child} WHERE {column} = OLD.id;" for child, column in children)
         schema_editor.execute(
             f"CREATE TRIGGER IF NOT EXISTS {parent}_cascade BEFORE DELETE ON {parent} FOR EACH ROW BEGIN {deletes} END"

@@ -4,7 +4,7 @@ from .access import ApiKey, LoginAllowance
 from .accounts import Account
 from .blobs import Blob, Block
 from .buckets import Bucket
-from .multipart import MultipartUpload, MultipartUploadMetadata, UploadPart
+from .multipart import MultipartUpload, UploadPart
 from .objects import Object, ObjectMetadata, ObjectPart, ObjectTag
 from .worker import WorkerState
 
@@ -16,7 +16,6 @@ __all__ = [
     "Bucket",
     "LoginAllowance",
     "MultipartUpload",
-    "MultipartUploadMetadata",
     "Object",
     "ObjectMetadata",
     "ObjectPart",

@@ -24,9 +24,9 @@ class MultipartUpload(ObjectHeaders):
     #: COMPOSITE or FULL_OBJECT, where the client named an algorithm.
     checksum_type = models.CharField(max_length=16, blank=True)
     initiated_at = models.DateTimeField()
-    #: Sequence of the key's latest version when the upload began, 0 where there was none; -1 once that version, or a later one,
+    #: Revision of the key's latest version when the upload began, 0 if there was none; -1 once that version, or a later one,
     #: was deleted. Null in uploads that an older release began: not known.
-    key_sequence = models.BigIntegerField(null=True)
+    key_revision = models.BigIntegerField(null=True)
 
     class Meta:
         indexes = [
@@ -36,21 +36,6 @@ class MultipartUpload(ObjectHeaders):
 
     def __str__(self) -> str:
         return visible(f"{self.key} ({self.upload_id})")
-
-
-class MultipartUploadMetadata(models.Model):
-    """One `x-amz-meta-*` of the object to be."""
-
-    upload = models.ForeignKey(MultipartUpload, on_delete=models.CASCADE, related_name="metadata", db_index=False)
-    name = models.TextField()
-    value = models.TextField(blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["upload", "name"], name="post3_uploadmetadata_unique")]
-        verbose_name_plural = "multipart upload metadata"
-
-    def __str__(self) -> str:
-        return visible(f"{self.name}: {self.value}")
 
 
 class UploadPart(models.Model):

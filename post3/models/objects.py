@@ -11,7 +11,7 @@ from .fields import ByteOrderedField
 
 
 class ObjectHeaders(models.Model):
-    """The system headers that S3 keeps with an object and gives back; empty where the client sent none."""
+    """What a client gives with an object and gets back: system headers, empty if it sent none, and user metadata."""
 
     content_type = models.TextField(blank=True)
     content_encoding = models.TextField(blank=True)
@@ -19,6 +19,8 @@ class ObjectHeaders(models.Model):
     content_language = models.TextField(blank=True)
     cache_control = models.TextField(blank=True)
     expires = models.TextField(blank=True)
+    #: By name, without `x-amz-meta-`, in lower case.
+    metadata = models.JSONField(default=dict, db_default={}, blank=True)
 
     class Meta:
         abstract = True
@@ -35,8 +37,11 @@ class Object(ObjectHeaders):
     key = ByteOrderedField()
     #: "null" for the version of a key in a bucket that keeps none.
     version_id = models.CharField(max_length=32, default="null")
-    #: Grows with every write of this key; the latest version has the highest.
+    #: The order in which versions of this key were committed; the latest version has the highest.
     sequence = models.BigIntegerField(default=1)
+    #: Grows with every write of this key, also of the same version. No index contains it: PostgreSQL then overwrites an object
+    #: without writing to any index.
+    revision = models.BigIntegerField(default=1, db_default=1)
     is_latest = models.BooleanField(default=True)
     is_delete_marker = models.BooleanField(default=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="+", db_index=False)
@@ -63,7 +68,15 @@ class Object(ObjectHeaders):
         constraints = [
             models.UniqueConstraint(fields=["bucket", "key"], condition=models.Q(is_latest=True), name="post3_object_latest"),
             models.UniqueConstraint(fields=["bucket", "key", "sequence"], name="post3_object_sequence"),
-            models.UniqueConstraint(fields=["bucket", "key", "version_id"], name="post3_object_version"),
+            # Two for the id of a version, so that the objects of a bucket without versions are in neither.
+            models.UniqueConstraint(
+                fields=["version_id"], condition=~models.Q(version_id="null"), name="post3_object_version_id"
+            ),
+            models.UniqueConstraint(
+                fields=["bucket", "key"],
+                condition=models.Q(version_id="null", is_latest=False),
+                name="post3_object_earlier_null",
+            ),
             models.CheckConstraint(condition=models.Q(size__gte=0), name="post3_object_size"),
         ]
 
@@ -72,9 +85,9 @@ class Object(ObjectHeaders):
 
 
 class ObjectMetadata(models.Model):
-    """One `x-amz-meta-*` of an object, without that prefix, the name in lower case."""
+    """One entry of an object's metadata, as a row that can be searched. Triggers keep these rows equal to `Object.metadata`."""
 
-    object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="metadata", db_index=False)
+    object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="metadata_rows", db_index=False)
     name = models.TextField()
     value = models.TextField(blank=True)
 

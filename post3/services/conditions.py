@@ -77,7 +77,7 @@ def check_write(conditions: Conditions, key: str, etag: str | None) -> None:
 def check_undisturbed(conditions: Conditions, key: str, begun: int, now: int) -> None:
     """Raise where a key was written or deleted since an upload to it began (B073).
 
-    `begun`, `now`: the sequence of the key's latest version then and now, 0 where there is none, -1 for one deleted since.
+    `begun`, `now`: the revision of the key's latest version then and now, 0 where there is none, -1 for one deleted since.
     """
     if begun != now:
         condition = Precondition.IF_NONE_MATCH if conditions.if_match is None else Precondition.IF_MATCH

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from .. import checksums
 from ..access.permissions import Grant
-from ..catalogue.attributes import HEADERS
+from ..catalogue.attributes import BY_KIND, Kind
 from ..catalogue.blob_steps import BlobStep, no_blob
 from ..catalogue.buckets import check_current
 from ..catalogue.parts import PartBlob
@@ -17,7 +17,7 @@ from ..catalogue.rows import NewObject, Published
 from ..catalogue.writing import enter, make_blob
 from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
 from ..models import MultipartUpload as MultipartUpload  # views name it
-from ..models import MultipartUploadMetadata, Object
+from ..models import Object
 from ..models import UploadPart as UploadPart
 from ..values import Completion, Conditions, Description, Payload
 from . import blobs, completing, upload_ids
@@ -41,7 +41,7 @@ def create_multipart_upload(
         with transaction.atomic():
             enter(grant.bucket)
             latest = (
-                Object.objects.filter(bucket_id=bucket_id, key=key, is_latest=True).values_list("sequence", flat=True).first()
+                Object.objects.filter(bucket_id=bucket_id, key=key, is_latest=True).values_list("revision", flat=True).first()
             )
             upload = MultipartUpload.objects.create(
                 upload_id=upload_ids.make(bucket_id, key),
@@ -52,12 +52,8 @@ def create_multipart_upload(
                 checksum_algorithm=checksum_algorithm,
                 checksum_type=checksum_type,
                 initiated_at=datetime.now(UTC),
-                key_sequence=latest or 0,
-                **{name: description.given.get(name, "") for name in HEADERS},
-            )
-            MultipartUploadMetadata.objects.bulk_create(
-                MultipartUploadMetadata(upload=upload, name=name, value=value)
-                for name, value in description.given["metadata"].items()
+                key_revision=latest or 0,
+                **description.given,
             )
     except IntegrityError:  # the bucket was deleted since it was found
         raise NoSuchBucket(BucketName=grant.bucket.name) from None
@@ -173,8 +169,7 @@ def _complete(
         parts_count=len(parts),
         upload_id=upload_id,
         sidecar=blobs.new_sidecar(storage, grant.bucket.name, key),
-        metadata=dict(upload.metadata.values_list("name", "value")),
-        **{name: getattr(upload, name) for name in HEADERS},
+        **{name: getattr(upload, name) for name in BY_KIND[Kind.GIVEN]},
     )
 
     def end_upload() -> int | None:
@@ -184,7 +179,7 @@ def _complete(
         if any(now.get(part.pk, -1) != part.blob_id for part in parts):
             raise InvalidPart(UploadId=upload_id)
         remove_upload(upload.pk)
-        return locked.key_sequence
+        return locked.key_revision
 
     content = Content(no_blob(), parts=chosen)
     return completed, publish(grant, new, content, storage, conditions, "CompleteMultipartUpload", within=end_upload)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.db import connection
-
 from ..access.permissions import Grant
 from ..catalogue.attributes import HEADERS
 from ..catalogue.parts import find_part
@@ -146,7 +144,7 @@ def open_object(
 
 
 def _found(grant: Grant, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
-    row = find_object(connection.vendor, grant.bucket, key, inline, inline_size)
+    row = find_object(grant.bucket, key, inline, inline_size)
     if row is None:
         check_key(key)
         raise NoSuchKey(Key=key)

@@ -108,7 +108,7 @@ def publish(
 
     `event`: what happens to the key, as S3 names it after `s3:ObjectCreated:`.
     `within`: run first in the same transaction. Of several callers who complete one upload, all but one wait there, before they
-    hold any blob. It returns the sequence that the key's latest version must still have if there are conditions
+    hold any blob. It returns the revision that the key's latest version must still have if there are conditions
     (`check_undisturbed`), or None for any.
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing), ConditionalRequestConflict.
     """
@@ -141,7 +141,7 @@ def _publish_with_care(
         latest = lock_latest(ref.bucket, ref.key)
         check_write(conditions, ref.key, latest.etag if latest else None)
         if begun is not None:
-            check_undisturbed(conditions, ref.key, begun, latest.sequence if latest else 0)
+            check_undisturbed(conditions, ref.key, begun, latest.revision if latest else 0)
         only_new = conditions.if_none_match is not None
     if not lock_blobs([part.blob_id for part in content.parts if part.blob_id is not None]):
         raise NoSuchKey("The source was deleted while it was copied.")
@@ -167,7 +167,7 @@ class Latest(NamedTuple):
     """The latest version of a key. `etag` is None of a delete marker."""
 
     etag: str | None
-    sequence: int
+    revision: int
 
 
 def lock_latest(bucket: BucketState, key: str) -> Latest | None:
@@ -175,11 +175,11 @@ def lock_latest(bucket: BucketState, key: str) -> Latest | None:
     found = Object.objects.filter(bucket_id=bucket.id, key=key, is_latest=True)
     if connection.features.has_select_for_update:
         found = found.select_for_update(of=("self",))
-    row = found.values_list("etag", "sequence", "is_delete_marker").first()
+    row = found.values_list("etag", "revision", "is_delete_marker").first()
     if row is None:
         return None
-    etag, sequence, is_delete_marker = row
-    return Latest(None if is_delete_marker else etag, sequence)
+    etag, revision, is_delete_marker = row
+    return Latest(None if is_delete_marker else etag, revision)
 
 
 def forget_sidecars(names: Iterable[str | None], durable: bool = True) -> None:

@@ -10,7 +10,12 @@ from django.utils import timezone
 from post3.models import Bucket, Object
 
 rules = importlib.import_module("post3.migrations.0002_database_rules")
-CASCADES = {(child, column, parent) for parent, children in rules.CASCADES.items() for child, column in children}
+CASCADES = {
+    (child, column, parent)
+    for parent, children in rules.CASCADES.items()
+    for child, column in children
+    if child != "post3_multipartuploadmetadata"  # until migration 0012
+}
 KEYS = ("b", "a", "a/", "Z", "a\x01", "~", "é", "\ud7ff", "\ue000", "\uff5e", "😀", "\U0010ffff", "a b", "aa", "A", "_", "%")
 
 
@@ -20,8 +25,11 @@ def rows(connection: Any, sql: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
+METADATA_AND_PARTS = ("post3_object_metadata_on_insert", "post3_object_metadata_on_update", "post3_object_parts_on_update")
+
+
 def test_triggers_are_there_after_all_migrations(catalogue: Any) -> None:
-    wanted = {"post3_bucket_change"} | {
+    wanted = {"post3_bucket_change", *METADATA_AND_PARTS} | {
         f"{table}_release_on_{when}" for table in rules.REFERRERS for when in ("update", "delete")
     }
     if catalogue.vendor == "postgresql":

@@ -124,7 +124,7 @@ def check(statements: list[tuple[str, list[Any]]]) -> list[str]:
 
 def test_find_object_and_listings_read_by_the_index(bucket: Bucket, statements: list[Any]) -> None:
     """One test, because creating the rows takes seconds."""
-    row = reading.find_object(connection.vendor, load_bucket("second"), "07/000007")
+    row = reading.find_object(load_bucket("second"), "07/000007")
     assert row is not None and row.key == "07/000007"
     check(statements)
 

@@ -180,8 +180,8 @@ def test_orders_in_the_address_are_ignored(console: Client, photos: Bucket) -> N
 
 def test_object_page_shows_metadata_and_the_first_parts_only(console: Client, photos: Bucket) -> None:
     obj = made_object(photos, "big", parts_count=10_000)
+    obj.metadata = {"camera": "<Leica>"}
     obj.save()
-    obj.metadata.create(name="camera", value="<Leica>")
     ObjectPart.objects.bulk_create(ObjectPart(object=obj, part_number=n, offset=n, size=1) for n in range(1, 10_001))
     response, statements = statements_of(console, f"{OBJECTS}{obj.pk}/change/")
     page = response.content.decode()

@@ -30,7 +30,7 @@ SMALL, LARGE = 1000, 2_500_000
 
 def rows_of(model: Any) -> list[dict[str, Any]]:
     """Return all rows of a model in order, without columns that have no meaning outside this catalogue."""
-    ids = {"id", "bucket_id", "blob_id", "object_id", "created_at", "sequence", "released_at"}
+    ids = {"id", "bucket_id", "blob_id", "object_id", "created_at", "config_version", "revision", "released_at"}
     return [{name: value for name, value in row.items() if name not in ids} for row in model.objects.order_by("pk").values()]
 
 
@@ -200,7 +200,7 @@ def test_merge_adds_what_an_older_catalogue_lacks(tree: Store) -> None:
     # In the older catalogue, the blob of the large body was pending.
     Blob.objects.filter(size=LARGE).update(state=Blob.State.PENDING, size=0, md5="", crc64nvme=None)
     Object.objects.filter(key="overwritten since").update(
-        blob=older.blob_id, size=SMALL, sidecar=older.sidecar, last_modified=older.last_modified, sequence=7
+        blob=older.blob_id, size=SMALL, sidecar=older.sidecar, last_modified=older.last_modified, revision=7
     )
     Object.objects.filter(key="new since").delete()
     Bucket.objects.filter(name="new-bucket").delete()
@@ -208,7 +208,7 @@ def test_merge_adds_what_an_older_catalogue_lacks(tree: Store) -> None:
     assert (report, report.counts.buckets, report.counts.objects, report.counts.known) == ([], 1, 2, 2)
     assert path.exists() and newer.exists()
     assert tree.read("overwritten since") == b"x" * LARGE and tree.read("new since") == b"x" * (SMALL + 1)
-    assert Object.objects.get(key="overwritten since").sequence == 8
+    assert Object.objects.get(key="overwritten since").revision == 8
     assert Blob.objects.get(size=LARGE).state == Blob.State.STORED
     assert Report(merge=True).counts.objects == 0
 

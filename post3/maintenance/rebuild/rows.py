@@ -13,15 +13,26 @@ from typing import Any
 from ... import checksums
 from ...catalogue.attributes import COLUMNS
 from ...catalogue.removing import remove_object
-from ...db.bulk_insert import insert_rows, moment, take_ids, temporary_index
+from ...db.bulk_insert import as_parameter, insert_rows, take_ids, temporary_index
 from ...descriptions.described import DescribedBlob, DescribedObject
-from ...models import Blob, Object, ObjectMetadata, ObjectPart
+from ...models import Blob, Object, ObjectPart
 from ...storage.base import BlobRef, Storage, StorageError
 
 #: Names asked for by one statement.
 CHUNK = 1000
 BLOB_COLUMNS = ("id", "storage_class", "name", "size", "md5", "crc64nvme", "block_size", "state", "created_at")
-OBJECT_COLUMNS = ("id", "bucket_id", "key", "version_id", "sequence", "is_latest", "is_delete_marker", "blob_id", *COLUMNS)
+OBJECT_COLUMNS = (
+    "id",
+    "bucket_id",
+    "key",
+    "version_id",
+    "sequence",
+    "revision",
+    "is_latest",
+    "is_delete_marker",
+    "blob_id",
+    *COLUMNS,
+)
 INDEX = "post3_blob_name_rebuilding"
 
 
@@ -126,7 +137,7 @@ class BlobRows:
 
 
 def _blob_values(blob: Blob) -> tuple[Any, ...]:
-    checksums_and_state = (blob.md5, blob.crc64nvme, blob.block_size, int(blob.state), moment(blob.created_at))
+    checksums_and_state = (blob.md5, blob.crc64nvme, blob.block_size, int(blob.state), as_parameter(blob.created_at))
     return blob.pk, blob.storage_class, blob.name, blob.size, *checksums_and_state
 
 
@@ -149,7 +160,7 @@ class ObjectRows:
                 older, newer = sorted((other, described), key=_age)
                 newest[described.bucket, described.new.key] = newer
                 outcomes.append(Outcome(older, Put.SUPERSEDED))
-        sequences: dict[tuple[str, str], int] = {}
+        revisions: dict[tuple[str, str], int] = {}
         replaced: list[int] = []
         for place, there in _there(buckets, newest).items():
             if there.sidecar == newest[place].new.sidecar:
@@ -158,13 +169,13 @@ class ObjectRows:
                 outcomes.append(Outcome(newest.pop(place), Put.SUPERSEDED))
             else:
                 replaced.append(there.pk)
-                sequences[place] = there.sequence
+                revisions[place] = there.revision
         for object_id in replaced:
             remove_object(object_id)
         blobs = self._blobs.need(storage, (blob for described in newest.values() for blob in described.blobs()))
-        _insert(buckets, newest, blobs, sequences)
+        _insert(buckets, newest, blobs, revisions)
         for place, described in newest.items():
-            outcome = Put.REPLACED if place in sequences else Put.MADE
+            outcome = Put.REPLACED if place in revisions else Put.MADE
             faults = (described.left_out, _damage(described, blobs))
             outcomes.append(Outcome(described, outcome, "; ".join(fault for fault in faults if fault)))
         return outcomes
@@ -197,7 +208,7 @@ def _there(buckets: dict[str, int], places: Iterable[tuple[str, str]]) -> dict[t
     found: dict[tuple[str, str], Object] = {}
     for bucket, wanted in keys.items():
         rows = Object.objects.filter(bucket_id=buckets[bucket], key__in=wanted, is_latest=True)
-        rows = rows.only("pk", "key", "sequence", "last_modified", "sidecar")
+        rows = rows.only("pk", "key", "revision", "last_modified", "sidecar")
         found |= {(bucket, row.key): row for row in rows}
     return found
 
@@ -206,22 +217,20 @@ def _insert(
     buckets: dict[str, int],
     chosen: dict[tuple[str, str], DescribedObject],
     blobs: dict[str, Blob],
-    sequences: dict[tuple[str, str], int],
+    revisions: dict[tuple[str, str], int],
 ) -> None:
-    """Insert objects with their metadata and parts; `sequences` are those of the rows that some replace."""
-    objects, metadata, parts = [], [], []
+    """Insert objects with their parts; `revisions` are those of the rows that some replace."""
+    objects, parts = [], []
     for object_id, (place, described) in zip(take_ids(Object, len(chosen)), chosen.items(), strict=True):
         new, bucket_id = described.new, buckets[described.bucket]
         blob_id = blobs[described.blob.name].pk if described.blob else None
-        fixed = ("null", sequences.get(place, 0) + 1, True, False)
-        attributes = [moment(value) if isinstance(value, datetime) else value for value in attrgetter(*COLUMNS)(new)]
+        fixed = ("null", 1, revisions.get(place, 0) + 1, True, False)
+        attributes = [as_parameter(value) for value in attrgetter(*COLUMNS)(new)]
         objects.append((object_id, bucket_id, new.key, *fixed, blob_id, *attributes))
-        metadata += [(object_id, name, value) for name, value in new.metadata.items()]
         for part in described.parts:
             part_blob = blobs[part.blob.name].pk if part.blob else None
             parts.append((object_id, part.part_number, part.offset, part.size, part.checksum, part_blob))
     insert_rows(Object, OBJECT_COLUMNS, objects)
-    insert_rows(ObjectMetadata, ("object_id", "name", "value"), metadata)
     insert_rows(ObjectPart, ("object_id", "part_number", "offset", "size", "checksum", "blob_id"), parts)
 
 
