@@ -29,7 +29,9 @@ from .interrupts import Terminated, run_program
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Directories whose tests use the catalogue in their own process.
-IN_PROCESS = ("tests/models", "tests/services", "tests/storage", "tests/contrib")
+IN_PROCESS = tuple(
+    f"tests/{room}" for room in ("access", "admin", "api", "contrib", "maintenance", "models", "services", "storage", "telemetry")
+)
 #: Tests that measure, or whose deadlines are short. They run alone, after all others.
 ALONE = (
     "tests/benchmarks",

@@ -11,13 +11,18 @@ from typing import Any
 import pytest
 
 PATHS = (
+    "tests/access",
+    "tests/admin",
+    "tests/api",
     "tests/contrib",
+    "tests/maintenance",
     "tests/models",
     "tests/operations",
     "tests/s3",
     "tests/sdk",
     "tests/services",
     "tests/storage",
+    "tests/telemetry",
     "tests/test_architecture.py",
     "tests/test_behaviours.py",
     "tests/test_readme.py",
@@ -45,8 +50,8 @@ SLOW = (
     "tests/operations/test_request_documents.py::test_document_that_is_not_as_it_should_be_is_malformed",
     "tests/operations/test_request_documents.py::test_documents_of_eight_megabytes_leave_no_memory_behind",
     "tests/sdk/test_listings.py",
-    "tests/services/test_console_parameters.py",
-    "tests/services/test_console_queries.py",
+    "tests/admin/test_parameters.py",
+    "tests/admin/test_queries.py",
     "tests/services/test_publishing.py::test_upload_of_10000_parts_is_completed",
     "tests/test_tasks.py::test_dbreset_asks_and_empties_the_store",
 )

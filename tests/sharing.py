@@ -20,7 +20,7 @@ LONGEST = (
     "tests/faults/test_crash.py",
     "tests/faults/test_powercut.py",
     "tests/management/test_without_a_store.py",
-    "tests/services/test_console_queries.py",
+    "tests/admin/test_queries.py",
 )
 
 

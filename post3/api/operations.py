@@ -5,7 +5,7 @@ A shape is the method, the subresources among the query's names (`?uploads`) and
 operations is checked against this one by `tests/test_readme.py`.
 
 A name is known where an operation reads it, and nowhere else (D70): each row declares the query parameters and `x-amz-*`
-headers that it reads, beside those of the signature. `tests/services/test_declared_names.py` records what the views read and
+headers that it reads, beside those of the signature. `tests/api/test_declared_names.py` records what the views read and
 compares. An unknown name in the query is treated by one rule, `_refuse_unknown`; an unknown header is ignored; a header by which
 AWS's operation can be asked for what post3 lacks is in `lacks` (`s3/unsupported.py`).
 """

@@ -30,7 +30,7 @@ class Stopper(threading.Event):
 
 @pytest.fixture(autouse=True)
 def _nothing_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip the counting of the catalogue, which tests/services/test_figures.py covers."""
+    """Skip the counting of the catalogue, which tests/telemetry/test_figures.py covers."""
     monkeypatch.setattr(buckets, "describe_buckets", lambda: 0)
     monkeypatch.setattr(catalogue_figures, "measure_storage", lambda: None)
     monkeypatch.setattr(catalogue_figures, "measure_storage_if_due", lambda: False)

@@ -8,7 +8,7 @@ from post3.errors import IllegalLocationConstraintException, InvalidRequest
 from post3.models import Bucket
 from post3.services import buckets
 
-from .store import Store
+from ..stores import Store
 
 
 @pytest.mark.parametrize(

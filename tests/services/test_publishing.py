@@ -14,7 +14,7 @@ from post3.services import multipart, objects, publishing
 from post3.storage import BlobRef, Stream, storages
 from post3.values import CompletedPart, Conditions
 
-from .store import ALWAYS, PLAIN, Body, Store, granted
+from ..stores import ALWAYS, PLAIN, Body, Store, granted
 
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])

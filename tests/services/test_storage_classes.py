@@ -12,7 +12,7 @@ from post3.errors import InvalidStorageClass, S3NotImplemented
 from post3.maintenance.garbage import collect_garbage
 from post3.models import Block, Bucket, Object
 
-from .store import Store
+from ..stores import Store
 
 SMALL, LARGE = 1000, 2_500_000
 

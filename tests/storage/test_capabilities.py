@@ -17,7 +17,7 @@ from post3.storage import BlobMissing, Describing, StoredName
 from post3.storage.database import DatabaseStorage
 from post3.storage.handler import storages
 
-from ..services.store import Store
+from ..stores import Store
 from . import test_database
 from .capability_suites import DescribingSuite, ResidentSuite
 

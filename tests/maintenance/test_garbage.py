@@ -20,7 +20,7 @@ from post3.storage import BlobRef, StorageError
 from post3.storage.database import blocks
 from post3.storage.handler import storages
 
-from .store import ALWAYS, PLAIN, Body, Store, granted
+from ..stores import ALWAYS, PLAIN, Body, Store, granted
 
 #: More than one statement stores, and more than is held in memory.
 SMALL, LARGE = 1000, 2_500_000

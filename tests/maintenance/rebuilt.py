@@ -7,7 +7,7 @@ from typing import Any
 from post3.maintenance.rebuild.rebuilding import Fault, Rebuild, rebuild_catalog
 from post3.models import Object
 
-from .store import Store
+from ..stores import Store
 
 
 class Report(list[Fault]):

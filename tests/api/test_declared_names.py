@@ -18,7 +18,7 @@ from post3.api import operations
 from post3.errors import S3Error
 from post3.s3.request import S3Request
 
-from .store import Store
+from ..stores import Store
 
 METADATA = "x-amz-meta-"
 UNSIGNED = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}

@@ -10,8 +10,8 @@ from post3.access.callers import project_caller
 from post3.models import Bucket, Object
 from post3.services import buckets
 
+from ..stores import Store
 from .rebuilt import Report, rewrite, sidecar_of
-from .store import Store
 
 SMALL = 1000
 

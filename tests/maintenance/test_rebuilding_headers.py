@@ -6,8 +6,8 @@ import pytest
 
 from post3.models import Object, ObjectMetadata
 
+from ..stores import Store
 from .rebuilt import Report, rewrite, sidecar_of
-from .store import Store
 
 POISON = "a\r\nSet-Cookie: poison=1"
 

@@ -1,17 +1,24 @@
-"""The services on one bucket, called in process."""
+"""The services on one bucket, called in process, and the fixtures that make such stores."""
 
 import io
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import override_settings
+
 from post3.access.callers import project_caller
 from post3.access.permissions import Grant, grant_one
 from post3.models import Block
-from post3.services import copies, deletions, multipart, objects
+from post3.services import buckets, copies, deletions, multipart, objects
 from post3.values import CompletedPart, Completion, Conditions, Description
+
+from .conftest import empty
 
 ALWAYS = Conditions()
 PLAIN = Description("STANDARD", {"content_type": "binary/octet-stream", "metadata": {}})
@@ -77,3 +84,26 @@ class Store:
         return sum(path.stat().st_size for path in files) + sum(
             len(data) for data in Block.objects.values_list("data", flat=True)
         )
+
+
+@pytest.fixture
+def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
+    """Yield a bucket on files, stored with its description."""
+    storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
+    with override_settings(POST3_STORAGES={"STANDARD": storage}, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
+        owner = get_user_model().objects.create_user("owner")
+        buckets.create_bucket("bucket", project_caller(owner.pk), None)
+        yield Store(owner.pk, tmp_path)
+
+
+@pytest.fixture
+def store(tree: Store) -> Store:
+    """Return that bucket with an object `k` of one byte. Test modules for all storages define their own `store`."""
+    tree.put("k", 1)
+    return tree
+
+
+@pytest.fixture
+def lose(catalogue: Any) -> Callable[[], None]:
+    """Return a function that empties the catalogue."""
+    return lambda: empty(catalogue)

@@ -11,7 +11,7 @@ from post3.catalogue.buckets import known_bucket
 from post3.contrib.storage import Post3Storage
 
 from ..raw import RawClient
-from .store import Store
+from ..stores import Store
 from .test_permissions import ROWS, ask, client, deny, md5_of
 
 __all__ = ["client"]

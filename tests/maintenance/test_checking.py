@@ -19,7 +19,7 @@ from post3.models import Blob, Block, Bucket, Object, WorkerState
 from post3.services import damage
 from post3.storage import StorageError, storages
 
-from .store import Store
+from ..stores import Store
 from .test_garbage import in_threads
 
 SMALL, LARGE = 1000, 2_500_000

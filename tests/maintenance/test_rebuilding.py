@@ -22,8 +22,8 @@ from post3.services import buckets, objects
 from post3.storage.base import StorageError
 from post3.storage.handler import storages
 
+from ..stores import ALWAYS, PLAIN, Body, Store, granted
 from .rebuilt import Report, rewrite, sidecar_of
-from .store import ALWAYS, PLAIN, Body, Store, granted
 
 SMALL, LARGE = 1000, 2_500_000
 

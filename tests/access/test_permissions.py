@@ -28,7 +28,7 @@ from post3.server.bodies import MemoryBody
 from post3.services import buckets, copies, multipart, objects
 
 from ..raw import RawClient
-from .store import ALWAYS, PLAIN, Body, Store
+from ..stores import ALWAYS, PLAIN, Body, Store
 
 Rule = Callable[[AccessRequest], bool]
 
