@@ -1,7 +1,7 @@
-"""Reading the descriptions that `sidecars.py` wrote, in a tree that may have been through anything.
+"""Read the descriptions written by `sidecars.py`, from a tree in which any file may be damaged.
 
-A description that is torn, foreign or of a kind this release does not know raises `Unreadable`, which says what is wrong: nothing
-of it may reach the catalogue, because half an object is worse than a missing one. Formats 1 and 2 are read.
+A description that is incomplete, foreign or of an unknown format raises `Unreadable`, with the reason. Nothing of it
+may reach the catalogue, because half an object is worse than a missing one. Formats 1 and 2 are supported.
 """
 
 import json
@@ -19,15 +19,15 @@ from ..web.header_fields import clean_given
 from .sidecars import FORMAT
 
 MAX_NUMBER, MAX_USER_ID, MAX_PART_NUMBER = 2**63 - 1, 2**31 - 1, 10_000
-#: Characters of any text but those that the catalogue limits.
+#: Maximum characters of texts that the catalogue does not limit.
 MAX_TEXT = 1 << 20
-# What no database takes: NUL, and halves of surrogate pairs, which JSON can spell.
+# Characters that no database accepts but JSON can contain: NUL, and halves of surrogate pairs.
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _MD5 = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class Unreadable(Exception):
-    """A description that cannot be one of ours, or not one this release knows. Says why."""
+    """A description that post3 did not write, or that this release does not support. The message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class DescribedBucket:
     owner_name: str
     region: str
     created_at: datetime
-    #: The id of the owner's account; empty in descriptions of older releases.
+    #: The id of the owner's account; empty in descriptions by older releases.
     account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedBlob:
-    """Bytes by the storage's name of them; the checksums are empty where not known."""
+    """Bytes in a storage, by name. The checksums are empty if unknown."""
 
     name: str
     size: int
@@ -67,11 +67,11 @@ class DescribedObject:
     new: NewObject
     blob: DescribedBlob | None
     parts: tuple[DescribedPart, ...]
-    #: What of the description is not taken, in words; empty for nothing.
+    #: A message about ignored content of the description; empty if nothing was ignored.
     left_out: str = ""
 
     def blobs(self) -> list[DescribedBlob]:
-        """Return all bytes of it, in order."""
+        """Return all blobs of the object, in order."""
         return [blob for blob in (self.blob, *(part.blob for part in self.parts)) if blob is not None]
 
 
@@ -89,10 +89,10 @@ def read_bucket(document: bytes) -> DescribedBucket:
 
 
 def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedObject:
-    """Read the description of an object, which was found under that name in the storage of that class. Raises Unreadable.
+    """Read the description of an object, found under that name in the storage of that class. Raises Unreadable.
 
-    The class in the description is not believed: where the bytes are, is what counts. Headers that cannot be sent are cleaned,
-    and metadata that cannot be headers are left out (D69).
+    The storage class in the description is ignored, because the storage that has the bytes decides. Headers that cannot
+    be sent are cleaned, and metadata that cannot be headers is omitted (D69).
     """
     fields = _Fields(_parse(document))
     key = fields.text("key", MAX_KEY_SIZE)
@@ -165,7 +165,7 @@ def _bucket_name(fields: "_Fields") -> str:
 
 
 class _Fields:
-    """The values of a JSON object, each asked for by its type. All methods raise Unreadable."""
+    """The values of a JSON object, read by type. All methods raise Unreadable."""
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, dict):
@@ -173,7 +173,7 @@ class _Fields:
         self._values = values
 
     def text(self, name: str, most: int = MAX_TEXT, default: str | None = None) -> str:
-        """Return a text of at most that many characters. Without a default it must be there."""
+        """Return a text of at most that many characters. Without a default, it is required."""
         return self._text(name, self._values.get(name, default), most)
 
     def number(self, name: str, most: int = MAX_NUMBER, *, least: int = 0) -> int:
@@ -192,12 +192,12 @@ class _Fields:
         return moment
 
     def checksum(self, name: str) -> str:
-        """Return a CRC-64/NVME, empty where it is not told, or is none."""
+        """Return a CRC-64/NVME; empty if it is missing or invalid."""
         value = self.text(name, 12, "")
         return value if value and checksums.is_valid("CRC64NVME", value) else ""
 
     def account(self, name: str) -> str:
-        """Return the id of an account, empty where it is not told, or is none."""
+        """Return the id of an account; empty if it is missing or invalid."""
         value = self.text(name, 12, "")
         return value if is_account_id(value) else ""
 
