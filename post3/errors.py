@@ -4,7 +4,8 @@ The status and the extra XML elements are attributes. `s3/documents.py` writes t
 catches these errors. The messages are those of AWS if AWS has the error.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 
-Services know no HTTP. If an error names a header or has headers of its own, its class takes plain values and writes them.
+Services know no HTTP. If an error names a header or has headers of its own, its class takes plain values and writes
+them.
 """
 
 from datetime import UTC, datetime

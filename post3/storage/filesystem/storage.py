@@ -29,7 +29,7 @@ from .files import FilePieces, copy_bytes, sync_data, write_all
 from .names import BUCKET_DESCRIPTION, NAME, bucket_description, description_of, new_name
 from .tree import QUARANTINE, TEMPORARY, find_described_buckets, walk_tree
 
-OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
+OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO must not block
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -180,7 +180,7 @@ class FilesystemStorage(DirectoryTree, Describing):
         Without `sync_directory` only its bytes are durable; its name becomes durable with the directory's next sync.
         """
         steps, file_name = self._split(name)
-        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # descriptions of all buckets have the same file name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
