@@ -113,7 +113,7 @@ class InsufficientStorage(
     S3Error,
     status=507,
     code="XMinioStorageFull",
-    message="There is no room left for what was sent. Delete objects that are not needed, or give the server more room.",
+    message="The server has no disk space left. Delete objects that are not needed, or give the server more space.",
 ):
     """The disk is full. AWS has no such error; the code is the one that clients of self-hosted servers know (B120)."""
 

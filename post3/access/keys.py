@@ -70,7 +70,7 @@ def find_user(name: str | None = None, *, create: bool = False) -> Any:
         superusers = list(users.filter(is_superuser=True)[:2])
         if len(superusers) != 1:
             count = "no superuser" if not superusers else "more than one superuser"
-            raise NoSuchUser(f"There is {count}: name the user the key shall belong to (--user).")
+            raise NoSuchUser(f"There is {count}. Name the owner of the key with --user.")
         return superusers[0]
     try:
         return users.get_by_natural_key(name)
@@ -194,7 +194,7 @@ def _read(access_key: str) -> tuple[str, Caller]:
     except InvalidToken:
         logger.error(
             "The secret of API key %s cannot be decrypted. Has SECRET_KEY changed? Put the old one into "
-            "SECRET_KEY_FALLBACKS, or make a new key.",
+            "SECRET_KEY_FALLBACKS, or create a new key.",
             access_key,
         )
         raise InternalError() from None

@@ -99,15 +99,15 @@ def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedO
     if not 0 < len(key.encode()) <= MAX_KEY_SIZE:
         raise Unreadable(f"its key has {len(key.encode())} bytes")
     if fields.text("version_id", 32) != "null":
-        raise Unreadable("it is of a version, which this release does not keep")
+        raise Unreadable("it is the description of a version, which this release does not support")
     size, etag, name = fields.number("size"), fields.text("etag", 40), fields.text("blob")
     parts = _parts(fields)
     md5 = etag if _MD5.fullmatch(etag) else ""
     blob = DescribedBlob(name, size, md5, fields.checksum("crc64nvme")) if name else None
     if (blob is not None) if parts else (blob is None) != (size == 0):
-        raise Unreadable("its size does not fit its bytes")
+        raise Unreadable("its size does not match its bytes")
     if parts and sum(part.size for part in parts) != size:
-        raise Unreadable("its size is not that of its parts")
+        raise Unreadable("its size is not the sum of its parts")
     headers, metadata = fields.texts("headers"), fields.texts("metadata")
     new = NewObject(
         key=key,
@@ -125,7 +125,7 @@ def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedO
         **clean_given({name: headers.get(name, "") for name in HEADERS} | {"metadata": metadata}),
     )
     dropped = len(metadata) - len(new.metadata)
-    left_out = f"{dropped} of its metadata cannot be headers, and were left out" if dropped else ""
+    left_out = f"omitted metadata that cannot be headers: {dropped}" if dropped else ""
     return DescribedObject(_bucket_name(fields), fields.text("owner", 150, ""), new, blob, parts, left_out)
 
 
@@ -133,11 +133,11 @@ def _parse(document: bytes) -> Any:
     try:
         values = json.loads(document)
     except (ValueError, RecursionError):
-        raise Unreadable("it is no JSON document: torn, or not a description") from None
+        raise Unreadable("it is not a JSON document: torn, or not a description") from None
     if not isinstance(values, dict) or not isinstance(values.get("format"), int):
         raise Unreadable("it is not a description")
     if not 1 <= values["format"] <= FORMAT:
-        raise Unreadable(f"it is of format {values['format']}, which this release does not know")
+        raise Unreadable(f"it has format {values['format']}, which this release does not support")
     return values
 
 
@@ -149,7 +149,7 @@ def _parts(fields: "_Fields") -> tuple[DescribedPart, ...]:
         number, size = part.number("part_number", MAX_PART_NUMBER, least=1), part.number("size")
         name = part.text("blob")
         if (size == 0) != (name == "") or (parts and number <= parts[-1].part_number):
-            raise Unreadable(f"its part {number} does not fit the others, or its bytes")
+            raise Unreadable(f"its part {number} does not match the other parts, or its bytes")
         md5 = part.text("md5", 32, "")
         blob = DescribedBlob(name, size, md5 if _MD5.fullmatch(md5) else "", part.checksum("crc64nvme")) if name else None
         parts.append(DescribedPart(number, offset, size, part.text("checksum", 64), blob))
@@ -160,7 +160,7 @@ def _parts(fields: "_Fields") -> tuple[DescribedPart, ...]:
 def _bucket_name(fields: "_Fields") -> str:
     name = fields.text("bucket", 63)
     if not is_valid_name(name):
-        raise Unreadable(f"{name!r} can be no bucket")
+        raise Unreadable(f"{name!r} cannot be a bucket")
     return name
 
 
@@ -169,7 +169,7 @@ class _Fields:
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, dict):
-            raise Unreadable("a JSON object is missing in it")
+            raise Unreadable("it lacks a JSON object")
         self._values = values
 
     def text(self, name: str, most: int = MAX_TEXT, default: str | None = None) -> str:
@@ -179,16 +179,16 @@ class _Fields:
     def number(self, name: str, most: int = MAX_NUMBER, *, least: int = 0) -> int:
         value = self._values.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise Unreadable(f"its {name} is no number of the right size")
+            raise Unreadable(f"its {name} is not a number in the valid range")
         return value
 
     def moment(self, name: str) -> datetime:
         try:
             moment = datetime.fromisoformat(self.text(name, 64))
         except ValueError:
-            raise Unreadable(f"its {name} is no date") from None
+            raise Unreadable(f"its {name} is not a date") from None
         if moment.tzinfo is None or not 1970 <= moment.year < 9999:
-            raise Unreadable(f"its {name} is no moment")
+            raise Unreadable(f"its {name} is not a valid time")
         return moment
 
     def checksum(self, name: str) -> str:
@@ -215,7 +215,7 @@ class _Fields:
 
     def _text(self, name: str, value: Any, most: int) -> str:
         if not isinstance(value, str):
-            raise Unreadable(f"its {name} is no text")
+            raise Unreadable(f"its {name} is not text")
         if len(value) > most or _IMPOSSIBLE.search(value):
-            raise Unreadable(f"its {name} is no text the catalogue can hold")
+            raise Unreadable(f"its {name} is text that the catalogue cannot store")
         return value

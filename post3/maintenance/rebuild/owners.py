@@ -41,8 +41,8 @@ class Owners:
                 return
             if name and there != name and not self._trusting:
                 raise OwnerMismatch(
-                    f"The owner {name!r} has the id {user_id}, which is {there!r} in this catalogue. Give an empty catalogue, or "
-                    f"--merge to make {there!r} the owner of all that was of {name!r}."
+                    f"The owner {name!r} has the id {user_id}, which belongs to {there!r} in this catalogue. Use an empty "
+                    f"catalogue, or --merge to make {there!r} the owner of everything that {name!r} owned."
                 )
             self._known.add(user_id)
 

@@ -76,8 +76,8 @@ def rebuild_catalog(rebuild: Rebuild) -> None:
     unfinished = WorkerState.objects.filter(name=UNFINISHED).exists()
     if not (rebuild.merge or unfinished) and (Bucket.objects.exists() or Object.objects.exists()):
         raise RebuildRefused(
-            "The catalogue holds buckets already. Give an empty one (DATABASE_URL or POST3_DATA_DIR, then `migrate`), or --merge "
-            "to add what it lacks and what is newer, while no server runs."
+            "The catalogue already has buckets. Use an empty one (DATABASE_URL or POST3_DATA_DIR, then `migrate`), or --merge "
+            "to add missing and newer objects while no server runs."
         )
     WorkerState.objects.get_or_create(name=UNFINISHED)
     blobs = BlobRows(rebuild.verify, rebuild.counts, lambda: rebuild.progress(rebuild.counts))
@@ -113,7 +113,7 @@ class _Run:
             try:
                 bucket = read_bucket(document)
                 if bucket.name != name:
-                    raise Unreadable(f"it is of the bucket {bucket.name!r}")
+                    raise Unreadable(f"it is the description of the bucket {bucket.name!r}")
             except Unreadable as error:
                 self._rebuild.fault(name, f"the description of this bucket cannot be used: {error}")
                 continue
@@ -128,7 +128,7 @@ class _Run:
         for stored in storage.walk():
             if stored.is_foreign:
                 self._counts.foreign += 1
-                self._rebuild.fault(stored.name, "no file of post3's", is_loss=False)
+                self._rebuild.fault(stored.name, "not a file that post3 created", is_loss=False)
             if not stored.is_description:
                 continue
             if stored.size > MAX_DOCUMENT:
@@ -190,7 +190,7 @@ class _Run:
         """Create the bucket of an object if it has no description, with the data that the object has."""
         name, moment = described.bucket, described.new.last_modified
         if name not in self._buckets:
-            self._rebuild.fault(name, "nothing describes this bucket: its owner, region and date are guesses")
+            self._rebuild.fault(name, "this bucket has no description: its owner, region and date are guesses")
             self._guessed[name] = moment
             self._make_bucket(DescribedBucket(name, described.new.owner_id, described.owner_name, conf.REGION, moment))
         elif name in self._guessed:

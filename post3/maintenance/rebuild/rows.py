@@ -191,9 +191,9 @@ def _missing(storage: Storage, described: DescribedObject) -> str:
         return str(error)
     for blob, size in zip(blobs, sizes, strict=True):
         if size is None:
-            return f"none of {blob.size} bytes is there: {blob.name}"
+            return f"all {blob.size} bytes are missing: {blob.name}"
         if size < blob.size:
-            return f"{size} of {blob.size} bytes are there: {blob.name}"
+            return f"only {size} of {blob.size} bytes exist: {blob.name}"
     return ""
 
 
@@ -237,4 +237,4 @@ def _insert(
 
 def _damage(described: DescribedObject, blobs: dict[str, Blob]) -> str:
     damaged = [blob.name for blob in described.blobs() if blobs[blob.name].state == Blob.State.DAMAGED]
-    return f"its bytes are damaged, and marked so: {', '.join(damaged)}" if damaged else ""
+    return f"its bytes are damaged, and were marked as damaged: {', '.join(damaged)}" if damaged else ""

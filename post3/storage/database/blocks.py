@@ -182,7 +182,7 @@ class DatabaseStorage(CatalogueResident):
         try:
             self.delete(ref)
         except Exception:
-            logger.warning("could not delete the half-written %s", self._describe(ref), exc_info=True)
+            logger.warning("could not delete the partially written %s", self._describe(ref), exc_info=True)
 
     @contextmanager
     def _telling(self, doing: str, ref: BlobRef | None) -> Iterator[None]:
