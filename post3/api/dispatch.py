@@ -45,8 +45,7 @@ counts.declare(
 
 
 # A project's ATOMIC_REQUESTS must not apply to S3. Errors become responses here, so a failed request would be
-# committed. And no transaction may wait for a client (architecture,
-# decision 4).
+# committed. And no transaction may wait for a client (architecture, decision 4).
 @transaction.non_atomic_requests
 @csrf_exempt
 def dispatch(request: HttpRequest, path: str, **captured: object) -> HttpResponseBase:
