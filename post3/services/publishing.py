@@ -145,7 +145,7 @@ def _publish_with_care(
             check_undisturbed(conditions, ref.key, begun, latest.revision if latest else 0)
         only_new = conditions.if_none_match is not None
     if not lock_blobs([part.blob_id for part in content.parts if part.blob_id is not None]):
-        raise NoSuchKey("The source was deleted while it was being copied.")
+        raise NoSuchKey("The source was deleted while it was copied.")
     written = _checked(write_version(ref, new, content.step, only_new), content.step)
     assert written.object_id is not None  # `_checked` raises otherwise
     ObjectPart.objects.bulk_create([part.as_row(written.object_id) for part in content.parts], batch_size=1000)

@@ -2,7 +2,8 @@
 
 Buckets are read first, then all descriptions of objects, in the order in which the storage returns them. They are
 inserted in batches, each in one transaction. The newest description of a key wins. Only a batch, the buckets and the
-users are in memory. A description is used only if the storage has its bytes. Running an interrupted rebuild again resumes it.
+users are in memory. A description is used only if the storage has its bytes. Running an interrupted rebuild again
+resumes it.
 
 Nothing in a storage is written or deleted. Data that storages do not have is lost: API keys, passwords, permissions in
 the console, unfinished multipart uploads, and objects whose bytes were in the lost database.
