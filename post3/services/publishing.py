@@ -205,6 +205,6 @@ def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
 
 
 def discard_quietly(discard: Callable[[], None]) -> None:
-    """Remove bytes that were not published, suppressing errors. The worker removes pending bytes that remain."""
+    """Remove bytes that were not published, without hiding the original error. The worker removes pending remains."""
     with suppress(StorageError, DatabaseError, InterfaceError):
         discard()
