@@ -11,7 +11,8 @@ A key is written in one of three ways, by the bucket's versioning:
    it.
  - `insert_delete_marker`: the same for a row without content.
 
-Each enters the bucket first (migration 0011), so that no write acts by settings that have changed. Triggers keep the rows of
+Each enters the bucket first (migration 0011), so that no write acts by settings that have changed. Triggers keep the
+rows of
 `ObjectMetadata` equal to the column `metadata`, and remove the parts of an object that is overwritten (migration 0012).
 """
 

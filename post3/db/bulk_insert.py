@@ -26,7 +26,7 @@ def take_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows in the caller's transaction. Times must be converted by `as_parameter`. Raises Django's database errors."""
+    """Insert rows in the caller's transaction. Times must be converted by `as_parameter`. Raises database errors."""
     table, names = model._meta.db_table, ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
