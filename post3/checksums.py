@@ -1,8 +1,8 @@
 """The checksums of S3: CRC32, CRC32C, CRC64NVME, SHA1 and SHA256, always written as base64 of the big-endian digest.
 
-A CRC of a whole object can be combined from those of its parts (FULL_OBJECT); any algorithm can be applied to the parts'
-digests (COMPOSITE). CRC32 is zlib's, the faster one here (4.5 against awscrt's 3.2 GB/s); the others are awscrt's (60 GB/s).
-Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+A CRC of a whole object can be combined from those of its parts (FULL_OBJECT); any algorithm can be applied to the
+parts' digests (COMPOSITE). CRC32 is zlib's, the faster one here (4.5 against awscrt's 3.2 GB/s); the others are
+awscrt's (60 GB/s). Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
 """
 
 import base64
@@ -93,7 +93,7 @@ def is_valid(algorithm: str, value: str) -> bool:
 
 
 def composite(algorithm: str, part_checksums: Iterable[str]) -> str:
-    """The checksum of the parts' digests, with their number: "<base64>-N". `part_checksums` are base64, in part order."""
+    """Return the checksum of the parts' digests and their number: "<base64>-N". `part_checksums`: base64, in order."""
     digests = [base64.b64decode(value) for value in part_checksums]
     hasher = new_hasher(algorithm)
     hasher.update(b"".join(digests))

@@ -82,7 +82,8 @@ class Settings:
         basic=True,
     )
     READ_THREADS = Setting(
-        # With 50 ms for each piece, they read 320 pieces a second. More of them pay only if a storage is slower than that.
+        # With 50 ms for each piece, they read 320 pieces a second. More of them pay only if a storage is slower than
+        # that.
         16,
         minimum=1,
         maximum=1024,

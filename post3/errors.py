@@ -4,7 +4,8 @@ The status and the extra XML elements are attributes. `s3/documents.py` writes t
 catches these errors. The messages are those of AWS if AWS has the error.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 
-Services know no HTTP. If an error names a header or has headers of its own, its class takes plain values and writes them.
+Services know no HTTP. If an error names a header or has headers of its own, its class takes plain values and writes
+them.
 """
 
 from datetime import UTC, datetime
@@ -112,7 +113,7 @@ class InsufficientStorage(
     S3Error,
     status=507,
     code="XMinioStorageFull",
-    message="There is no room left for what was sent. Delete objects that are not needed, or give the server more room.",
+    message="The server has no disk space left. Delete objects that are not needed, or give the server more space.",
 ):
     """The disk is full. AWS has no such error; the code is the one that clients of self-hosted servers know (B120)."""
 

@@ -1,6 +1,6 @@
-"""`path("", include("post3.urls"))`: health, metrics, and S3 for every other path. The console is in `post3.console_urls`.
+"""`path("", include("post3.urls"))`: health and metrics, and S3 for every other path.
 
-A bucket name can hold no underscore, so `/_/` shadows no bucket.
+The console is in `post3.console_urls`. Names of buckets contain no underscores, so `/_/` hides no bucket.
 """
 
 from django.urls import re_path

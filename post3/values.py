@@ -67,7 +67,7 @@ class Completion:
 
 
 class Payload(Protocol):
-    """A request body that is hashed and verified while it is read. The hashes are complete once `read` returns `b""`."""
+    """A request body that is hashed and verified as it is read. The hashes are complete once `read` returns `b""`."""
 
     @property
     def length(self) -> int:

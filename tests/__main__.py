@@ -1,8 +1,8 @@
 """`python -m tests [pytest's arguments]`: every test, on SQLite and on PostgreSQL.
 
-Tests over HTTP start servers of both kinds themselves. Tests that use the catalogue in their own process run twice, on SQLite
-and on PostgreSQL. Without paths, several runs of pytest share the tests (`sharing.py`), because each waits for its servers half
-of the time. Tests that measure run alone at the end. With paths, one run of pytest runs all of them.
+Tests over HTTP start servers of both kinds themselves. Tests that use the catalogue in their own process run twice, on
+SQLite and on PostgreSQL. Without paths, several runs of pytest share the tests (`sharing.py`), because each waits for
+its servers half of the time. Tests that measure run alone at the end. With paths, one run of pytest runs all of them.
 
 `--quick` runs only the tests in `quick.py`, which do not need PostgreSQL.
 """
@@ -42,7 +42,8 @@ ALONE = (
 )
 #: Runs of pytest at the same time: one for each processor, because servers keep processors busy too, but at least two.
 AT_ONCE = max(2, min(os.cpu_count() or 1, 4))
-#: Variables that the tests must not inherit. Without the second one, Python keeps compiled code, which hundreds of processes use.
+#: Variables that the tests must not inherit. Without the second one, Python keeps compiled code, which hundreds of
+#: processes use.
 UNSET = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
 #: Settings of the PostgreSQL that tests share. Tests of crashes and power cuts start clusters of their own, which sync.
 QUICKER = {"fsync": "off", "full_page_writes": "off"}
@@ -150,8 +151,11 @@ def on_postgresql(base: dict[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def database_server() -> Iterator[str]:
-    """Yield the URL of the PostgreSQL that tests make their databases in: the service that POST3_TEST_POSTGRESQL_URL names
-    (one as old as this machine's pg_dump, to which it lends up to 400 connections), or a cluster of our own."""
+    """Yield the URL of the PostgreSQL on which tests create their databases.
+
+    It is the server in POST3_TEST_POSTGRESQL_URL, which must be no newer than this machine's pg_dump and allow 400
+    connections, or a private cluster.
+    """
     if given := os.environ.get("POST3_TEST_POSTGRESQL_URL"):
         yield given
         return
@@ -220,7 +224,7 @@ class Running:
         return Result(passed, failed, skipped, left_out)
 
     def end(self, *, told: bool) -> None:
-        """Let pytest stop its servers; a terminal has told it of Ctrl-C already, and a second one would cut that short."""
+        """Let pytest stop its servers. `told`: the terminal has sent SIGINT already; another would interrupt that."""
         for _ in range(2):
             if not told:
                 self.process.send_signal(signal.SIGINT)

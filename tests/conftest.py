@@ -1,7 +1,8 @@
 """Fixtures for all tests: Django on a database of the tests' own, and real servers.
 
-Tests use `catalogue` (the migrated database, emptied after the test), `server`, `s3`, `bucket` and `raw` (a server of each kind,
-a boto3 client, a bucket on it, and requests byte by byte), and `make_server` for a server with other settings.
+Tests use `catalogue` (the migrated database, emptied after the test), `server`, `s3`, `bucket` and `raw` (a server of
+each kind, a boto3 client, a bucket on it, and requests byte by byte), and `make_server` for a server with other
+settings.
 """
 
 import atexit
@@ -56,7 +57,7 @@ def _migrated() -> None:
 
 @pytest.fixture
 def catalogue(_migrated: None) -> Iterator[Any]:
-    """The database connection, with all tables empty. The test runs in no transaction, so that threads see what it writes."""
+    """The database connection, with all tables empty. The test has no transaction, so that threads see its writes."""
     from django.db import connection, connections
 
     yield connection
@@ -74,8 +75,8 @@ def postgresql(catalogue: Any) -> Any:
     return catalogue
 
 
-#: Tables with more bytes are truncated. In smaller ones it is many times faster to delete the rows, because TRUNCATE creates new
-#: files for the table and its indexes.
+#: Tables with more bytes are truncated. In smaller ones it is many times faster to delete the rows, because TRUNCATE
+#: creates new files for the table and its indexes.
 LARGE = 1 << 20
 
 

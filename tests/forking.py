@@ -1,8 +1,8 @@
-"""A process that has imported the libraries and forks a child for each program to run. `starting.py` sends the requests.
+"""A process that has imported the libraries and forks a child for each program. `starting.py` sends the requests.
 
-The imports take most of the second that a start of Django takes. This process imports nothing of post3, reads no settings, opens
-no connections and starts no threads. A child therefore does everything that post3 does in a new interpreter. `serve` returns in
-the child, which runs its program and ends as any script does.
+The imports take most of the second that a start of Django takes. This process imports nothing of post3, reads no
+settings, opens no connections and starts no threads. A child therefore does everything that post3 does in a new
+interpreter. `serve` returns in the child, which runs its program and ends as any script does.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Migrated catalogues with an API key. Each server of the tests gets a copy.
 
-Migrating and creating a key takes two processes and some seconds, hundreds of times. Tests of these steps ask for a fresh
-catalogue.
+Migrating and creating a key takes two processes and some seconds, hundreds of times. Tests of these steps ask for a
+fresh catalogue.
 """
 
 import shutil
@@ -29,7 +29,7 @@ class Prepared:
     def make(
         self, kind: str, data_dir: Path, environment: dict[str, str], *, fresh: bool = False, **arguments: Any
     ) -> tuple[Server, str]:
-        """Return a server that is not started, with a catalogue of its own, and the URL of the database to drop afterwards.
+        """Return a server that is not started, with its own catalogue, and the URL of the database to drop afterwards.
 
         `fresh`: create the catalogue with the server's own settings instead of copying one.
         """

@@ -1,4 +1,4 @@
-"""Programs that tests run: found on this machine, or installed with apt-get, as `tests/cluster.py` does for PostgreSQL."""
+"""Programs that tests run: found on this machine, or installed with apt-get like PostgreSQL in `tests/cluster.py`."""
 
 import fcntl
 import os

@@ -1,7 +1,7 @@
 """`python -m tests --quick`: the tests for everyday work, in less than 90 seconds and without PostgreSQL.
 
-PATHS lists their paths. As a pytest plugin (`-p tests.quick`) this module deselects the tests that need PostgreSQL and those that
-are slow, and reports the number of each.
+PATHS lists their paths. As a pytest plugin (`-p tests.quick`) this module deselects the tests that need PostgreSQL and
+those that are slow, and reports the number of each.
 """
 
 from collections import Counter
@@ -28,7 +28,8 @@ PATHS = (
     "tests/test_readme.py",
     "tests/test_tasks.py",
 )
-#: Modules and tests that are left out: races, clients that stop or disconnect, servers of their own, tables with many rows.
+#: Modules and tests that are left out: races, clients that stop or disconnect, servers of their own, tables with many
+#: rows.
 SLOW = (
     "tests/models/test_listing.py",
     "tests/operations/test_authentication.py::test_authentication_with_a_revoked_key_is_refused_soon",

@@ -45,8 +45,8 @@ ODD_RUNNERS = {
 class Server:
     """A server process. `environment` holds the variables that configure it: DATABASE_URL, POST3_… .
 
-    `runner` is a name of RUNNERS, or a command of that form. `python` runs the server and its commands. `anew`: start the server
-    in a new interpreter.
+    `runner` is a name of RUNNERS, or a command of that form. `python` runs the server and its commands. `anew`: start
+    the server in a new interpreter.
     """
 
     def __init__(
@@ -117,8 +117,9 @@ class Server:
                 numbers = [open_here.enter_context(bound(self.host, port)).fileno() for port in (self.port, self.console_port)]
             sockets = " ".join(f"--fd={number}" for number in numbers)
             command = template.format(host=self.host, port=self.port, sockets=sockets).split()
-            # `python -m`, because the scripts in the environment's bin directory may not be on PATH. The process gets its own
-            # session, so that `kill` reaches gunicorn's workers, which are in the process group of their master.
+            # `python -m`, because the scripts in the environment's bin directory may not be on PATH. The process gets
+            # its own session, so that `kill` reaches gunicorn's workers, which are in the process group of their
+            # master.
             self._process = starting.start(
                 "-m", *command, environment=self.environment, log=log, pass_fds=numbers, python=self.python, anew=self._anew
             )

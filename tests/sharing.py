@@ -1,7 +1,8 @@
 """A pytest plugin with which several runs of pytest share the same tests (`-p tests.sharing`).
 
-Each run collects all tests, and then claims and runs one module after another. All runs therefore end at about the same time,
-however long each module takes. The tests of a module on different kinds of servers are claimed separately, in pytest's order.
+Each run collects all tests, and then claims and runs one module after another. All runs therefore end at about the same
+time, however long each module takes. The tests of a module on different kinds of servers are claimed separately, in
+pytest's order.
 """
 
 import itertools
@@ -48,7 +49,7 @@ def claimed(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def group_of(item: pytest.Item) -> str:
-    """Return the name of the tests that run together with this one: its module, and the kind of its server if it has one."""
+    """Return the name of the tests that run together with this one: its module, and the kind of its server if any."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return ":".join([item.nodeid.partition("::")[0], *([parameters["server"]] if "server" in parameters else [])])
 

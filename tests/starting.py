@@ -1,8 +1,8 @@
 """Python programs that tests start.
 
-By default a program runs in a child of a process that has imported the libraries (`forking.py`), which saves most of a second,
-hundreds of times. A new interpreter runs it if a test asks for one, if it is another Python, or if the environment contains other
-variables that the interpreter or the loader reads when it starts.
+By default a program runs in a child of a process that has imported the libraries (`forking.py`), which saves most of a
+second, hundreds of times. A new interpreter runs it if a test asks for one, if it is another Python, or if the
+environment contains other variables that the interpreter or the loader reads when it starts.
 """
 
 import atexit
@@ -142,7 +142,7 @@ def run(
     anew: bool = False,
     timeout: float = 120,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `python ARGUMENTS` with `text` as standard input, and return what it printed. `anew`: in a new interpreter."""
+    """Run `python ARGUMENTS` with `text` as standard input, and return its output. `anew`: in a new interpreter."""
     command = [python, *arguments]
     if anew or not _can_fork(python, environment):
         return subprocess.run(

@@ -1,5 +1,4 @@
-"""The pipeline: `python3 docker/ci/pipeline.py pr` for a pull request, `main` after a merge, `matrix` for one version of
-Python and one of PostgreSQL.
+"""The pipeline: `pipeline.py pr` for a pull request, `main` after a merge, `matrix` for one Python and one PostgreSQL.
 
     pipeline.py --list                       the steps, and which pipeline has them
     pipeline.py --step check --step build    single steps

@@ -27,7 +27,8 @@ class UnknownStep(Exception):
     """There is no step of that name. The message lists the steps."""
 
 
-#: Tests of what differs between versions of Python and PostgreSQL: statements, wire, streams. The `test` step runs them all.
+#: Tests of what differs between versions of Python and PostgreSQL: statements, wire, streams. The `test` step runs them
+#: all.
 COMPATIBILITY = "tests/contrib tests/models tests/operations tests/s3 tests/sdk tests/services tests/storage"
 
 STEPS = (

@@ -1,1 +1,1 @@
-"""Who may do what: keys, permissions, limits of requests and of guessed passwords."""
+"""Access control: API keys, permissions, and limits on requests and on guessed passwords."""

@@ -1,4 +1,4 @@
-"""The account that a bucket's owner belongs to, by the twelve digits that clients expect (B153)."""
+"""The account of the bucket owners, identified by twelve digits as clients expect (B153)."""
 
 import re
 
@@ -9,7 +9,7 @@ _ID = re.compile(r"[0-9]{12}", re.ASCII)
 
 
 def account_id() -> str:
-    """Return the id of the account that users and buckets belong to. Made once, by a migration as a rule."""
+    """Return the id of the account that users and buckets belong to. It is created once, usually by a migration."""
     return _first().account_id
 
 
@@ -18,7 +18,7 @@ def is_account_id(text: str) -> bool:
 
 
 def check_account_id(text: str) -> None:
-    """Raise InvalidBucketOwnerAWSAccountID for what cannot be the id of an account."""
+    """Raise InvalidBucketOwnerAWSAccountID if the text cannot be the id of an account."""
     if not is_account_id(text):
         raise InvalidBucketOwnerAWSAccountID(
             f"The value of the expected bucket owner parameter must be an AWS Account ID... [{text}]"
@@ -26,7 +26,7 @@ def check_account_id(text: str) -> None:
 
 
 def restore_account(known: str) -> None:
-    """Give the first account the id that a lost catalogue gave it."""
+    """Give the first account the id that it had in a lost catalogue."""
     Account.objects.filter(pk=_first().pk).update(account_id=known)
 
 

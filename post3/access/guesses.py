@@ -1,12 +1,13 @@
-"""How often wrong passwords may be tried: by user name and address, by address, and by user name.
+"""Limits on guessing passwords: by user name and address, by address, and by user name.
 
-Each of the three is a leaking bucket that is one moment in time (GCRA): a guess moves it forward by the seconds that one guess
-takes to be forgotten, and a guess that would move it too far into the future is refused. So a row of the past means nothing.
-A guess is counted before the password is hashed, so that guesses sent at once are no more than guesses sent one by one, and is
-given back when the password was right. Names that no user has count like all others.
+Each limit is a leaky bucket, stored as one moment in time (GCRA). A guess moves this moment forward by the seconds
+until one guess is forgotten. A guess that would move it too far into the future is refused. A row in the past has no
+effect. A guess is counted before the password is hashed, so that sending guesses simultaneously gains nothing. If the
+password is correct, the guess is given back. Names without a user count like all others.
 
-The limit by name alone holds against guesses from many addresses. Whoever knows an administrator's name could use it to lock
-them out, so it does not hold for an address from which this user has logged in before. One address alone cannot reach it.
+The limit by name alone is against guesses from many addresses. An attacker who knows an administrator's name could use
+it to lock them out, so it does not apply to addresses from which this user has logged in before. A single address
+cannot exhaust it.
 """
 
 import hashlib
@@ -21,13 +22,13 @@ from django.db import transaction
 from ..conf import conf
 from ..models import LoginAllowance
 
-#: How long an address from which a user has logged in is known.
+#: How long an address stays known after a user has logged in from it.
 KNOWN = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`times`: how many times POST3_LOGIN_GUESSES may be tried at once. `seconds`: until one guess is forgotten."""
+    """`times`: how many times POST3_LOGIN_GUESSES fit into the bucket. `seconds`: until one guess is forgotten."""
 
     times: int
     seconds: float
@@ -37,22 +38,22 @@ PAIR, ADDRESS, NAME = Limit(1, 60.0), Limit(4, 30.0), Limit(6, 30.0)
 
 
 class TooManyGuesses(Exception):
-    """No further password is tried now."""
+    """Too many wrong passwords were tried; this one is not checked."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__("Too many wrong passwords.")
-        #: Until one may be.
+        #: Seconds until the next password may be tried.
         self.retry_after = max(1, math.ceil(seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A password that is tried."""
+    """An attempt to log in, as the digests of the rows that count it."""
 
     pair: str
     address: str
     name: str
-    #: The row that tells that this user has logged in from this address.
+    #: The row that records that this user has logged in from this address.
     known: str
 
     @classmethod
@@ -68,14 +69,14 @@ class Guess:
 
 
 def count(name: str, address: str) -> Guess | None:
-    """Count a guess in, before the password is looked at; None where there is no limit. Raises TooManyGuesses."""
+    """Count a guess before its password is checked. Return None if there is no limit. Raises TooManyGuesses."""
     if not conf.LOGIN_GUESSES:
         return None
     guess = Guess.of(name, address)
     _check(guess)  # a flood of refused guesses writes nothing
     with transaction.atomic():
         now = datetime.now(UTC)
-        # First, so that there is something to lock: guesses sent at once would all find nothing otherwise.
+        # Create the rows first, so that there is something to lock. Otherwise simultaneous guesses would all find none.
         rows = [LoginAllowance(digest=digest, until=now) for digest in _limits(guess)]
         LoginAllowance.objects.bulk_create(rows, ignore_conflicts=True)
         moments = _check(guess, lock=True)
@@ -85,7 +86,7 @@ def count(name: str, address: str) -> Guess | None:
 
 
 def give_back(guess: Guess) -> None:
-    """Take a guess back, as the password was right, and remember where the user logs in from."""
+    """Undo the count of a guess with the correct password, and remember the user's address."""
     with transaction.atomic():
         moments = _read(guess, lock=True)
         for digest, limit in _limits(guess).items():
@@ -96,17 +97,17 @@ def give_back(guess: Guess) -> None:
 
 
 def forget_old() -> int:
-    """Remove the rows of the past; return how many there were."""
+    """Remove rows in the past. Return how many there were."""
     return LoginAllowance.objects.filter(until__lt=datetime.now(UTC)).delete()[0]
 
 
 def _limits(guess: Guess) -> dict[str, Limit]:
-    """Return the limits by their rows, in the order in which all processes lock these."""
+    """Return the limits by row, in the order in which all processes lock the rows."""
     return dict(sorted({guess.pair: PAIR, guess.address: ADDRESS, guess.name: NAME}.items()))
 
 
 def _check(guess: Guess, lock: bool = False) -> dict[str, datetime]:
-    """Return the moments of the guess's rows. Raises TooManyGuesses."""
+    """Return the moments in the guess's rows. Raises TooManyGuesses."""
     moments, now = _read(guess, lock), datetime.now(UTC)
     is_known = moments.get(guess.known, now) > now
     waits = [
@@ -131,7 +132,7 @@ def _move(digest: str, until: datetime) -> None:
 
 
 def _network(address: str) -> str:
-    """Return what one client surely has: its address or, of IPv6, the /64 in which it may choose any."""
+    """Return the network of one client: its IPv4 address, or its IPv6 /64, in which it may choose any address."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,8 +1,8 @@
-"""API keys: who may sign requests, and with which secret.
+"""API keys and their secrets, with which users sign requests.
 
-A secret is kept encrypted, not hashed, because checking a signature needs the secret itself. The key it is encrypted
-under comes from the site's SECRET_KEY, so that a copy of the database alone gives nobody access. After a change of
-SECRET_KEY, secrets stay readable for as long as the old one stands in SECRET_KEY_FALLBACKS.
+A secret is encrypted, not hashed, because verifying a signature needs the secret itself. The encryption key is derived
+from the site's SECRET_KEY, so that a copy of the database alone gives no access. After a change of SECRET_KEY, secrets
+stay readable as long as the old one is in SECRET_KEY_FALLBACKS.
 """
 
 import base64
@@ -37,19 +37,19 @@ ACCESS_KEY_LENGTH = 20
 #: Letters and digits only: clients and shells mis-quote the slashes and plus signs of AWS's own secrets.
 SECRET_ALPHABET = string.ascii_letters + string.digits
 SECRET_LENGTH = 40
-#: What can be an access key at all; anything else is refused without a query (PostgreSQL takes no NUL, for one).
+#: The shape of every access key. Anything else is refused without a query; PostgreSQL, for example, accepts no NUL.
 ACCESS_KEY_SHAPE = re.compile(r"[\x21-\x7e]{1,128}")
 
-#: Looked-up keys a process remembers.
+#: How many looked-up keys a process remembers.
 CACHE_ENTRIES = 1024
 
 
 class NoSuchUser(Exception):
-    """No user fits; says what to do."""
+    """There is no such user. The message says what to do."""
 
 
 class InactiveUser(Exception):
-    """The user's keys would not be accepted."""
+    """The user is inactive, so their keys would not be accepted."""
 
 
 class UserExists(Exception):
@@ -57,20 +57,20 @@ class UserExists(Exception):
 
 
 class NoApiKey(Exception):
-    """Nobody has a key to sign with; says what to do."""
+    """There is no key to sign with. The message says what to do."""
 
 
 def find_user(name: str | None = None, *, create: bool = False) -> Any:
-    """Return the user of that name or, without a name, the only superuser.
+    """Return the user with that name or, without a name, the only superuser. Raises NoSuchUser.
 
-    With `create`, a missing user is made: one that cannot log in anywhere, and only owns keys. Raises NoSuchUser.
+    With `create`, a missing user is created. It has no password and cannot log in; it only owns keys.
     """
     users = get_user_model()._default_manager
     if name is None:
         superusers = list(users.filter(is_superuser=True)[:2])
         if len(superusers) != 1:
             count = "no superuser" if not superusers else "more than one superuser"
-            raise NoSuchUser(f"There is {count}: name the user the key shall belong to (--user).")
+            raise NoSuchUser(f"There is {count}. Name the owner of the key with --user.")
         return superusers[0]
     try:
         return users.get_by_natural_key(name)
@@ -81,9 +81,9 @@ def find_user(name: str | None = None, *, create: bool = False) -> Any:
 
 
 def prepare_console_user(name: str, *, reset: bool = False) -> tuple[Any, bool]:
-    """Return a user who is to log in at the console, not yet stored, and whether they are new.
+    """Return the user who will log in to the console, not saved yet, and whether the user is new.
 
-    Raises UserExists where they can log in already and not `reset`, ValidationError where this can be nobody's name.
+    Raises UserExists if the user can log in already and `reset` is false, ValidationError if the name is invalid.
     """
     user_model = get_user_model()
     try:
@@ -99,14 +99,14 @@ def prepare_console_user(name: str, *, reset: bool = False) -> tuple[Any, bool]:
 
 
 def let_log_in(user: Any, password: str) -> None:
-    """Store a user with this password and every right in the console."""
+    """Save a user with this password and all permissions in the console."""
     user.is_active = user.is_staff = user.is_superuser = True
     user.set_password(password)
     user.save()
 
 
 def create_api_key(user: Any, name: str = "") -> tuple[ApiKey, str]:
-    """Make a key for that user; return it and its secret, which nothing shows ever again. Raises InactiveUser."""
+    """Create a key for that user. Return it and its secret, which is never shown again. Raises InactiveUser."""
     if not user.is_active:
         raise InactiveUser(f"The user {user.get_username()!r} is not active, so the key would not be accepted.")
     alphabet = string.ascii_uppercase + string.digits
@@ -124,9 +124,9 @@ def has_active_key(user: Any) -> bool:
 
 
 def find_signer(bucket: str) -> tuple[str, Caller]:
-    """Return secret and identity of the newest active key of a bucket's owner, to sign URLs with; kept as `look_up` does.
+    """Return secret and caller of the newest active key of a bucket's owner, to sign URLs with. Cached like `look_up`.
 
-    Raises NoApiKey, InternalError where the secret cannot be decrypted.
+    Raises NoApiKey, and InternalError if the secret cannot be decrypted.
     """
     found = _signers.get(bucket)
     if found is None:
@@ -140,16 +140,16 @@ def find_signer(bucket: str) -> tuple[str, Caller]:
 
 
 def find_api_keys() -> QuerySet[ApiKey]:
-    """Return all keys with their users, the newest first."""
+    """Return all keys with their users, newest first."""
     return ApiKey.objects.select_related("user").order_by("-created_at", "-pk")
 
 
 def revoke_api_key(access_key: str) -> ApiKey:
-    """Revoke a key; one already revoked keeps its date. Raises ApiKey.DoesNotExist.
+    """Revoke a key. A key that is already revoked keeps its date. Raises ApiKey.DoesNotExist.
 
-    Other processes refuse it after at most `POST3_API_KEY_CACHE_SECONDS`.
+    Other processes refuse the key after at most `POST3_API_KEY_CACHE_SECONDS`.
     """
-    # One conditional statement, so that of two who revoke at once the first one's date stays.
+    # One conditional statement, so that the first date is kept if two processes revoke the key at the same time.
     ApiKey.objects.filter(access_key=access_key, revoked_at=None).update(revoked_at=timezone.now())
     _cache.forget(access_key)
     try:
@@ -159,7 +159,7 @@ def revoke_api_key(access_key: str) -> ApiKey:
 
 
 def find_unreadable_key() -> str | None:
-    """Return the newest active access key, where its secret was encrypted under another SECRET_KEY than the site's."""
+    """Return the newest active access key if its secret was encrypted with a SECRET_KEY that the site no longer has."""
     key = ApiKey.objects.filter(revoked_at=None).order_by("-created_at", "-pk").first()
     if key is None:
         return None
@@ -171,10 +171,10 @@ def find_unreadable_key() -> str | None:
 
 
 def look_up(access_key: str) -> tuple[str, Caller]:
-    """Return the secret and the identity of an active key.
+    """Return the secret and the caller of an active key.
 
-    Raises InvalidAccessKeyId where it is unknown, revoked or its user inactive; InternalError where its secret cannot
-    be decrypted.
+    Raises InvalidAccessKeyId if the key is unknown or revoked or its user is inactive, InternalError if its secret
+    cannot be decrypted.
     """
     found = _cache.get(access_key)
     if found is None:
@@ -194,7 +194,7 @@ def _read(access_key: str) -> tuple[str, Caller]:
     except InvalidToken:
         logger.error(
             "The secret of API key %s cannot be decrypted. Has SECRET_KEY changed? Put the old one into "
-            "SECRET_KEY_FALLBACKS, or make a new key.",
+            "SECRET_KEY_FALLBACKS, or create a new key.",
             access_key,
         )
         raise InternalError() from None
@@ -207,22 +207,23 @@ def _cipher() -> MultiFernet:
 
 @lru_cache(maxsize=4)
 def _cipher_of(site_secrets: tuple[str | bytes, ...]) -> MultiFernet:
-    """Make a cipher that encrypts under the first of these secrets and decrypts under any."""
+    """Return a cipher that encrypts with the first of these secrets and decrypts with any of them."""
     return MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(secret))) for secret in site_secrets])
 
 
 def _derive(secret: str | bytes) -> bytes:
-    # The info string makes this key differ from every other use of SECRET_KEY. Changing it orphans all stored secrets.
+    # The info string separates this key from every other use of SECRET_KEY. Changing it makes stored secrets
+    # unreadable.
     hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"post3 API key secrets")
     return hkdf.derive(secret.encode() if isinstance(secret, str) else secret)
 
 
 class _Cache:
-    """Looked-up keys, each for a moment.
+    """Looked-up keys, each kept for a few seconds.
 
-    Worth it because every request looks its key up: a decryption costs about 50 µs and the query about 300, where a
-    signature takes less than both. Misses are not kept, so a new key works at once. Threads read without the lock: a
-    dict's `get` is atomic.
+    Every request looks up its key. A decryption takes about 50 µs and the query about 300 µs, more than verifying the
+    signature. Misses are not cached, so a new key works immediately. Threads read without the lock, because `dict.get`
+    is atomic.
     """
 
     def __init__(self) -> None:
@@ -237,7 +238,7 @@ class _Cache:
         with self._lock:
             self._entries.pop(access_key, None)
             while len(self._entries) >= CACHE_ENTRIES:
-                self._entries.pop(next(iter(self._entries)))  # the one read longest ago
+                self._entries.pop(next(iter(self._entries)))  # the oldest entry
             if seconds > 0:
                 self._entries[access_key] = (time.monotonic() + seconds, found)
 
@@ -246,5 +247,5 @@ class _Cache:
             self._entries.pop(access_key, None)
 
 
-#: Keys by their access key, and by the bucket whose URLs they sign.
+#: Keys by access key, and by the bucket whose URLs they sign.
 _cache, _signers = _Cache(), _Cache()

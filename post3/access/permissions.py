@@ -1,4 +1,4 @@
-"""Who may do what: the only place that says yes or no, for S3, the console, commands and `Post3Storage` alike."""
+"""Authorization. All decisions are made here: for S3, the console, commands and `Post3Storage`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -14,14 +14,14 @@ from .callers import ANONYMOUS, Caller
 _NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 
-# Named tuples, which are made four times as fast as frozen dataclasses: each request makes both.
+# Named tuples, because creating one is four times as fast as a frozen dataclass, and each request creates both.
 class AccessRequest(NamedTuple):
-    """A question to the rule: may this caller do that?"""
+    """A question to the rule: may this caller do this?"""
 
     caller: Caller
-    #: An IAM action, such as `s3:GetObject`; `post3:...` for what only the console and commands do.
+    #: An IAM action, such as `s3:GetObject`; `post3:...` for actions of the console and commands only.
     action: str
-    #: The resource; both empty for the service itself, the key empty for a bucket.
+    #: The resource: both are empty for the service itself, the key is empty for a bucket.
     bucket: str = ""
     key: str = ""
     #: Further facts by condition key, such as `s3:VersionId`.
@@ -31,7 +31,7 @@ class AccessRequest(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """A caller that was authorised on a bucket, and the bucket's state that the rule saw. Services act by both."""
+    """A caller that was authorised on a bucket, and the state of the bucket that the rule saw. Services need both."""
 
     caller: Caller
     bucket: BucketState
@@ -63,9 +63,10 @@ def grant(
 ) -> Grant:
     """Authorise everything that a caller is about to do with a bucket. Raises NoSuchBucket, AccessDenied.
 
-    `questions` returns it as requests, for a state of the bucket.
-    `fresh`: load the state, for actions that no service compares it for. Services do, so that a state in memory will do. A
-    refusal by a state in memory is decided again by a loaded one, because nothing else would notice that it is out of date.
+    `questions` returns the requests to authorise, given the bucket's state. A state in memory is usually enough,
+    because services compare its `config_version`. `fresh` loads the state, for actions whose service does not compare
+    it. If a state in memory leads to a refusal, the decision is repeated with a loaded one, because nothing else would
+    notice that the state is out of date.
     """
     known = None if fresh else known_bucket(bucket)
     if known is not None and all(map(rule, questions(known))):
@@ -86,8 +87,8 @@ def grant_one(caller: Caller, action: str, bucket: str, key: str = "", *, fresh:
 def check_expected_owner(expected: str) -> None:
     """Raise AccessDenied if a bucket does not belong to the account that the client expects (B153).
 
-    For `x-amz-expected-bucket-owner` and, of a copy's source, `x-amz-source-expected-bucket-owner`. All buckets belong to the
-    one account. Raises InvalidBucketOwnerAWSAccountID.
+    For `x-amz-expected-bucket-owner` and, for the source of a copy, `x-amz-source-expected-bucket-owner`. All buckets
+    belong to a single account. Raises InvalidBucketOwnerAWSAccountID.
     """
     check_account_id(expected)
     if account_id() != expected:

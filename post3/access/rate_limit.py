@@ -1,8 +1,9 @@
-"""How many requests one API key may make: a token bucket for each, in this server process.
+"""The rate limit of requests per API key: a token bucket for each key, in this server process.
 
-The bucket holds a second's worth, one request at least. It is kept as one number, the moment at which it will be full again:
-a request moves that moment on by what one request costs, and is refused where the bucket would be overdrawn. It is spent after
-the signature is verified, so that who only knows somebody's access key cannot use up what its holder may do.
+A bucket holds the requests of one second, and at least one. It is stored as one number, the moment when it will be full
+again. A request moves this moment forward by the cost of one request, and is refused if the bucket does not hold that
+much. Requests are counted after the signature is verified, so that knowing an access key is not enough to exhaust its
+limit.
 """
 
 import threading
@@ -12,12 +13,12 @@ from functools import cache
 from ..conf import conf
 from ..errors import SlowDown
 
-#: Keys a process remembers; one with a full bucket needs no remembering.
+#: How many keys a process remembers. Keys with a full bucket need not be remembered.
 ENTRIES = 1024
 
 
 class RateLimit:
-    """At most `rate` requests a second of each key; what was not used in the last second may come at once."""
+    """At most `rate` requests per second for each key. Requests not made in the last second may come in a burst."""
 
     def __init__(self, rate: float) -> None:
         self._interval = 1 / rate
@@ -37,7 +38,7 @@ class RateLimit:
         return allowed
 
     def _forget(self, now: float) -> None:
-        """Drop full buckets or, where none is full, the one spent from longest ago."""
+        """Drop full buckets or, if none is full, the least recently used one."""
         for access_key in [name for name, full_at in self._full_at.items() if full_at <= now]:
             del self._full_at[access_key]
         if len(self._full_at) >= ENTRIES:
@@ -46,12 +47,12 @@ class RateLimit:
 
 @cache
 def _limit() -> RateLimit | None:
-    """The limit of POST3_KEY_REQUESTS_PER_SECOND; None: there is none."""
+    """Return the limit set by POST3_KEY_REQUESTS_PER_SECOND, or None."""
     return RateLimit(conf.KEY_REQUESTS_PER_SECOND) if conf.KEY_REQUESTS_PER_SECOND > 0 else None
 
 
 def spend_request(access_key: str) -> None:
-    """Count a request of that key. Raises SlowDown where it makes too many."""
+    """Count a request of that key. Raises SlowDown if it makes too many."""
     limit = _limit()
     if limit is not None and not limit.spend(access_key):
         raise SlowDown(retry_after=1)

@@ -167,7 +167,7 @@ class ByPrimaryKey(AnyModelAdmin):
         return super().get_object(request, object_id)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Run an action on the selected rows. Raises BadRequest for a key that is not a number, which Django looks up."""
+        """Run an action on the selected rows. Raises BadRequest for a key that is not a number."""
         if not all(is_number(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("A selected row is not named by a number.")
         return super().response_action(request, queryset)

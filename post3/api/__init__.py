@@ -1,1 +1,1 @@
-"""HTTP in and out: the table of operations, and one line from request to answer."""
+"""The HTTP interface of S3: the table of operations, the path from request to response, and the views."""

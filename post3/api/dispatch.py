@@ -1,4 +1,4 @@
-"""The one straight line every S3 request takes: find, authenticate, authorise, call the view, turn S3Error into XML."""
+"""The path of every S3 request: find the operation, authenticate, authorise, call the view, turn S3Error into XML."""
 
 import logging
 from base64 import b64encode
@@ -34,7 +34,7 @@ from .operations import Operation
 
 logger = logging.getLogger("post3")
 
-#: What operations take that need room on the disk.
+#: Actions of the operations that need free space on the disk.
 CREATE = "s3:CreateBucket"
 GROWS = frozenset(("s3:PutObject", CREATE))
 
@@ -44,26 +44,26 @@ counts.declare(
 )
 
 
-# A project's ATOMIC_REQUESTS is not for S3: errors are answers here, and would commit what went before them; and no transaction
-# shall wait for a client (decision 4).
+# A project's ATOMIC_REQUESTS must not apply to S3. Errors become responses here, so a failed request would be
+# committed. And no transaction may wait for a client (architecture, decision 4).
 @transaction.non_atomic_requests
 @csrf_exempt
 def dispatch(request: HttpRequest, path: str, **captured: object) -> HttpResponseBase:
-    """Answer an S3 request as a Django view; `path` is what follows the place that post3 is mounted at.
+    """Answer an S3 request as a Django view. `path` is the rest of the path after the prefix where post3 is mounted.
 
-    What the project's own route to that place captured means nothing to S3.
+    Arguments captured by the project's own route to that prefix are ignored.
     """
     mount = request.path[: len(request.path) - len(path)].removesuffix("/")
-    proxies.settle_request(request)  # under Django's own handlers nothing has
+    proxies.settle_request(request)  # Django's own handlers have not done this
     body = body_of(request)
     exchange = Exchange(getattr(request, "scope", request.META), body)
     try:
         response = answer(exchange, request.method or "GET", partial(request_of_django, request, body, mount))
         made = as_django(response, exchange)
-    except BaseException:  # a fault of ours, or the server's way to stop a thread
+    except BaseException:  # a bug in post3, or an exception with which the server stops a thread
         exchange.finish()
         raise
-    # The server calls it when all is sent, or nothing more can be.
+    # The server calls the closer when everything has been sent, or nothing more can be.
     made._resource_closers.append(exchange.finish)  # type: ignore[attr-defined]  # not in django-stubs
     made.post3_exchange = exchange  # type: ignore[attr-defined]  # for the server's own handler
     return made
@@ -73,9 +73,9 @@ vars(dispatch).update(goes_around_middleware=True, is_s3_catch_all=True)
 
 
 def answer(exchange: Exchange, method: str, read_request: Callable[[], S3Request]) -> S3Response:
-    """Return the response to an S3 request, and record it. An error that `read_request` raises becomes a response, too."""
+    """Return the response to an S3 request, and record it. Errors that `read_request` raises become responses too."""
     observation = exchange.record
-    # Unique is enough; the system's random bytes cost a call that lets go of Python's lock.
+    # It only needs to be unique. The system's random bytes would cost a call that releases the GIL.
     observation.request_id = request_id = f"{getrandbits(64):016X}"
     try:
         request = read_request()
@@ -99,7 +99,7 @@ def answer(exchange: Exchange, method: str, read_request: Callable[[], S3Request
 
 
 def as_django(response: S3Response, exchange: Exchange) -> HttpResponseBase:
-    """Return a response in Django's form, which notes what a server takes of it."""
+    """Convert a response to Django's, which records what the server sends of it."""
     made: HttpResponseBase
     if isinstance(response.body, bytes):
         made = HttpResponse(response.body, status=response.status)
@@ -120,7 +120,7 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     if sigv4.is_signed(request):
         request.caller = _authenticate(request, observation)
     else:
-        # Before anything is said of the operation: a stranger must not find out what exists (D71).
+        # Before any error about the operation: an anonymous client must not find out what exists (D71).
         request.caller = ANONYMOUS
         _authorise_stranger(request, found)
     operation = operations.implemented(request, shape, found)
@@ -135,7 +135,7 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
 
 
 def _authorise_stranger(request: S3Request, operation: Operation | None) -> None:
-    """Authorise a request without credentials. Raises AccessDenied, or NoSuchBucket for a bucket that does not exist (B134)."""
+    """Authorise a request without credentials. Raises AccessDenied, or NoSuchBucket for a missing bucket (B134)."""
     action = operation.action if operation else ""
     if request.bucket and action != CREATE:
         permissions.grant_one(ANONYMOUS, action, request.bucket, request.key)
@@ -144,9 +144,9 @@ def _authorise_stranger(request: S3Request, operation: Operation | None) -> None
 
 
 def _authorise(request: S3Request, operation: Operation) -> None:
-    """Authorise everything that the operation does, on the bucket and on the source of a copy.
+    """Authorise everything that the operation does to the bucket and to the source of a copy.
 
-    Raises AccessDenied, NoSuchBucket, InvalidArgument for a malformed source.
+    Raises AccessDenied, NoSuchBucket, and InvalidArgument for a malformed source.
     """
     caller, headers = request.caller, request.headers
     if not request.bucket or operation.action == CREATE:
@@ -189,7 +189,7 @@ def _is_browser(request: S3Request) -> bool:
 
 
 def _as_s3_error(error: Exception, request_id: str) -> S3Error:
-    """Name an exception in S3's terms. What is no S3Error is a fault of ours or of what we stand on, and is logged."""
+    """Convert an exception to an S3Error. Log failures of post3, the database and the storage."""
     if isinstance(error, S3Error):
         return error
     if isinstance(error, OperationalError | InterfaceError | StorageError) and not isinstance(error, BlobDamaged):
@@ -203,5 +203,5 @@ def _as_s3_error(error: Exception, request_id: str) -> S3Error:
 
 
 def _host_id(request_id: str) -> str:
-    """The second id S3 gives every answer; here it says no more than the first."""
+    """Return the second id that S3 puts into every response. Here it is derived from the first."""
     return b64encode(request_id.encode()).decode()

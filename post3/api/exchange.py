@@ -3,10 +3,10 @@
 A way of serving creates an exchange when it has the head of a request, and gives it the body. `dispatch.answer` fills
 its record and returns the response. Then the way of serving notes what it sent, and finishes the exchange:
 
-- `server/fast_path.py` creates one for a request in memory, and finishes it after writing the response;
-- `server/handlers.py` (ASGI) uses it as a context manager around the whole request;
-- `dispatch.dispatch` (Django's handlers for ASGI and WSGI, and a page of ours that only the resolver can find to be S3)
-  finishes it when Django closes the response.
+- `server/fast_path.py` creates one for a request that is in memory, and finishes it after writing the response.
+- `server/handlers.py` (ASGI) uses it as a context manager around the whole request.
+- `dispatch.dispatch` finishes it when Django closes the response. It serves Django's handlers for ASGI and WSGI, and
+  requests that only the URL resolver can identify as S3.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from ..s3.body import Body, WsgiBody
 from ..storage.base import StorageError
 from ..telemetry import requests
 
-#: Bytes of an unread body that are read and dropped before an error is sent under WSGI, and seconds in which: servers
-#: close the connection, and a client still sending would see a reset instead of the response. A thread is occupied
-#: meanwhile.
+#: How much of an unread body is read and dropped before an error is sent under WSGI: at most this many bytes, for at
+#: most this many seconds. Servers close the connection after the response, and a client that is still sending would see
+#: a reset instead of the response. The limits are low because a thread is occupied meanwhile.
 DRAIN_SIZE, DRAIN_SECONDS = 1 << 20, 2.0
 
 
@@ -32,7 +32,7 @@ class Exchange:
     def __init__(self, source: dict[str, Any], body: Body | None = None) -> None:
         """Start the record. `source`: the ASGI scope or the WSGI environment."""
         self.record = requests.begin(source)
-        #: None while a body that is read before the request is handled is still arriving.
+        #: None while a body is still arriving that must be complete before the request is handled.
         self.body = body
         self._is_finished = False
 
@@ -58,10 +58,10 @@ class Exchange:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        """Finish, and log an error that interrupted the response. Two errors are not passed on.
+        """Finish, and log an error that interrupted the response. Suppress StorageError and CancelledError.
 
-        The database or disk failed during the response (StorageError), or the server's grace period for stopping is over
-        (CancelledError). The server closes the connection of an unfinished response.
+        StorageError means that the database or disk failed during the response, CancelledError that the grace period of
+        a stopping server is over. The server closes the connection of an unfinished response.
         """
         if isinstance(error, Exception | asyncio.CancelledError):
             requests.log_broken_off(self.record, error)
@@ -69,9 +69,9 @@ class Exchange:
         return isinstance(error, StorageError | asyncio.CancelledError)
 
     def __del__(self) -> None:
-        """Finish an exchange whose response was dropped: not sent, and not closed.
+        """Finish an exchange whose response was dropped: neither sent nor closed.
 
-        Django's ASGI handler does so if the client disconnects before the response, and middleware if it replaces one.
+        Django's ASGI handler drops the response if the client disconnects before it, and middleware may replace it.
         """
         if not self._is_finished:
             self.record.sent, self.record.whole = 0, False

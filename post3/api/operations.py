@@ -1,13 +1,13 @@
-"""THE TABLE: the shape of a request -> the view that answers it, the action that it takes, and the names that it knows.
+"""The table of operations: the shape of a request -> its view, the action it requires, and the names that it reads.
 
-A shape is the method, the subresources among the query's names (`?uploads`) and the headers that choose an operation
-(`+x-amz-copy-source`). Every S3 operation stands here; those without a view are not implemented. README's table of
-operations is checked against this one by `tests/test_readme.py`.
+A shape is the method, the subresources among the query parameters (`?uploads`) and the headers that select an operation
+(`+x-amz-copy-source`). The table lists every S3 operation; those without a view are not implemented.
+`tests/test_readme.py` checks README's table of operations against this one.
 
-A name is known where an operation reads it, and nowhere else (D70): each row declares the query parameters and `x-amz-*`
-headers that it reads, beside those of the signature. `tests/api/test_declared_names.py` records what the views read and
-compares. An unknown name in the query is treated by one rule, `_refuse_unknown`; an unknown header is ignored; a header by which
-AWS's operation can be asked for what post3 lacks is in `lacks` (`s3/unsupported.py`).
+A name is known only to the operations that read it (D70). Each row declares the query parameters and `x-amz-*` headers
+that its operation reads, besides those of the signature. `tests/api/test_declared_names.py` records what the views
+read and compares. `_refuse_unknown` decides about unknown query parameters. Unknown headers are ignored. Headers that
+request a feature of AWS's operation that post3 lacks are in `lacks` (`s3/unsupported.py`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,25 +28,24 @@ View = Callable[[S3Request], S3Response]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """AWS's name of the operation, the IAM action that it takes, and its view (None: not implemented)."""
+    """AWS's name of the operation, the IAM action that it requires, and its view (None: not implemented)."""
 
     name: str
     action: str
     view: View | None = None
-    #: Names in the query, and `x-amz-*` headers, that the operation reads.
+    #: Query parameters and `x-amz-*` headers that the operation reads.
     parameters: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
-    #: `x-amz-*` headers by which AWS's operation can be asked for what post3 lacks.
+    #: `x-amz-*` headers that request a feature of AWS's operation that post3 lacks.
     lacks: frozenset[str] = frozenset()
-    #: The action in place of `action` where the query names a version.
+    #: Replaces `action` if the query names a version.
     version_action: str = ""
-    #: The action that it takes on the source of a copy, in addition.
+    #: The action also required on the source of a copy.
     source_action: str = ""
-    #: Whether it takes `action` on each key in the body, and not on the bucket.
+    #: Whether `action` is required on each key in the body instead of on the bucket.
     on_each_key: bool = False
-
-    #: Whether the bucket's state must be loaded for it. Otherwise its service compares `config_version`, and a state in memory
-    #: will do.
+    #: Whether the bucket's state must be loaded from the catalogue. Otherwise a state in memory is enough, because the
+    #: service compares `config_version`.
     fresh: bool = False
 
     def questions(self, request: S3Request, state: BucketState) -> Iterator[AccessRequest]:
@@ -60,7 +59,7 @@ class Operation:
 
 
 def _implemented(view: View, action: str, reads: str = "", lacks: Iterable[str] = (), **others: Any) -> Operation:
-    """Return the row of an implemented operation. `reads` are names; those of query parameters follow a question mark."""
+    """Return the row of an implemented operation. `reads` lists header names, and query parameters as `?name`."""
     name = "".join(word.capitalize() for word in view.__name__.split("_"))
     names = reads.split()
     parameters = frozenset(name[1:] for name in names if name.startswith("?"))
@@ -69,7 +68,7 @@ def _implemented(view: View, action: str, reads: str = "", lacks: Iterable[str] 
 
 
 def _configuration(resource: str, name: str, *methods: str) -> dict[str, Operation]:
-    """Rows of a configuration that is read, written and deleted whole, not implemented yet."""
+    """Return the rows of a configuration that is read, written and deleted as a whole. Not implemented yet."""
     verbs = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
     return {
         f"{method} ?{resource}": Operation(f"{verbs[method]}Bucket{name}", f"s3:{verbs[method]}Bucket{name}")
@@ -78,7 +77,7 @@ def _configuration(resource: str, name: str, *methods: str) -> dict[str, Operati
 
 
 def _numbered(resource: str, name: str) -> dict[str, Operation]:
-    """Rows of a configuration that a bucket has several of, each with an id. Not implemented yet."""
+    """Return the rows of a configuration that a bucket can have several of, each with an id. Not implemented yet."""
     rows = _configuration(resource, f"{name}Configuration", "GET", "PUT", "DELETE")
     one = rows.pop(f"GET ?{resource}")
     listing = Operation(f"ListBucket{name}Configurations", one.action)
@@ -104,7 +103,7 @@ _READ = (
     "?response-content-language ?response-content-type ?response-expires x-amz-checksum-mode"
 )
 
-#: Reading takes another action where a version is named.
+#: Reading a named version requires another action.
 _OF_VERSION = {"version_action": "s3:GetObjectVersion"}
 
 SERVICE = {
@@ -252,18 +251,19 @@ OBJECT = {
 }
 
 TABLES = {"SERVICE": SERVICE, "BUCKET": BUCKET, "OBJECT": OBJECT}
-#: Level -> the names that choose an operation there; on an object, partNumber does so for PUT alone (GET and HEAD read it).
+#: Level -> the query parameters that select an operation there. On an object, partNumber does so only for PUT; GET and
+#: HEAD read it.
 SUBRESOURCES = {
     level: frozenset(name for shape in table for part in shape.split() if part.startswith("?") for name in part[1:].split("&"))
     for level, table in TABLES.items()
 }
-#: Subresources that name one of several by `?id`, which chooses an operation beside them alone.
+#: Subresources that a bucket can have several of. Only with these does `?id` select an operation.
 _NUMBERED = frozenset(("analytics", "intelligent-tiering", "inventory", "metrics"))
 METHODS = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE"))
 
 
 def find(request: S3Request) -> tuple[str, Operation | None]:
-    """Return the shape of a request, and the table's row of it if there is one. Raises InvalidURI."""
+    """Return the shape of a request, and its row of the table if there is one. Raises InvalidURI."""
     if request.raw_path.startswith("//"):
         raise InvalidURI(URI=request.raw_path)
     level = _level(request)
@@ -281,9 +281,9 @@ def find(request: S3Request) -> tuple[str, Operation | None]:
 
 
 def implemented(request: S3Request, shape: str, operation: Operation | None) -> Operation:
-    """Return the operation, if post3 can do what the request asks.
+    """Return the operation if post3 implements what the request asks for.
 
-    Called after authentication, so that a stranger cannot find out what exists (D71).
+    Called after authentication, so that an anonymous client cannot find out what exists (D71).
     Raises NotImplemented, MethodNotAllowed, InvalidArgument.
     """
     if operation is None or (operation.view is None and "?" not in shape):
@@ -315,10 +315,10 @@ def _no_such_operation(request: S3Request, shape: str) -> MethodNotAllowed | S3N
 
 
 def _refuse_unknown(request: S3Request, known: frozenset[str], operation: str) -> None:
-    """Refuse a name in the query that the operation does not read (D28).
+    """Refuse a query parameter that the operation does not read (D28), because AWS may add it as a subresource.
 
-    It might be a subresource of tomorrow. But where a read carries it with a value, it is ignored, as at AWS: people add such
-    to get past caches. The parameters of a presigned URL are the signature's own, or have become headers.
+    In a read, a parameter with a value is ignored, as at AWS: people add such parameters to bypass caches. The
+    parameters of a presigned URL belong to the signature, or have become headers.
     """
     reading, presigned = request.method in ("GET", "HEAD"), "X-Amz-Signature" in request.query
     for name, value in request.query.items():

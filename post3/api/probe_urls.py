@@ -1,4 +1,4 @@
-"""Health and metrics, which S3's address and the console's have both."""
+"""Health and metrics, served at the addresses of both S3 and the console."""
 
 from django.urls import path
 

@@ -1,8 +1,9 @@
 """The attributes of an object, each declared once.
 
-An attribute is a column of `post3_object`. Everything else follows from its declaration here: the statements that read and write
-it, whether a copy keeps it, whether a multipart upload keeps it until it is completed, the description beside the bytes, and
-rebuilding a catalogue from descriptions. If a client sends it and gets it back in a header, only this module names that header.
+An attribute is a column of `post3_object`. Everything else follows from its declaration here: the statements that read
+and write it, whether a copy keeps it, whether a multipart upload keeps it until it is completed, the description beside
+the bytes, and rebuilding a catalogue from descriptions. If a client sends it and gets it back in a header, only this
+module names that header.
 """
 
 import enum
@@ -14,7 +15,8 @@ from typing import Any, Self
 class Kind(enum.Enum):
     """Where the value of an attribute comes from."""
 
-    #: The client gives it with the object. A copy keeps it or replaces it, and a multipart upload keeps it until completion.
+    #: The client gives it with the object. A copy keeps it or replaces it, and a multipart upload keeps it until
+    #: completion.
     GIVEN = enum.auto()
     #: It follows from the bytes. A copy by reference keeps it.
     CONTENT = enum.auto()

@@ -1,6 +1,7 @@
 """How a new object or part gets its blob: pieces of the statements that write objects and parts.
 
-Each piece may refer to `bucket`: one row with the bucket's `id`, or none if the bucket has changed, so that nothing is written.
+Each piece may refer to `bucket`: one row with the bucket's `id`, or none if the bucket has changed, so that nothing is
+written.
 """
 
 from collections.abc import Sequence
@@ -54,8 +55,8 @@ def new_blob(
 def pending_blob(blob_id: int, size: int, md5: str, crc64nvme: str) -> BlobStep:
     """For bytes that were saved under a pending blob.
 
-    The blocks are counted, because they were written without waiting for the disk: should PostgreSQL have crashed since, and
-    this upload have gone on over a new connection, those of the last moment before may be gone (D33).
+    The blocks are counted, because they were written without waiting for the disk: should PostgreSQL have crashed
+    since, and this upload have gone on over a new connection, those of the last moment before may be gone (D33).
     """
     sql = (
         "UPDATE post3_blob SET state = 1, size = %s, md5 = %s, crc64nvme = %s WHERE id = %s AND state = 0 "
@@ -72,15 +73,16 @@ KEEP = "FOR KEY SHARE"
 def shared_blob(blob_id: int) -> BlobStep:
     """For a copy by reference. The lock keeps the worker, which may be about to collect the blob, from doing so.
 
-    Not FOR SHARE: whoever overwrites or deletes an object locks its row and then, to release it, its blob. Where a copy goes to
-    a key that refers to the same blob already, it would hold the blob and wait for the row. KEY SHARE lets blobs be released.
+    Not FOR SHARE: whoever overwrites or deletes an object locks its row and then, to release it, its blob. Where a copy
+    goes to a key that refers to the same blob already, it would hold the blob and wait for the row. KEY SHARE lets
+    blobs be released.
     """
     lock = f" {KEEP}" if connection.vendor == "postgresql" else ""
     return BlobStep(f"SELECT id FROM post3_blob WHERE id = %s AND state = 1 AND EXISTS (SELECT 1 FROM bucket){lock}", [blob_id])
 
 
 def lock_blobs(blob_ids: Sequence[int]) -> bool:
-    """Keep these blobs from being collected until the transaction ends; return whether all of them are whole and there."""
+    """Keep these blobs from being collected until the transaction ends. Return whether all exist and are whole."""
     ordered = sorted(set(blob_ids))
     if connection.vendor == "postgresql":
         sql = f"SELECT id FROM post3_blob WHERE id = ANY(%s::bigint[]) AND state = 1 ORDER BY id {KEEP}"

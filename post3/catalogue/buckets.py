@@ -1,7 +1,8 @@
 """Buckets and their settings, which each process keeps in memory.
 
-A state in memory is never acted by when it is out of date: the statements of requests carry its `config_version` and raise
-BucketChanged where the row has another one. Then the state is loaded again, and the request starts again from authorisation.
+A state in memory is never acted by when it is out of date: the statements of requests carry its `config_version` and
+raise BucketChanged where the row has another one. Then the state is loaded again, and the request starts again from
+authorisation.
 """
 
 import threading

@@ -1,9 +1,9 @@
 """The statements behind LIST: what a page costs is what it returns.
 
 Without a delimiter, a page is one range of the index of latest versions. With one, the keys under a common prefix are
-jumped over by an index seek each (loose index scan): ten prefixes over a million keys are ten seeks. The next seek begins at
-the smallest key that does not begin with the common prefix: the prefix with the last character of the delimiter raised by
-one. Keys hold no U+0000, so `key || chr(1)` follows a key at once.
+jumped over by an index seek each (loose index scan): ten prefixes over a million keys are ten seeks. The next seek
+begins at the smallest key that does not begin with the common prefix: the prefix with the last character of the
+delimiter raised by one. Keys hold no U+0000, so `key || chr(1)` follows a key at once.
 
 PostgreSQL has functions for it (migrations 0003 and 0007), which read by the index whatever the planner believes;
 SQLite gets the statements here.
@@ -36,7 +36,7 @@ def successor(text: str) -> str | None:
 
 
 def list_objects(bucket: BucketState, prefix: str, delimiter: str, start: str, limit: int) -> list[ListedObject | CommonPrefix]:
-    """Return up to `limit` entries in key order from the first key >= `start` (and within `prefix`). Raises BucketChanged."""
+    """Return at most `limit` entries of `prefix` in key order, from the first key >= `start`. Raises BucketChanged."""
     low = max(start, prefix)
     high = successor(prefix) or _BEYOND
     raised = successor(delimiter) or _BEYOND if delimiter else ""

@@ -63,6 +63,6 @@ def find_part(row: ObjectRow, part_number: int) -> StoredPart | None:
 
 
 def find_parts_within(row: ObjectRow, start: int, length: int) -> list[StoredPart]:
-    """Return the parts that a span of bytes touches, in order; none if the object was overwritten since its row was read."""
+    """Return the parts that overlap a span, in order; none if the object was overwritten after its row was read."""
     sql = f'{_PARTS} AND p."offset" < %s AND p."offset" + p.size > %s ORDER BY p.part_number'
     return [StoredPart(*values) for values in fetch(sql, (row.id, row.revision, start + length, start))]

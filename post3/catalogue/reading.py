@@ -1,7 +1,7 @@
 """The statement behind GET and HEAD: the latest version, its headers, metadata and, if small, its bytes.
 
-Hand-written because it is the most frequent one: two ORM queries give 800 to 1,200 reads per core and second, one prepared
-statement in binary format up to 6,200 (architecture, decision 6).
+Hand-written because it is the most frequent one: two ORM queries give 800 to 1,200 reads per core and second, one
+prepared statement in binary format up to 6,200 (architecture, decision 6).
 """
 
 import json

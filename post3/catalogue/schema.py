@@ -1,7 +1,7 @@
 """Whether the catalogue is there and of this release: asked once by what starts, and by readiness.
 
-Only `migrate` (and so `serve`) makes a catalogue. SQLite makes a missing file when it is opened, so a command that was started in
-another directory would find a new, empty store; it is asked for before anything connects.
+Only `migrate` (and so `serve`) makes a catalogue. SQLite makes a missing file when it is opened, so a command that was
+started in another directory would find a new, empty store; it is asked for before anything connects.
 """
 
 from functools import cache
@@ -26,7 +26,7 @@ class CatalogueIsNewer(CatalogueFault):
 
 
 def require_catalogue() -> None:
-    """Raise CatalogueFault where there is no catalogue of this release, and DatabaseError where it cannot be reached."""
+    """Raise CatalogueFault if there is no catalogue of this release, DatabaseError if it cannot be reached."""
     require_file()
     require_tables()
 

@@ -1,15 +1,18 @@
 """The statement behind every write of an object: its blob and its row.
 
-On PostgreSQL it is one statement, so a small PUT is one round trip and one commit. SQLite has no INSERT inside WITH; there
-the same pieces run one after another in a transaction, which costs no round trips.
+On PostgreSQL it is one statement, so a small PUT is one round trip and one commit. SQLite has no INSERT inside WITH;
+there the same pieces run one after another in a transaction, which costs no round trips.
 
 A key is written in one of three ways, by the bucket's versioning:
- - `overwrite`, if the bucket never kept versions: `INSERT … ON CONFLICT (bucket_id, key) WHERE is_latest DO UPDATE`. The last
-   commit wins, and no reader sees two rows or none. A trigger on `blob_id` (migration 0002) releases the previous bytes.
- - `append_version`: a new row becomes the latest one. The version "null" of a suspended bucket replaces the one before it.
+ - `overwrite`, if the bucket never kept versions: `INSERT … ON CONFLICT (bucket_id, key) WHERE is_latest DO UPDATE`.
+   The last commit wins, and no reader sees two rows or none. A trigger on `blob_id` (migration 0002) releases the
+   previous bytes.
+ - `append_version`: a new row becomes the latest one. The version "null" of a suspended bucket replaces the one before
+   it.
  - `insert_delete_marker`: the same for a row without content.
 
-Each enters the bucket first (migration 0011), so that no write acts by settings that have changed. Triggers keep the rows of
+Each enters the bucket first (migration 0011), so that no write acts by settings that have changed. Triggers keep the
+rows of
 `ObjectMetadata` equal to the column `metadata`, and remove the parts of an object that is overwritten (migration 0012).
 """
 
@@ -55,7 +58,7 @@ def entry_of(bucket: BucketState) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write found and made. `object_id` None: the key was there and `only_new` was asked for, or the blob is gone."""
+    """The result of a write. `object_id` is None if `only_new` was given and the key exists, or if the blob is gone."""
 
     blob_id: int | None
     object_id: int | None
@@ -66,8 +69,8 @@ class Written:
 def write_version(ref: ObjectRef, new: NewObject, blob: BlobStep, only_new: bool = False) -> Written:
     """Make `new` the latest version of its key, in the way of its bucket. Raises BucketChanged.
 
-    With `only_new`, write only if there is no latest version; call it in a transaction and roll back if nothing was written, so
-    that the blob goes too.
+    With `only_new`, write only if there is no latest version; call it in a transaction and roll back if nothing was
+    written, so that the blob goes too.
     """
     if ref.bucket.versioning == Bucket.Versioning.NEVER:
         return overwrite(ref, new, blob, only_new)
@@ -120,7 +123,7 @@ def insert_delete_marker(ref: ObjectRef, marker: NewObject) -> Written:
 
 
 def enter(bucket: BucketState) -> None:
-    """In a transaction: keep the bucket's settings from changing until it ends. Raises BucketChanged if they have changed."""
+    """Keep the bucket's settings from changing during the transaction. Raises BucketChanged if they have changed."""
     if not fetch(ENTERED[connection.vendor], entry_of(bucket)):
         raise BucketChanged(bucket.name)
 

@@ -39,8 +39,8 @@ class Source:
 def open_source(content: Any) -> Iterator[Source]:
     """Yield a Django file's bytes. Text is encoded as UTF-8.
 
-    A file that cannot seek, such as a socket's, is spooled to a temporary file, which is removed at the end. The content
-    itself is not closed.
+    A file that cannot seek, such as a socket's, is spooled to a temporary file, which is removed at the end. The
+    content itself is not closed.
     """
     if (source := _measured(content)) is not None:
         yield source

@@ -97,8 +97,8 @@ class Post3Storage(Storage):
     def _grant(self, action: str, key: str = "") -> Grant:
         """Apply the rule for S3 requests to the project itself. Raises PermissionDenied, NoSuchBucket.
 
-        The caller that services see is the owner of the bucket. The bucket's state is loaded each time, so that a service does
-        not find it out of date, and then raise S3's errors in place of these.
+        The caller that services see is the owner of the bucket. The bucket's state is loaded each time, so that a
+        service does not find it out of date, and then raise S3's errors in place of these.
         """
         try:
             granted = grant_one(OPERATOR, action, self.bucket, key, fresh=True)

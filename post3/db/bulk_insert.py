@@ -26,7 +26,7 @@ def take_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows in the caller's transaction. Times must be converted by `as_parameter`. Raises Django's database errors."""
+    """Insert rows in the caller's transaction. Times must be converted by `as_parameter`. Raises database errors."""
     table, names = model._meta.db_table, ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -48,7 +48,7 @@ def as_parameter(value: Any) -> Any:
 
 @contextmanager
 def temporary_index(name: str, table: str, column: str) -> Iterator[None]:
-    """Have an index while many rows are loaded that no other use of the table would pay for."""
+    """Create an index while many rows are loaded. No other use of the table would justify its cost."""
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({column})")
     try:
@@ -59,7 +59,7 @@ def temporary_index(name: str, table: str, column: str) -> Iterator[None]:
 
 
 def refresh_statistics(*tables: str) -> None:
-    """Have PostgreSQL count the rows. A planner that believes the tables to be empty reads all of them for each batch."""
+    """Update PostgreSQL's statistics. A planner that takes the tables for empty reads all of them for each batch."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {', '.join(tables)}")

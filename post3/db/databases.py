@@ -143,7 +143,7 @@ def _faults_of_postgresql(connection: Any) -> Iterator[Fault]:
         where = "Behind a pooler it cannot be set for each connection." if is_pooled else "post3 needs another value."
         yield Fault(
             f"The database's {name} is {found[name]!r}, not {value!r}. {where}",
-            f"Run ALTER DATABASE … SET {name} = '{value}' (and ALTER ROLE …, where the role has a value of its own).",
+            f"Run ALTER DATABASE … SET {name} = '{value}' (and ALTER ROLE … if the role has its own value).",
         )
 
 
@@ -183,7 +183,7 @@ def _read_only(path: str) -> Fault | None:
         probe.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            hint = "Give the user that runs post3 the right to write to it and to its directory."
+            hint = "Give the user that runs post3 permission to write to it and to its directory."
             return Fault(f"The catalogue {path} cannot be written to: {error}.", hint)
     finally:
         probe.close()

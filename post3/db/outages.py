@@ -24,8 +24,8 @@ from ..errors import ServiceUnavailable
 
 T = TypeVar("T")
 
-#: Seconds between two attempts to reach an unreachable database, and the interval as a multiple of the time that the last
-#: attempt took. A refused connection takes less than a millisecond.
+#: Seconds between two attempts to reach an unreachable database, and the interval as a multiple of the time that the
+#: last attempt took. A refused connection takes less than a millisecond.
 SHORTEST_INTERVAL, LONGEST_INTERVAL, INTERVAL_SHARE = 0.05, 1.0, 10.0
 #: Seconds that requests wait for the outcome of another thread's attempt; a database that is back responds sooner.
 MOMENT = 0.5

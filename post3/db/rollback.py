@@ -74,4 +74,4 @@ def _undo(database: Any, entries: list[tuple[frozenset[str], Any, Undo]]) -> Non
             try:
                 undo()
             except Exception:
-                logger.exception("What was rolled back left something in a storage")
+                logger.exception("A rollback could not be completed outside the database; something remains in a storage")

@@ -1,1 +1,1 @@
-"""Descriptions beside the bytes, from which a lost catalogue is rebuilt."""
+"""Descriptions of objects and buckets beside the bytes, from which a lost catalogue can be rebuilt."""

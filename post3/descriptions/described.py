@@ -1,7 +1,7 @@
-"""Reading the descriptions that `sidecars.py` wrote, in a tree that may have been through anything.
+"""Read the descriptions written by `sidecars.py`, from a tree in which any file may be damaged.
 
-A description that is torn, foreign or of a kind this release does not know raises `Unreadable`, which says what is wrong: nothing
-of it may reach the catalogue, because half an object is worse than a missing one. Formats 1 and 2 are read.
+A description that is incomplete, foreign or of an unknown format raises `Unreadable`, with the reason. Nothing of it
+may reach the catalogue, because half an object is worse than a missing one. Formats 1 and 2 are supported.
 """
 
 import json
@@ -19,15 +19,15 @@ from ..web.header_fields import clean_given
 from .sidecars import FORMAT
 
 MAX_NUMBER, MAX_USER_ID, MAX_PART_NUMBER = 2**63 - 1, 2**31 - 1, 10_000
-#: Characters of any text but those that the catalogue limits.
+#: Maximum characters of texts that the catalogue does not limit.
 MAX_TEXT = 1 << 20
-# What no database takes: NUL, and halves of surrogate pairs, which JSON can spell.
+# Characters that no database accepts but JSON can contain: NUL, and halves of surrogate pairs.
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _MD5 = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class Unreadable(Exception):
-    """A description that cannot be one of ours, or not one this release knows. Says why."""
+    """A description that post3 did not write, or that this release does not support. The message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class DescribedBucket:
     owner_name: str
     region: str
     created_at: datetime
-    #: The id of the owner's account; empty in descriptions of older releases.
+    #: The id of the owner's account; empty in descriptions by older releases.
     account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedBlob:
-    """Bytes by the storage's name of them; the checksums are empty where not known."""
+    """Bytes in a storage, by name. The checksums are empty if unknown."""
 
     name: str
     size: int
@@ -67,11 +67,11 @@ class DescribedObject:
     new: NewObject
     blob: DescribedBlob | None
     parts: tuple[DescribedPart, ...]
-    #: What of the description is not taken, in words; empty for nothing.
+    #: A message about ignored content of the description; empty if nothing was ignored.
     left_out: str = ""
 
     def blobs(self) -> list[DescribedBlob]:
-        """Return all bytes of it, in order."""
+        """Return all blobs of the object, in order."""
         return [blob for blob in (self.blob, *(part.blob for part in self.parts)) if blob is not None]
 
 
@@ -89,25 +89,25 @@ def read_bucket(document: bytes) -> DescribedBucket:
 
 
 def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedObject:
-    """Read the description of an object, which was found under that name in the storage of that class. Raises Unreadable.
+    """Read the description of an object, found under that name in the storage of that class. Raises Unreadable.
 
-    The class in the description is not believed: where the bytes are, is what counts. Headers that cannot be sent are cleaned,
-    and metadata that cannot be headers are left out (D69).
+    The storage class in the description is ignored, because the storage that has the bytes decides. Headers that cannot
+    be sent are cleaned, and metadata that cannot be headers is omitted (D69).
     """
     fields = _Fields(_parse(document))
     key = fields.text("key", MAX_KEY_SIZE)
     if not 0 < len(key.encode()) <= MAX_KEY_SIZE:
         raise Unreadable(f"its key has {len(key.encode())} bytes")
     if fields.text("version_id", 32) != "null":
-        raise Unreadable("it is of a version, which this release does not keep")
+        raise Unreadable("it is the description of a version, which this release does not support")
     size, etag, name = fields.number("size"), fields.text("etag", 40), fields.text("blob")
     parts = _parts(fields)
     md5 = etag if _MD5.fullmatch(etag) else ""
     blob = DescribedBlob(name, size, md5, fields.checksum("crc64nvme")) if name else None
     if (blob is not None) if parts else (blob is None) != (size == 0):
-        raise Unreadable("its size does not fit its bytes")
+        raise Unreadable("its size does not match its bytes")
     if parts and sum(part.size for part in parts) != size:
-        raise Unreadable("its size is not that of its parts")
+        raise Unreadable("its size is not the sum of its parts")
     headers, metadata = fields.texts("headers"), fields.texts("metadata")
     new = NewObject(
         key=key,
@@ -125,7 +125,7 @@ def read_object(document: bytes, sidecar: str, storage_class: str) -> DescribedO
         **clean_given({name: headers.get(name, "") for name in HEADERS} | {"metadata": metadata}),
     )
     dropped = len(metadata) - len(new.metadata)
-    left_out = f"{dropped} of its metadata cannot be headers, and were left out" if dropped else ""
+    left_out = f"omitted metadata that cannot be headers: {dropped}" if dropped else ""
     return DescribedObject(_bucket_name(fields), fields.text("owner", 150, ""), new, blob, parts, left_out)
 
 
@@ -133,11 +133,11 @@ def _parse(document: bytes) -> Any:
     try:
         values = json.loads(document)
     except (ValueError, RecursionError):
-        raise Unreadable("it is no JSON document: torn, or not a description") from None
+        raise Unreadable("it is not a JSON document: torn, or not a description") from None
     if not isinstance(values, dict) or not isinstance(values.get("format"), int):
         raise Unreadable("it is not a description")
     if not 1 <= values["format"] <= FORMAT:
-        raise Unreadable(f"it is of format {values['format']}, which this release does not know")
+        raise Unreadable(f"it has format {values['format']}, which this release does not support")
     return values
 
 
@@ -149,7 +149,7 @@ def _parts(fields: "_Fields") -> tuple[DescribedPart, ...]:
         number, size = part.number("part_number", MAX_PART_NUMBER, least=1), part.number("size")
         name = part.text("blob")
         if (size == 0) != (name == "") or (parts and number <= parts[-1].part_number):
-            raise Unreadable(f"its part {number} does not fit the others, or its bytes")
+            raise Unreadable(f"its part {number} does not match the other parts, or its bytes")
         md5 = part.text("md5", 32, "")
         blob = DescribedBlob(name, size, md5 if _MD5.fullmatch(md5) else "", part.checksum("crc64nvme")) if name else None
         parts.append(DescribedPart(number, offset, size, part.text("checksum", 64), blob))
@@ -160,44 +160,44 @@ def _parts(fields: "_Fields") -> tuple[DescribedPart, ...]:
 def _bucket_name(fields: "_Fields") -> str:
     name = fields.text("bucket", 63)
     if not is_valid_name(name):
-        raise Unreadable(f"{name!r} can be no bucket")
+        raise Unreadable(f"{name!r} cannot be a bucket")
     return name
 
 
 class _Fields:
-    """The values of a JSON object, each asked for by its type. All methods raise Unreadable."""
+    """The values of a JSON object, read by type. All methods raise Unreadable."""
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, dict):
-            raise Unreadable("a JSON object is missing in it")
+            raise Unreadable("it lacks a JSON object")
         self._values = values
 
     def text(self, name: str, most: int = MAX_TEXT, default: str | None = None) -> str:
-        """Return a text of at most that many characters. Without a default it must be there."""
+        """Return a text of at most that many characters. Without a default, it is required."""
         return self._text(name, self._values.get(name, default), most)
 
     def number(self, name: str, most: int = MAX_NUMBER, *, least: int = 0) -> int:
         value = self._values.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise Unreadable(f"its {name} is no number of the right size")
+            raise Unreadable(f"its {name} is not a number in the valid range")
         return value
 
     def moment(self, name: str) -> datetime:
         try:
             moment = datetime.fromisoformat(self.text(name, 64))
         except ValueError:
-            raise Unreadable(f"its {name} is no date") from None
+            raise Unreadable(f"its {name} is not a date") from None
         if moment.tzinfo is None or not 1970 <= moment.year < 9999:
-            raise Unreadable(f"its {name} is no moment")
+            raise Unreadable(f"its {name} is not a valid time")
         return moment
 
     def checksum(self, name: str) -> str:
-        """Return a CRC-64/NVME, empty where it is not told, or is none."""
+        """Return a CRC-64/NVME; empty if it is missing or invalid."""
         value = self.text(name, 12, "")
         return value if value and checksums.is_valid("CRC64NVME", value) else ""
 
     def account(self, name: str) -> str:
-        """Return the id of an account, empty where it is not told, or is none."""
+        """Return the id of an account; empty if it is missing or invalid."""
         value = self.text(name, 12, "")
         return value if is_account_id(value) else ""
 
@@ -215,7 +215,7 @@ class _Fields:
 
     def _text(self, name: str, value: Any, most: int) -> str:
         if not isinstance(value, str):
-            raise Unreadable(f"its {name} is no text")
+            raise Unreadable(f"its {name} is not text")
         if len(value) > most or _IMPOSSIBLE.search(value):
-            raise Unreadable(f"its {name} is no text the catalogue can hold")
+            raise Unreadable(f"its {name} is text that the catalogue cannot store")
         return value

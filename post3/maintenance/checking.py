@@ -81,7 +81,7 @@ class Check:
             for held in orphans.find(storages[storage_class], self.min_age, self.counts, self.tell):
                 removed = removing and orphans.remove(storages[storage_class], held)
                 kind = "orphan_description" if held.is_description else "orphan"
-                yield Finding(kind, held.name or f"blob {held.id}", f"{held.size} bytes that nothing knows of", removed)
+                yield Finding(kind, held.name or f"blob {held.id}", f"{held.size} bytes unknown to the catalogue", removed)
 
     def _blobs(self) -> Iterator[Finding]:
         totals = Blob.objects.aggregate(bytes=Total("size"), count=Count("pk"))
@@ -142,11 +142,11 @@ class Check:
         what, affected = f"blob {blob.pk}{f' ({blob.name})' if blob.name else ''}", owners(blob.pk)
         if error is None and not known:
             # The correct bytes are kept, despite the extra bytes after them.
-            detail = f"has {size} bytes, of which the first {blob.size} are what was stored"
+            detail = f"has {size} bytes, of which the first {blob.size} are correct"
             yield Finding("too_long", what, detail, False, affected)
             return
         if error is None:
-            detail = "marked damaged, but its bytes are what was stored"
+            detail = "marked as damaged, but its bytes are correct"
             restored = self.repair and bool(
                 Blob.objects.filter(pk=blob.pk, state=Blob.State.DAMAGED).update(state=Blob.State.STORED)
             )
@@ -180,7 +180,7 @@ class Check:
                 self.tell("objects", self.counts.objects, total)
                 where = [(row.bucket.name, row.key)]
                 if row.bytes_held != row.size:
-                    detail = f"tells {row.size} bytes, its blobs {row.bytes_held}"
+                    detail = f"has a size of {row.size} bytes, but its blobs have {row.bytes_held}"
                     yield Finding("wrong_size", f"object {row.bucket.name}/{row.key!r}", detail, False, where)
                 if row.sidecar and row.storage_class in storages:
                     storage = storages[row.storage_class]
@@ -208,11 +208,11 @@ def _wrong_description(storage: Describing, row: Any) -> str | None:
     except StorageError as error:
         return str(error)
     except ValueError as error:
-        return f"the description is no JSON: {error}"
+        return f"the description is not JSON: {error}"
     expected = {"bucket": row.bucket.name, "key": row.key, "size": row.size, "etag": row.etag}
     told = document if isinstance(document, dict) else {}
     differing = [name for name, value in expected.items() if told.get(name) != value]
-    return f"the description tells another {' and '.join(differing)}" if differing else None
+    return f"the description has another {' and '.join(differing)}" if differing else None
 
 
 def batches(queryset: QuerySet[Any]) -> Iterator[list[Any]]:

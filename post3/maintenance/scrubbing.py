@@ -75,7 +75,7 @@ class Scrubber:
             try:
                 read = self._read_piece(min(left, PIECE))
             except StorageError as error:
-                logger.error("Nothing is scrubbed: %s", error)
+                logger.error("Scrubbing is not possible: %s", error)
                 break
             size += read
             if not read:
@@ -123,7 +123,7 @@ class Scrubber:
             if isinstance(error, BlobDamaged):
                 _found(reading.blob, error)
             else:
-                logger.warning("Blob %s could not be scrubbed, and is left out this round: %s", reading.blob.pk, error)
+                logger.warning("Blob %s could not be scrubbed and is skipped in this cycle: %s", reading.blob.pk, error)
         self._let_go()
         return 0
 

@@ -1,7 +1,7 @@
 """LIST on PostgreSQL: functions that read by the index of latest versions, whatever the planner believes of the table.
 
-On a table that was never analysed, or whose statistics are older than a bucket, the planner expects a row or two of a bucket
-and then rather reads the whole range and sorts it, once for each entry of a page: a hundred times as slow (D30).
+On a table that was never analysed, or whose statistics are older than a bucket, the planner expects a row or two of a
+bucket and then rather reads the whole range and sorts it, once for each entry of a page: a hundred times as slow (D30).
 A function can forbid that for its own statements, and for nobody else's.
 """
 
@@ -25,9 +25,10 @@ BEGIN
 END $$
 """
 
-#: The same, with keys that hold `delimiter` behind their first `skip` characters rolled up into one row each: the common
-#: prefix as its key, and no size. The next key is sought from `raised` in the delimiter's place: past all it stands for.
-#: A seek is 10 µs, ten times a row of a range; so behind a plain key a range is read, until a common prefix ends it.
+#: The same, with keys that hold `delimiter` behind their first `skip` characters rolled up into one row each: the
+#: common prefix as its key, and no size. The next key is sought from `raised` in the delimiter's place: past all it
+#: stands for. A seek is 10 µs, ten times a row of a range; so behind a plain key a range is read, until a common prefix
+#: ends it.
 LIST_ROLLED_UP = f"""
 CREATE OR REPLACE FUNCTION post3_list_rolled_up(
     of_bucket bigint, low text, high text, page integer, skip integer, delimiter text, raised text)

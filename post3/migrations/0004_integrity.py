@@ -1,4 +1,4 @@
-"""What checking the bytes needs: a checksum of every blob, a state for damaged ones, and where background work stands."""
+"""For checking the bytes: a checksum of every blob, a state for damaged ones, and the position of background work."""
 
 from django.db import migrations, models
 

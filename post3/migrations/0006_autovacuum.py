@@ -1,9 +1,9 @@
 """When PostgreSQL's autovacuum looks at the tables whose rows come and go with every overwrite.
 
-By default it waits until a fifth of a table is dead: of a terabyte of blocks, 200 GB. Here a fiftieth, and some small number of
-rows that is worth the work. The bytes themselves are in the TOAST table of the blocks, half a thousand rows a MiB, which has
-settings of its own; its vacuum may also do five times as much before it naps, or it would fall behind a server that writes at a
-disk's speed (200 cost points are 40 MB/s of dirtied pages).
+By default it waits until a fifth of a table is dead: of a terabyte of blocks, 200 GB. Here a fiftieth, and some small
+number of rows that is worth the work. The bytes themselves are in the TOAST table of the blocks, half a thousand rows a
+MiB, which has settings of its own; its vacuum may also do five times as much before it naps, or it would fall behind a
+server that writes at a disk's speed (200 cost points are 40 MB/s of dirtied pages).
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """LIST with a delimiter on PostgreSQL: common prefixes are found in the index alone.
 
-A seek of migration 0003's function read the row behind the index entry too, only to roll it up into its prefix: among millions
-of rows another page that no cache holds, for every prefix. Here the index of latest versions knows delete markers as well, so a
-seek needs no row, once a vacuum has marked its page as visible to all.
+A seek of migration 0003's function read the row behind the index entry too, only to roll it up into its prefix: among
+millions of rows another page that no cache holds, for every prefix. Here the index of latest versions knows delete
+markers as well, so a seek needs no row, once a vacuum has marked its page as visible to all.
 """
 
 from typing import Any

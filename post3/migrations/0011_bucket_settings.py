@@ -1,13 +1,13 @@
 """Versioning of buckets, and the version of a bucket's settings.
 
-Every process caches the settings of buckets. A statement that acts by them carries their version; where it differs from the
-row's, the statement does nothing. A trigger raises the version with every change of the row, whoever makes it.
+Every process caches the settings of buckets. A statement that acts by them carries their version; where it differs from
+the row's, the statement does nothing. A trigger raises the version with every change of the row, whoever makes it.
 
-A write must not overwrite what was written after a change of the settings that it has not seen. On PostgreSQL, it could: a
-statement that waits for another one's lock keeps its old snapshot. So writes enter the bucket first, by a function that takes a
-shared lock and then compares the version in a snapshot of its own. The trigger takes the lock exclusively: a change waits for
-writes in flight, and later writes wait for the change. It is an advisory lock because these are granted in turn: a steady stream
-of shared locks on the row itself would keep a change waiting for ever.
+A write must not overwrite what was written after a change of the settings that it has not seen. On PostgreSQL, it
+could: a statement that waits for another one's lock keeps its old snapshot. So writes enter the bucket first, by a
+function that takes a shared lock and then compares the version in a snapshot of its own. The trigger takes the lock
+exclusively: a change waits for writes in flight, and later writes wait for the change. It is an advisory lock because
+these are granted in turn: a steady stream of shared locks on the row itself would keep a change waiting for ever.
 """
 
 from importlib import import_module
@@ -39,8 +39,9 @@ BEGIN
 END $$
 """
 
-#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the latest any
-#: more. The loop is for versions that others have added since: each statement in a function has a snapshot of its own.
+#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the
+#: latest any more. The loop is for versions that others have added since: each statement in a function has a snapshot
+#: of its own.
 MAKE_WAY = """
 CREATE OR REPLACE FUNCTION post3_make_way(of_bucket bigint, of_key text, of_version text, OUT sequence bigint, OUT old_sidecar text)
 LANGUAGE plpgsql VOLATILE AS $$

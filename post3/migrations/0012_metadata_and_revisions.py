@@ -1,11 +1,12 @@
 """Metadata in the object's row, and overwrites that write to no index.
 
-A read took metadata from rows of a table of its own, and an overwrite had to clean up there. Now the row has it as JSON; the
-table remains for searches, and triggers keep it true. They see what other transactions have committed, which parts of the
-overwriting statement did not: two overwrites at the same time could leave metadata of both.
+A read took metadata from rows of a table of its own, and an overwrite had to clean up there. Now the row has it as
+JSON; the table remains for searches, and triggers keep it true. They see what other transactions have committed, which
+parts of the overwriting statement did not: two overwrites at the same time could leave metadata of both.
 
-`revision` takes over from `sequence` to show that an object was written. `sequence` only orders versions, so an overwrite changes
-no column that an index contains. The id of a version is unique by two indexes that hold nothing of a bucket without versions.
+`revision` takes over from `sequence` to show that an object was written. `sequence` only orders versions, so an
+overwrite changes no column that an index contains. The id of a version is unique by two indexes that hold nothing of a
+bucket without versions.
 """
 
 from importlib import import_module
@@ -13,8 +14,9 @@ from typing import Any
 
 from django.db import migrations, models
 
-#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the latest any
-#: more. The loop is for versions that others have added since: each statement in a function has a snapshot of its own.
+#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the
+#: latest any more. The loop is for versions that others have added since: each statement in a function has a snapshot
+#: of its own.
 MAKE_WAY = """
 CREATE OR REPLACE FUNCTION post3_make_way(
     of_bucket bigint, of_key text, of_version text, OUT sequence bigint, OUT revision bigint, OUT old_sidecar text)

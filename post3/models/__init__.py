@@ -1,4 +1,4 @@
-"""The catalogue: tables, constraints, querysets."""
+"""The models of the catalogue: tables and constraints."""
 
 from .access import ApiKey, LoginAllowance
 from .accounts import Account

@@ -1,4 +1,4 @@
-"""API keys: what an S3 client signs with."""
+"""API keys, with which S3 clients sign requests, and the limits on guessing passwords."""
 
 from django.conf import settings
 from django.db import models
@@ -7,10 +7,10 @@ from ..visible import visible
 
 
 class ApiKey(models.Model):
-    """An access key and its secret, belonging to a Django user. A revoked key stays a row, so that its name is never reused."""
+    """An access key and its secret, belonging to a Django user. A revoked key keeps its row, so it is never reused."""
 
     access_key = models.CharField(max_length=128, unique=True)
-    #: The secret, encrypted under a key derived from the site's SECRET_KEY (access/keys.py).
+    #: The secret, encrypted with a key derived from the site's SECRET_KEY (access/keys.py).
     secret_encrypted = models.BinaryField()
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="post3_api_keys")
     name = models.CharField(max_length=200, blank=True)
@@ -30,9 +30,9 @@ class ApiKey(models.Model):
 
 
 class LoginAllowance(models.Model):
-    """Until when something is remembered of logging in, by a digest of what it is: see `access/guesses.py`.
+    """A time that limits logins, by a digest of a user name, an address or both. See `access/guesses.py`.
 
-    Names and addresses themselves are not kept. A row of the past means nothing, and the worker removes it.
+    The names and addresses themselves are not stored. A row in the past has no effect, and the worker removes it.
     """
 
     digest = models.CharField(max_length=64, primary_key=True)

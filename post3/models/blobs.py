@@ -1,7 +1,7 @@
 """Blobs: immutable byte strings in a storage, and the blocks of those kept in the database.
 
-A blob is referred to by objects, parts of objects and parts of uploads. When a reference goes, a trigger
-(migration 0002) sets `released_at`; the worker collects released blobs that nothing refers to any more.
+Objects, parts of objects and parts of uploads refer to blobs. When a reference is deleted, a trigger (migration 0002)
+sets `released_at`. The worker collects released blobs that nothing refers to any more.
 """
 
 from django.db import models
@@ -13,23 +13,24 @@ class Blob(models.Model):
     class State(models.IntegerChoices):
         PENDING = 0, "pending"  # being written: no reference may exist
         STORED = 1, "stored"  # whole and durable
-        DELETING = 2, "deleting"  # being collected: no reference may be made
-        DAMAGED = 3, "damaged"  # its bytes are missing or wrong: referred to still, but not read
+        DELETING = 2, "deleting"  # being collected: no reference may be added
+        DAMAGED = 3, "damaged"  # its bytes are missing or wrong: still referred to, but not read
 
     storage_class = models.CharField(max_length=32)
-    #: The storage's own name of the bytes; empty where the blob's id is name enough.
+    #: The storage's own name of the bytes; empty if the blob's id identifies them.
     name = models.TextField(blank=True)
     size = models.BigIntegerField()
     #: MD5 of the bytes, hex.
     md5 = models.CharField(max_length=32, blank=True)
-    #: CRC-64/NVME of the bytes, base64, whatever checksums clients chose: checking it costs next to nothing (D31). Null where it
-    #: is not known, in catalogues older than the column. Nullable also because SQLite adds such a column without a new table.
+    #: CRC-64/NVME of the bytes, base64, independent of the checksums that clients choose, because verifying it costs
+    #: almost nothing (D31). Null if unknown, in rows older than the column. SQLite also adds a nullable column without
+    #: copying the table.
     crc64nvme = models.CharField(max_length=12, blank=True, null=True)
-    #: Bytes a block of this blob holds (the last may hold fewer); 0 where the storage has no blocks.
+    #: Bytes per block of this blob (the last block may have fewer); 0 if the storage has no blocks.
     block_size = models.IntegerField(default=0)
     state = models.SmallIntegerField(choices=State)
     created_at = models.DateTimeField()
-    #: When a reference last went; null while nobody let go of it.
+    #: When a reference was last deleted; null if none was.
     released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -45,7 +46,7 @@ class Blob(models.Model):
 
 
 class Block(models.Model):
-    """A piece of a blob kept in the database. `storage/database/blocks.py` alone reads and writes it."""
+    """A piece of a blob that is stored in the database. Only `storage/database/blocks.py` reads and writes it."""
 
     pk = models.CompositePrimaryKey("blob_id", "index")
     blob = models.ForeignKey(Blob, on_delete=models.CASCADE, db_index=False)

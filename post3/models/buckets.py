@@ -10,14 +10,14 @@ from .fields import ByteOrderedField
 
 
 def new_config_version() -> int:
-    """Return microseconds since 1970: a bucket that takes an id again, as after a restored backup, has another version."""
+    """Return microseconds since 1970, so that a bucket with a reused id, as after a restore, has another version."""
     return time.time_ns() // 1000
 
 
 class Bucket(models.Model):
     """A bucket and its settings. Its name is unique in the installation, as in an AWS partition.
 
-    The settings that requests depend on are declared in `catalogue.buckets.BucketState` too.
+    Settings that requests depend on are also declared in `catalogue.buckets.BucketState`.
     """
 
     class Versioning(models.TextChoices):
@@ -30,8 +30,8 @@ class Bucket(models.Model):
     region = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
     versioning = models.CharField(max_length=9, choices=Versioning, default=Versioning.NEVER, db_default="", blank=True)
-    #: Grows with every change of the row, by a trigger (migration 0011). The statements of requests carry it, so that no
-    #: process acts by settings that have changed.
+    #: A trigger increments it with every change of the row (migration 0011). The statements of requests compare it, so
+    #: that no process uses outdated settings.
     config_version = models.BigIntegerField(default=new_config_version, db_default=1, editable=False)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""A text field ordered and compared by UTF-8 bytes, as S3 orders keys."""
+"""A text field that is ordered and compared by UTF-8 bytes, as S3 orders keys."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ else:
 
 
 class ByteOrderedField(TextField):
-    """Text whose order is that of its UTF-8 bytes: `COLLATE "C"` on PostgreSQL; SQLite's default, BINARY, is that already."""
+    """Text ordered by its UTF-8 bytes: `COLLATE "C"` on PostgreSQL. SQLite's default, BINARY, does the same."""
 
     def db_parameters(self, connection: Any) -> dict[str, Any]:
         parameters = super().db_parameters(connection)

@@ -1,4 +1,4 @@
-"""Multipart uploads under way."""
+"""Unfinished multipart uploads."""
 
 from django.conf import settings
 from django.db import models
@@ -12,20 +12,20 @@ from .objects import ObjectHeaders
 
 
 class MultipartUpload(ObjectHeaders):
-    """An upload between CreateMultipartUpload and Complete or Abort. It keeps what the object shall be."""
+    """An upload that is neither completed nor aborted, with the attributes of the future object."""
 
     upload_id = models.CharField(max_length=64, unique=True)
     bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, db_index=False)
     key = ByteOrderedField()
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=protect, related_name="+")
     storage_class = models.CharField(max_length=32)
-    #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME, where the client named one.
+    #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME; empty if the client gave none.
     checksum_algorithm = models.CharField(max_length=16, blank=True)
-    #: COMPOSITE or FULL_OBJECT, where the client named an algorithm.
+    #: COMPOSITE or FULL_OBJECT; empty if the client gave no algorithm.
     checksum_type = models.CharField(max_length=16, blank=True)
     initiated_at = models.DateTimeField()
-    #: Revision of the key's latest version when the upload began, 0 if there was none; -1 once that version, or a later one,
-    #: was deleted. Null in uploads that an older release began: not known.
+    #: The revision of the key's latest version when the upload was created, or 0 if there was none; -1 after that
+    #: version, or a later one, was deleted. Null, meaning unknown, in uploads created by an older release.
     key_revision = models.BigIntegerField(null=True)
 
     class Meta:
@@ -39,16 +39,16 @@ class MultipartUpload(ObjectHeaders):
 
 
 class UploadPart(models.Model):
-    """An uploaded part: a number, its ETag and its blob."""
+    """An uploaded part: its number, ETag and blob."""
 
     upload = models.ForeignKey(MultipartUpload, on_delete=models.CASCADE, related_name="parts", db_index=False)
     part_number = models.IntegerField()
     etag = models.CharField(max_length=32)
     size = models.BigIntegerField()
-    #: Base64, of the upload's checksum algorithm or, where it named none, of CRC64NVME.
+    #: Base64, by the upload's checksum algorithm or, if it has none, CRC64NVME.
     checksum = models.CharField(max_length=64, blank=True)
     checksum_algorithm = models.CharField(max_length=16, blank=True)
-    #: Null for a part of no bytes.
+    #: Null for an empty part.
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="upload_parts")
     last_modified = models.DateTimeField()
 

@@ -1,4 +1,4 @@
-"""Objects: one row is one version of a key."""
+"""Objects. Each row is one version of a key."""
 
 from django.conf import settings
 from django.db import models
@@ -11,7 +11,7 @@ from .fields import ByteOrderedField
 
 
 class ObjectHeaders(models.Model):
-    """What a client gives with an object and gets back: system headers, empty if it sent none, and user metadata."""
+    """The headers that a client sends with an object and gets back: system headers, empty if not sent, and metadata."""
 
     content_type = models.TextField(blank=True)
     content_encoding = models.TextField(blank=True)
@@ -29,18 +29,18 @@ class ObjectHeaders(models.Model):
 class Object(ObjectHeaders):
     """One version of a key.
 
-    Its bytes are one blob, or the ordered blobs of its parts (`ObjectPart`) where it came by a multipart upload,
-    or nothing where it is empty or a delete marker.
+    Its bytes are one blob or, after a multipart upload, the ordered blobs of its parts (`ObjectPart`). An empty object
+    and a delete marker have no blob.
     """
 
     bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, db_index=False)
     key = ByteOrderedField()
-    #: "null" for the version of a key in a bucket that keeps none.
+    #: "null" for a version written while versioning was not enabled.
     version_id = models.CharField(max_length=32, default="null")
     #: The order in which versions of this key were committed; the latest version has the highest.
     sequence = models.BigIntegerField(default=1)
-    #: Grows with every write of this key, also of the same version. No index contains it: PostgreSQL then overwrites an object
-    #: without writing to any index.
+    #: Grows with every write of this key, also of the same version. No index contains it: PostgreSQL then overwrites an
+    #: object without writing to any index.
     revision = models.BigIntegerField(default=1, db_default=1)
     is_latest = models.BooleanField(default=True)
     is_delete_marker = models.BooleanField(default=False)
@@ -52,16 +52,16 @@ class Object(ObjectHeaders):
     last_modified = models.DateTimeField()
     #: CRC32, CRC32C, SHA1, SHA256 or CRC64NVME.
     checksum_algorithm = models.CharField(max_length=16, blank=True)
-    #: FULL_OBJECT, or COMPOSITE: the checksum of the parts' checksums.
+    #: FULL_OBJECT, or COMPOSITE for a checksum of the parts' checksums.
     checksum_type = models.CharField(max_length=16, blank=True)
-    #: Base64; COMPOSITE ones end in "-<number of parts>".
+    #: Base64; a COMPOSITE checksum ends in "-<number of parts>".
     checksum = models.CharField(max_length=80, blank=True)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="object_versions")
-    #: How many parts it was uploaded in; 0 where it came in one PUT.
+    #: Number of parts of the multipart upload; 0 for an object uploaded by a single PUT.
     parts_count = models.IntegerField(default=0)
-    #: Of the multipart upload it came by, so that a repeated CompleteMultipartUpload is answered again.
+    #: Of the multipart upload, so that a repeated CompleteMultipartUpload gets the same response.
     upload_id = models.CharField(max_length=64, blank=True)
-    #: The storage's name of the description kept beside the bytes; empty where the storage keeps none.
+    #: The name of the description that the storage keeps beside the bytes; empty if it keeps none.
     sidecar = models.TextField(blank=True)
 
     class Meta:
@@ -85,7 +85,7 @@ class Object(ObjectHeaders):
 
 
 class ObjectMetadata(models.Model):
-    """One entry of an object's metadata, as a row that can be searched. Triggers keep these rows equal to `Object.metadata`."""
+    """One entry of an object's metadata as a searchable row. Triggers keep these rows equal to `Object.metadata`."""
 
     object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="metadata_rows", db_index=False)
     name = models.TextField()
@@ -114,16 +114,16 @@ class ObjectTag(models.Model):
 
 
 class ObjectPart(models.Model):
-    """One part of an object that came by a multipart upload: its place in the object and its bytes."""
+    """One part of an object from a multipart upload: its position in the object, and its bytes."""
 
     object = models.ForeignKey(Object, on_delete=models.CASCADE, related_name="parts", db_index=False)
     part_number = models.IntegerField()
     #: Bytes of the object before this part.
     offset = models.BigIntegerField()
     size = models.BigIntegerField()
-    #: Base64, of the object's checksum algorithm.
+    #: Base64, by the object's checksum algorithm.
     checksum = models.CharField(max_length=64, blank=True)
-    #: Null for a part of no bytes.
+    #: Null for an empty part.
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="object_parts")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What background work remembers and tells: where it stands, and how much it did since the catalogue was made."""
+"""The state of background work: its position, and totals since the catalogue was created."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,12 +10,12 @@ from ..db.sql import execute, timestamp
 
 
 class WorkerState(models.Model):
-    """One kind of background work, by name; shared by all workers."""
+    """The state of one kind of background work, shared by all workers."""
 
     name = models.CharField(max_length=64, unique=True)
-    #: Of work that goes through the catalogue round and round: the id of the last blob done.
+    #: For work that cycles through the catalogue: the id of the last completed blob.
     position = models.BigIntegerField(default=0)
-    #: Things done, and their bytes.
+    #: Total number of processed items, and their bytes.
     count = models.BigIntegerField(default=0)
     size = models.BigIntegerField(default=0)
     updated_at = models.DateTimeField(auto_now=True)
@@ -28,11 +28,11 @@ class WorkerState(models.Model):
 
 
 def add_work(done: Mapping[str, tuple[int, int]]) -> None:
-    """Add to the counts and bytes of these kinds of work, in one statement."""
+    """Add to the totals of these kinds of work, in one statement."""
     if not done:
         return
     now, parameters = timestamp(datetime.now(UTC)), list[Any]()
-    for name, (count, size) in sorted(done.items()):  # one order for all workers, so that none waits for another in a circle
+    for name, (count, size) in sorted(done.items()):  # the same order in all workers, to prevent deadlocks
         parameters += [name, count, size, now]
     execute(
         "INSERT INTO post3_workerstate (name, position, count, size, updated_at) "

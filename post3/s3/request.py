@@ -43,10 +43,12 @@ class S3Request:
     target_host: str = ""
     #: Bucket and key of a copy's source, once `headers.copy_source_of` has parsed them.
     copy_source: tuple[str, str] | None = None
-    #: Set by dispatch: the caller (`access.callers.Caller`), and what verifying a signed body needs (`sigv4.SigningContext`).
+    #: Set by dispatch: the caller (`access.callers.Caller`), and what verifying a signed body needs
+    #: (`sigv4.SigningContext`).
     caller: Any = None
     signing: Any = None
-    #: Set by dispatch: what the caller was granted on the bucket and on the source of a copy (`access.permissions.Grant`).
+    #: Set by dispatch: what the caller was granted on the bucket and on the source of a copy
+    #: (`access.permissions.Grant`).
     grant: Any = None
     source: Any = None
 

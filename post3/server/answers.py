@@ -18,7 +18,7 @@ class Answer:
     #: The whole body, or an iterator over its pieces.
     body: bytes | Iterator[bytes]
     close: Callable[[], None]
-    #: Of a request for S3. Its record takes what is sent.
+    #: Of an S3 request; its record notes what was sent.
     exchange: Exchange | None = None
     #: As formatted by `responses.http_time`; "" if there is none, or if a project's own view set it.
     last_modified: str = ""

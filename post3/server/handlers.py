@@ -162,8 +162,8 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
     ) -> None:
         """Handle a request and send its response.
 
-        `exchange` None: the resolver routes the request, and a view for S3 creates an exchange. `threads`: the pool for
-        a request without a large body.
+        `exchange`: None if the resolver routes the request; a view for S3 then creates an exchange. `threads`: the pool
+        for a request without a large body.
         """
         length, expects_continue = announced_body(scope["headers"])
         body: MemoryBody | StreamedBody

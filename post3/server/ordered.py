@@ -35,7 +35,7 @@ class Chunks:
         self._last = False
 
     def end_in(self, data: bytes, start: int) -> int:
-        """Return the position in `data` where the body ends, or the length of `data` if the body goes on."""
+        """Return the position in `data` where the body ends, or the length of `data` if the body continues."""
         position, size = start, len(data)
         while not self._last:
             passed = min(self._left, size - position)

@@ -45,7 +45,7 @@ WAITING_PER_PLACE, PLACE_TIMEOUT = 2, 10.0
 class Role(Enum):
     """The purpose of a request that may not be for S3."""
 
-    S3 = "S3, which only the resolver could tell"
+    S3 = "S3, but only the URL resolver could recognize it"
     PROBE = "health and metrics"
     CONSOLE = "the console, its files, and names below it that do not exist"
     PROJECT = "a page of the project that post3 is an app of"
@@ -89,13 +89,13 @@ class Refused(Exception):
 
 
 def too_large() -> Refused:
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A form may have {conf.MAX_FORM_SIZE} bytes (POST3_MAX_FORM_SIZE).")
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A form may have up to {conf.MAX_FORM_SIZE} bytes (POST3_MAX_FORM_SIZE)."
+    )
 
 
 def too_busy() -> Refused:
-    return Refused(
-        HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests wait already. Try again.", {"Retry-After": str(RETRY_AFTER)}
-    )
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are waiting. Try again.", {"Retry-After": str(RETRY_AFTER)})
 
 
 class Pages:
@@ -155,7 +155,7 @@ def cut_off() -> Refused:
 
 
 def too_slow() -> Refused:
-    return Refused(HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly (POST3_BODY_TIMEOUT).", {"Connection": "close"})
+    return Refused(HTTPStatus.REQUEST_TIMEOUT, "The body arrived too slowly (POST3_BODY_TIMEOUT).", {"Connection": "close"})
 
 
 class Places:

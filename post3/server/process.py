@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="post3.server.process", description="Serve an ASGI application on open sockets.")
     parser.add_argument("application", help="module:attribute of the ASGI application")
     parser.add_argument("--fd", type=int, action="append", required=True, help="a bound socket, inherited (again for another)")
-    parser.add_argument("--grace", type=int, default=10, help="seconds that running requests are given at the end")
+    parser.add_argument("--grace", type=int, default=10, help="seconds that running requests get at shutdown")
     arguments = parser.parse_args()
     # Import before the event loop starts, because Django refuses database queries inside one.
     server = make_server(import_from_string(arguments.application), arguments.grace)

@@ -1,4 +1,4 @@
-"""Sending a response over ASGI: whole, in pieces that are read ahead of the client, or as an iterator gives it."""
+"""Send a response over ASGI: whole, in pieces that are read ahead of the client, or as an iterator yields it."""
 
 import asyncio
 from collections import deque
@@ -84,10 +84,11 @@ class Sender:
             coming.append(self.threads.run_low_priority(read) if pieces.uses_connection else self.readers.run(read))
 
     async def _send_iterated(self, body: Iterator[bytes], send: Send, *, is_s3: bool) -> None:
-        """Send what Django's response yields.
+        """Send the pieces of a Django response.
 
-        If it is S3's, which notes by itself what is taken, stop if the client disconnects. A project's own response may
-        still be reading the request's body, whose messages waiting for the end of the connection would consume.
+        Of a response from S3, which records what is sent, stop sending if the client disconnects. A project's own
+        response may still be reading the request's body, and waiting for the disconnect would consume messages of the
+        body.
         """
         loop = asyncio.get_running_loop()
         client_gone: asyncio.Future[None] = loop.create_task(gone(self.receive)) if is_s3 else loop.create_future()

@@ -37,7 +37,10 @@ AWS_STORAGE_CLASSES = frozenset(
 
 
 def storage_for(storage_class: str) -> Storage:
-    """Return the storage of a class. Raises S3NotImplemented for a class of AWS that has no storage, else InvalidStorageClass."""
+    """Return the storage of a class.
+
+    Raises S3NotImplemented for a class of AWS without a configured storage, InvalidStorageClass for any other.
+    """
     try:
         return storages[storage_class]
     except UnknownStorageClass:
@@ -65,7 +68,7 @@ class SavedBytes:
 
 
 def needs_bucket_first(storage: Storage, bucket: str, length: int) -> bool:
-    """Return whether to load the bucket's state before saving bytes, because the publishing statement would be too late.
+    """Whether to load the bucket's state before saving bytes, because the publishing statement would be too late.
 
     Long bodies would be saved in vain, and a storage must not make a place for a bucket that has been deleted.
     """

@@ -1,4 +1,4 @@
-"""Buckets: names, owners, life and death, and their descriptions in storages that keep such."""
+"""Buckets: create, list and delete them, and write their descriptions in storages that keep descriptions."""
 
 import re
 from contextlib import suppress
@@ -31,14 +31,14 @@ from .publishing import retried
 from .renewing import renewing
 
 _REGION = re.compile(r"EU|[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
-#: How often a bucket is made again that was deleted between the attempt and the look at whose it is.
+#: How often creation is tried, if the bucket is deleted between an attempt and the check of its owner.
 _ATTEMPTS = 5
 
 
 def create_bucket(name: str, caller: Caller, region: str | None) -> Bucket:
-    """Create a bucket. `region`: the location constraint that was sent, None without one.
+    """Create a bucket. `region`: the location constraint that was sent, or None.
 
-    Re-creating one's own bucket succeeds in us-east-1, as on AWS, and nowhere else (B011).
+    As on AWS, creating one's own bucket again succeeds only in us-east-1 (B011).
     Raises InvalidBucketName, InvalidLocationConstraint, IllegalLocationConstraintException, BucketAlreadyExists,
     BucketAlreadyOwnedByYou, StorageError.
     """
@@ -61,10 +61,11 @@ def create_bucket(name: str, caller: Caller, region: str | None) -> Bucket:
 
 
 def _create(name: str, owner_id: int, region: str | None) -> Bucket:
-    """Create and describe a bucket. Raises IntegrityError where there is one of that name, StorageError."""
+    """Create and describe a bucket. Raises IntegrityError if the name is taken, StorageError."""
     with transaction.atomic():
         bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
-        # Within the transaction, as is their removal, so that who makes and who deletes one name wait for each other.
+        # Within the transaction, as is their removal, so that creation and deletion of the same name exclude each
+        # other.
         document = _describe(bucket)
         for storage in describing_storages():
             storage.write_bucket_sidecar(name, document)
@@ -73,8 +74,8 @@ def _create(name: str, owner_id: int, region: str | None) -> Bucket:
 
 
 def _undescribe(name: str, document: bytes) -> None:
-    """Remove the description of a bucket whose making is rolled back, unless it is of one that somebody else has made since."""
-    user_name.cache_clear()  # the owner may have been rolled back, too, and the id another user's next
+    """Remove the description of a bucket that was rolled back, unless somebody else has created the bucket since."""
+    user_name.cache_clear()  # the owner may have been rolled back too, and the next user may get their id
     for storage in describing_storages():
         with suppress(BlobMissing):
             if storage.read_bucket_sidecar(name) == document:
@@ -82,7 +83,10 @@ def _undescribe(name: str, document: bytes) -> None:
 
 
 def _check_location(region: str | None) -> None:
-    """Hold to what AWS says of location constraints: us-east-1 takes any but itself (B015), others only their own (B016)."""
+    """Check a location constraint. us-east-1 accepts any but itself (B015), other regions only their own (B016).
+
+    Raises InvalidLocationConstraint, IllegalLocationConstraintException.
+    """
     if conf.REGION == "us-east-1":
         if region is not None and (region == "us-east-1" or not _REGION.fullmatch(region)):
             raise InvalidLocationConstraint(LocationConstraint=region)
@@ -94,17 +98,17 @@ def _check_location(region: str | None) -> None:
 
 
 def region_of(location: str) -> str:
-    """The region that a location constraint names: itself, but for the old name of eu-west-1 (B147)."""
+    """Return the region of a location constraint. They are equal except for EU, the old name of eu-west-1 (B147)."""
     return "eu-west-1" if location == "EU" else location
 
 
 def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, limit: int) -> list[Bucket]:
-    """Return up to `limit` buckets of that owner in name order, from the first name > `after`; `region` None: of all regions."""
+    """Return up to `limit` buckets of an owner in name order, from the first name > `after`. `region`: None for all."""
     found = Bucket.objects.filter(owner_id=owner_id, name__gt=after)
     if region:
         found = found.filter(region__in=[region, "EU"] if region == region_of("EU") else [region])
     if prefix:
-        # A range, because SQLite's LIKE, which `startswith` would become, takes upper for lower case.
+        # A range, because `startswith` would become SQLite's LIKE, which ignores case.
         found = found.filter(name__gte=prefix)
         if (end := successor(prefix)) is not None:
             found = found.filter(name__lt=end)
@@ -115,11 +119,11 @@ def list_buckets(owner_id: int, prefix: str, region: str | None, after: str, lim
 @may_use_reserve
 @retried
 def delete_bucket(grant: Grant) -> None:
-    """Delete an empty bucket; uploads under way in it go too. Raises NoSuchBucket, BucketNotEmpty, StorageError.
+    """Delete an empty bucket and its unfinished uploads. Raises NoSuchBucket, BucketNotEmpty, StorageError.
 
-    The row is locked first: a PUT in flight holds a share of it through its foreign key, so the bucket is either seen
-    to be not empty, or the PUT finds it gone. Whoever completes an upload may hold that upload and wait for the bucket, while
-    this waits for the upload; the database breaks the circle, and this is tried again.
+    The row is locked first. A concurrent PUT holds a share lock on it through its foreign key, so either the bucket is
+    not empty here, or the PUT finds no bucket. A request that completes an upload may hold that upload and wait for the
+    bucket while this waits for the upload. The database detects the deadlock, and this is tried again.
     """
     name = grant.bucket.name
     with transaction.atomic():
@@ -135,14 +139,17 @@ def delete_bucket(grant: Grant) -> None:
 
 
 def describe_buckets() -> int:
-    """Describe the buckets that older releases did not, or not wholly. Return how many. Raises StorageError."""
+    """Describe the buckets that older releases described only in part or not at all. Return how many.
+
+    Raises StorageError.
+    """
     count = 0
     for storage in describing_storages():
         described = {name for name in storage.described_buckets() if b'"account"' in storage.read_bucket_sidecar(name)}
         names = Bucket.objects.order_by("pk").values_list("name", flat=True)
         for name in [name for name in names if name not in described]:
             with transaction.atomic():
-                if bucket := _lock(name):  # not one that is being deleted
+                if bucket := _lock(name):  # unless it was deleted meanwhile
                     storage.write_bucket_sidecar(name, _describe(bucket))
                     count += 1
     return count
@@ -153,7 +160,7 @@ def _describe(bucket: Bucket) -> bytes:
 
 
 def _lock(name: str) -> Bucket | None:
-    """Lock a bucket's row until the transaction ends; return it, None where there is none."""
+    """Lock a bucket's row until the transaction ends. Return the bucket, or None if there is none."""
     locked = Bucket.objects.filter(name=name)
     if connection.features.has_select_for_update:
         locked = locked.select_for_update()

@@ -1,4 +1,4 @@
-"""What CompleteMultipartUpload must find in order: the listed parts, their checksums and sizes, and the checksum of the whole."""
+"""The checks of CompleteMultipartUpload: the listed parts, their checksums and sizes, and the object's checksum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Completed:
 
 
 def check_type(upload: MultipartUpload, checksum_type: str) -> None:
-    """Raise InvalidRequest where the client names another checksum type than the upload has (B142). "" names none."""
+    """Raise InvalidRequest if the client's checksum type ("": none) is not that of the upload (B142)."""
     if checksum_type and checksum_type != upload.checksum_type:
         raise InvalidRequest(
             f"The upload was created using the {upload.checksum_type or 'null'} checksum mode. The complete request must use "
@@ -32,7 +32,7 @@ def check_type(upload: MultipartUpload, checksum_type: str) -> None:
 def chosen_parts(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> list[UploadPart]:
     """Return the listed parts as they were uploaded, with their blobs.
 
-    Raises MalformedXML (none is listed), InvalidPartOrder, BadDigest, InvalidRequest, InvalidPart, EntityTooSmall,
+    Raises MalformedXML (no part is listed), InvalidPartOrder, BadDigest, InvalidRequest, InvalidPart, EntityTooSmall,
     EntityTooLarge.
     """
     if not listed:
@@ -56,14 +56,17 @@ def chosen_parts(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> li
 def _is_as_listed(found: UploadPart, listed: CompletedPart) -> bool:
     """Whether a part has the ETag and the checksums that the client lists.
 
-    A checksum that the upload does not have is wrong too, even where the client sent it with the part (B142).
+    A checksum that the upload lacks does not match either, even if the client sent it with the part (B142).
     """
     sums = listed.checksums.items()
     return found.etag == listed.etag and all((found.checksum_algorithm, found.checksum) == sent for sent in sums)
 
 
 def _check_algorithms(upload: MultipartUpload, listed: Sequence[CompletedPart]) -> None:
-    """Raise BadDigest for a checksum of another algorithm than the upload's (B142), InvalidRequest for a missing one (B063)."""
+    """Check the algorithms of the listed checksums.
+
+    Raises BadDigest if one is not the upload's (B142), InvalidRequest if a checksum is missing (B063).
+    """
     for part in listed:
         for algorithm in part.checksums:
             if algorithm != upload.checksum_algorithm:
@@ -90,9 +93,9 @@ def _check_sizes(parts: Sequence[UploadPart]) -> None:
 
 
 def summary(upload: MultipartUpload, parts: Sequence[UploadPart], expected: dict[str, str]) -> Completed:
-    """Return ETag and checksum of the whole: MD5 of the parts' MD5s, and the parts' checksums combined.
+    """Return the object's ETag, the MD5 of the parts' MD5s, and its checksum, combined from those of the parts.
 
-    `expected`: the client's checksums of the whole, by algorithm. Raises BadDigest where one differs.
+    `expected`: the client's checksums of the whole object, by algorithm. Raises BadDigest if one differs.
     """
     etag = f"{md5(b''.join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
@@ -103,10 +106,10 @@ def summary(upload: MultipartUpload, parts: Sequence[UploadPart], expected: dict
         checksum = checksums.composite(algorithm, [part.checksum for part in parts])
     else:
         checksum = checksums.full_object(algorithm, [(part.checksum, part.size) for part in parts])
-    if not upload.checksum_algorithm:  # S3 ignores the others, since it has nothing to hold them against (B142)
+    if not upload.checksum_algorithm:  # S3 ignores the others, because it cannot verify them (B142)
         expected = {name: sent for name, sent in expected.items() if name == algorithm}
     for name, sent in expected.items():
-        # Of a COMPOSITE one, clients send the number of parts with it or leave it out.
+        # Clients send a COMPOSITE checksum with or without the number of parts.
         if name != algorithm or sent not in (checksum, checksum.partition("-")[0]):
             raise BadDigest(f"The {algorithm.lower()} you specified did not match the calculated checksum.")
     return Completed(etag, algorithm, checksum_type, checksum)

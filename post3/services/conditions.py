@@ -1,4 +1,4 @@
-"""Preconditions of reads and writes: functions over an ETag and a time."""
+"""Preconditions of reads and writes: functions of an ETag and a time."""
 
 import re
 from datetime import UTC, datetime
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from ..errors import ConditionalRequestConflict, NoSuchKey, NotModified, Precondition, PreconditionFailed, S3NotImplemented
 from ..values import Conditions
 
-#: One entity tag of a list: weak or not, quoted or (B055) bare. A comma within the quotes is a part of it.
+#: One entity tag of a list: weak or strong, quoted or bare (B055). Within quotes, a comma is part of the tag.
 _ENTITY_TAG = re.compile(r'(W/)?(?:"([^"]*)"|([^",\s]+))')
 
 
 def names_etag(header: str, etag: str, weakly: bool = False) -> bool:
-    """Whether an `If-Match` or (`weakly`) `If-None-Match` value names that ETag, quoted or not; `*` names any.
+    """Whether an `If-Match` or (`weakly`) `If-None-Match` value contains that ETag, quoted or not; `*` matches any.
 
-    Ours are strong, so a weak one is never the same where the comparison is strong (RFC 9110, 8.8.3.2).
+    post3's ETags are strong, so a weak one never matches in a strong comparison (RFC 9110, 8.8.3.2).
     """
     if header.strip() == "*":
         return True
@@ -22,12 +22,12 @@ def names_etag(header: str, etag: str, weakly: bool = False) -> bool:
 
 
 def is_for_version(only_for: str | datetime, etag: str, last_modified: datetime) -> bool:
-    """Whether an `If-Range` validator is the ETag, or the very second, of that version (B152; RFC 9110, 13.1.5)."""
+    """Whether an `If-Range` validator is the ETag or the exact second of that version (B152; RFC 9110, 13.1.5)."""
     return only_for in (f'"{etag}"', last_modified.replace(microsecond=0))
 
 
 def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> None:
-    """Raise PreconditionFailed or NotModified where a read must not be answered (RFC 9110, 13.2.2; B053)."""
+    """Raise PreconditionFailed or NotModified if the conditions of a read are not met (RFC 9110, 13.2.2; B053)."""
     modified = last_modified.replace(microsecond=0)
     if conditions.if_match is not None:
         if not names_etag(conditions.if_match, etag):
@@ -42,7 +42,7 @@ def check_read(conditions: Conditions, etag: str, last_modified: datetime) -> No
 
 
 def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime) -> None:
-    """Raise PreconditionFailed where a copy's source is not as asked; a copy is never "not modified"."""
+    """Raise PreconditionFailed if the conditions on a copy's source are not met. A copy is never "not modified"."""
     try:
         check_read(conditions, etag, last_modified)
     except NotModified:
@@ -53,7 +53,7 @@ def check_copy_source(conditions: Conditions, etag: str, last_modified: datetime
 
 
 def is_write_condition(conditions: Conditions) -> bool:
-    """Whether a write depends on what is there. Raises NotImplemented for what S3 does not offer on writes (B071, B072)."""
+    """Whether a write has conditions. Raises NotImplemented for conditions that S3 lacks on writes (B071, B072)."""
     if conditions.if_none_match is not None and conditions.if_match is not None:
         raise S3NotImplemented.of_both(Precondition.IF_MATCH, Precondition.IF_NONE_MATCH)
     if conditions.if_none_match is not None and conditions.if_none_match.strip('"') != "*":
@@ -64,7 +64,7 @@ def is_write_condition(conditions: Conditions) -> bool:
 
 
 def check_write(conditions: Conditions, key: str, etag: str | None) -> None:
-    """Raise where a write must not happen over the version with that ETag (None: there is none)."""
+    """Raise PreconditionFailed or NoSuchKey if a write must not replace the version with that ETag (None: none)."""
     if conditions.if_none_match is not None and etag is not None:
         raise PreconditionFailed(Precondition.IF_NONE_MATCH)
     if conditions.if_match is not None:
@@ -75,9 +75,10 @@ def check_write(conditions: Conditions, key: str, etag: str | None) -> None:
 
 
 def check_undisturbed(conditions: Conditions, key: str, begun: int, now: int) -> None:
-    """Raise where a key was written or deleted since an upload to it began (B073).
+    """Raise ConditionalRequestConflict if a key was written or deleted after an upload to it was created (B073).
 
-    `begun`, `now`: the revision of the key's latest version then and now, 0 where there is none, -1 for one deleted since.
+    `begun`, `now`: the revision of the key's latest version then and now; 0 if there was none, -1 if it was deleted
+    since.
     """
     if begun != now:
         condition = Precondition.IF_NONE_MATCH if conditions.if_match is None else Precondition.IF_MATCH

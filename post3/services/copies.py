@@ -1,4 +1,4 @@
-"""CopyObject: by reference, so that 5 GiB take milliseconds."""
+"""CopyObject. It copies by reference, so that 5 GiB take milliseconds."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -48,12 +48,13 @@ def copy_object(
     conditions: Conditions,
     algorithm: str = "",
 ) -> CopyResult:
-    """Copy an object: by reference, or by reading it where it goes to another storage.
+    """Copy an object: by reference within a storage, by reading it to another storage.
 
-    `description` None: the source's headers and metadata are kept. `storage_class` None: STANDARD (B077).
-    `algorithm`: of the copy's checksum, for which the source is read where it has no such checksum; "": the source's (B143).
-    By reference, the ETag and checksum of an object of several parts stay as they are; S3 makes new ones (D21).
-    Raises NoSuchBucket, NoSuchKey, PreconditionFailed, InvalidStorageClass, InvalidRequest (onto itself unchanged; over 5 GiB).
+    `description`: None keeps the source's headers and metadata. `storage_class`: None means STANDARD (B077).
+    `algorithm`: of the copy's checksum; "" keeps the source's. If the source has no such checksum, it is read (B143).
+    A copy by reference keeps the ETag and checksum of an object of several parts, where S3 computes new ones (D21).
+    Raises NoSuchBucket, NoSuchKey, PreconditionFailed, InvalidStorageClass, and InvalidRequest for a copy onto itself
+    without changes, or of more than 5 GiB.
     """
     check_key(key)
     if (source.bucket.name, source_key) == (target.bucket.name, key) and description is None and storage_class is None:
@@ -84,7 +85,7 @@ def copy_object(
             return _copy_bytes(source, source_key, row, target, new, storage, conditions, algorithm)
         chosen = find_parts(row) if row.parts_count else []
         if row.parts_count and not chosen:
-            continue  # overwritten since its row was read
+            continue  # overwritten after its row was read
         refuse_damaged(row.blob_state, *(part.state for part in chosen))
         if algorithm and (row.checksum_algorithm, row.checksum_type) != (algorithm, checksums.FULL_OBJECT):
             pieces = open_span(row, 0, row.size)
@@ -107,7 +108,7 @@ def _copy_bytes(
     conditions: Conditions,
     algorithm: str,
 ) -> CopyResult:
-    """Copy to another storage: one blob, whatever parts the source has."""
+    """Copy to another storage. The copy is one blob, even if the source has parts."""
     opened = open_object(source, source_key, Conditions(if_match=f'"{row.etag}"'))
     algorithm = algorithm or row.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     payload = CopiedPayload(opened.body, opened.span.length, algorithm)

@@ -1,4 +1,4 @@
-"""Damaged blobs: how one is recognised, what it belongs to, and how the catalogue says so."""
+"""Damaged blobs: recognise them, mark them in the catalogue, and find the objects that they belong to."""
 
 import hashlib
 import logging
@@ -12,17 +12,17 @@ from ..visible import visible
 
 logger = logging.getLogger(__name__)
 
-#: Keys that are told of one damaged blob.
+#: Maximum number of keys that are reported for a damaged blob.
 OWNERS_AT_MOST = 100
 
 
 def ref_of(blob: Blob) -> BlobRef:
-    """Return what a storage needs to find a blob."""
+    """Return the reference by which a storage finds a blob."""
     return BlobRef(blob.pk, blob.name, blob.size, blob.block_size)
 
 
 class Sum:
-    """The checksum of a blob, fed with its bytes in order: CRC-64/NVME, and MD5 where the CRC is not known."""
+    """The checksum of a blob, computed from its bytes in order: CRC-64/NVME, and MD5 if the CRC is not recorded."""
 
     def __init__(self, blob: Blob) -> None:
         self._blob, self._crc = blob, checksums.new_hasher("CRC64NVME")
@@ -35,7 +35,7 @@ class Sum:
             self._md5.update(data)
 
     def check(self) -> None:
-        """Compare after the last bytes; note the CRC where none was known. Raises BlobDamaged."""
+        """Compare the checksum after the last bytes. If no CRC was recorded, record it. Raises BlobDamaged."""
         blob, crc = self._blob, self._crc.base64()
         if self._md5 is None:
             if crc != blob.crc64nvme:
@@ -47,7 +47,7 @@ class Sum:
 
 
 def owners(blob_id: int) -> list[tuple[str, str]]:
-    """Return (bucket, key) of what a blob belongs to, of the first OWNERS_AT_MOST: objects, and uploads under way."""
+    """Return (bucket, key) of the objects and unfinished uploads that a blob belongs to, at most OWNERS_AT_MOST."""
     return list(islice(dict.fromkeys(_owners(blob_id)), OWNERS_AT_MOST))
 
 
@@ -61,9 +61,9 @@ def _owners(blob_id: int) -> Iterator[tuple[str, str]]:
 
 
 def refuse_absence(storage: Storage) -> None:
-    """Raise StorageError where not a blob is missing but the storage: it does not work, or holds nothing at all.
+    """Raise StorageError if not only a blob but the whole storage is missing: it does not work, or is empty.
 
-    A process that starts before the disk is mounted makes the storage's directory, and finds it empty.
+    A process that starts before the disk is mounted creates the storage's directory, and finds it empty.
     """
     storage.check()
     if not any(not held.is_foreign for held in storage.walk()):
@@ -71,7 +71,10 @@ def refuse_absence(storage: Storage) -> None:
 
 
 def mark_damaged(blob: Blob, why: object) -> bool:
-    """Have a stored blob's bytes read no more, and say in the log whose they are. Return whether it was still stored."""
+    """Mark a stored blob as damaged, so that it is no longer read, and log the objects that it belongs to.
+
+    Return False if it was no longer stored.
+    """
     if not Blob.objects.filter(pk=blob.pk, state=Blob.State.STORED).update(state=Blob.State.DAMAGED):
         return False
     whose = ", ".join(visible(f"{bucket}/{key}") for bucket, key in owners(blob.pk)) or "nothing any more"

@@ -26,7 +26,8 @@ from .version_ids import version_for
 def delete_object(grant: Grant, key: str, conditions: Conditions) -> Published:
     """Delete a key, or hide its versions behind a delete marker if the bucket keeps versions.
 
-    A key that is not there is deleted too. Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing).
+    Deleting a key that does not exist succeeds. Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match without an
+    object).
     """
     if conditions.if_match is None:
         return _delete(grant, key)
@@ -49,7 +50,7 @@ def _delete(grant: Grant, key: str) -> Published:
 
 
 def _delete_several(grant: Grant, keys: Sequence[str]) -> None:
-    """Delete up to 1,000 keys: in one statement, or fewer at once on a full disk. Raises BucketChanged."""
+    """Delete up to 1,000 keys in one statement, or in smaller batches if the disk is full. Raises BucketChanged."""
     if grant.bucket.versioning != Bucket.Versioning.NEVER:
         for key in keys:
             delete_object(grant, key, Conditions())
@@ -71,9 +72,9 @@ def _delete_at_once(grant: Grant, keys: Sequence[str]) -> None:
 
 @renewing
 def delete_each(grant: Grant, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:
-    """Delete up to 1,000 keys, some perhaps under a condition, as far as the caller may.
+    """Delete those of up to 1,000 keys that the caller may delete. Each may have a condition.
 
-    Return each key with the error that kept it. Raises NoSuchBucket.
+    Return each key with its error, or None if it was deleted. Raises NoSuchBucket.
     """
     answers: dict[Deletion, S3Error | None] = dict.fromkeys(deletions)
     for deletion in answers:

@@ -1,11 +1,12 @@
-"""Room to delete in, when the disk of a SQLite catalogue is full.
+"""Reserved disk space for deletions when the disk of a SQLite catalogue is full.
 
-A DELETE writes before it frees anything: to the log, and to the rows that wait for the worker. On a full disk nobody could make
-room. So a file beside the catalogue holds some, which is given up when deleting finds no room, and is made again once there is
-enough. While it is given up nothing may be written but what deletes, or uploads would take the room that was meant for that.
+A DELETE writes before it frees anything: to SQLite's log, and to the rows that wait for the worker. On a full disk
+nobody could free space. Therefore a file beside the catalogue reserves some. It is truncated when a deletion finds the
+disk full, and allocated again once there is enough space. In between, only deletions may write, because uploads would
+use up the space.
 
-The file's size says how it is, to all processes: `SIZE` bytes, or none where it was given up. PostgreSQL looks after its own
-room: docs/operations.md, "A full disk".
+The file's size gives its state to all processes: `SIZE` bytes, or 0 if it was given up. For PostgreSQL see
+docs/operations.md, "A full disk".
 """
 
 import os
@@ -22,16 +23,16 @@ from ..storage.base import MIB, is_full
 
 T = TypeVar("T")
 
-#: Bytes kept: what SQLite's log grows to between two checkpoints.
+#: Bytes reserved: the size that SQLite's log reaches between two checkpoints.
 SIZE = 4 * MIB
-#: Seconds between two looks at what other processes did to the file. A look takes some microseconds of each PUT otherwise.
+#: Seconds between two checks of the file, which other processes may change. A check would cost each PUT microseconds.
 LOOK = 0.2
 
 _next_look = 0.0
 
 
 def keep() -> bool:
-    """Make the reserve where it is missing or was given up, and the disk has twice its size. Return whether it is there."""
+    """Allocate the reserve if it does not exist and the disk has twice its size free. Return whether it exists."""
     path = _path()
     if not path:
         return True
@@ -53,7 +54,7 @@ def keep() -> bool:
 
 
 def give_up() -> bool:
-    """Give the reserve up for who deletes. Return whether there was one."""
+    """Give up the reserve, for deletions. Return whether there was one."""
     global _next_look
     path = _path()
     with suppress(OSError):
@@ -65,13 +66,13 @@ def give_up() -> bool:
 
 
 def is_given_up() -> bool:
-    """Whether the reserve was given up, and cannot be made again yet."""
+    """Whether the reserve was given up and cannot be allocated again yet."""
     path = _path()
     return bool(path) and _size(path) == 0 and not keep()
 
 
 def refuse_growth() -> None:
-    """Raise InsufficientStorage where only what deletes may be written."""
+    """Raise InsufficientStorage if only deletions may write."""
     global _next_look
     if time.monotonic() < _next_look:
         return
@@ -81,7 +82,7 @@ def refuse_growth() -> None:
 
 
 def may_use_reserve(work: Callable[..., T]) -> Callable[..., T]:
-    """Run again, with the reserve given up, what deletes and found the disk full."""
+    """Give up the reserve and try again if a deletion finds the disk full."""
 
     @wraps(work)
     def run(*args: Any, **kwargs: Any) -> T:
@@ -96,14 +97,14 @@ def may_use_reserve(work: Callable[..., T]) -> Callable[..., T]:
 
 
 def _path() -> str:
-    """Return the reserve's path; empty where the catalogue is no file of SQLite's."""
+    """Return the reserve's path; empty if the catalogue is not an SQLite file."""
     database = connections[DEFAULT_DB_ALIAS]
     name = str(database.settings_dict["NAME"])
     return f"{os.path.abspath(name)}-reserve" if database.vendor == "sqlite" and os.path.isfile(name) else ""
 
 
 def _size(path: str) -> int:
-    """Return the file's size; -1 where there is none."""
+    """Return the file's size, or -1 if it does not exist."""
     try:
         return os.stat(path).st_size
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Listing objects: pages in key order, rolled up by a delimiter."""
+"""List objects: pages in key order, rolled up by a delimiter."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from .renewing import refresh, renewing
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page. `last` is the last key or common prefix on it, from where the next page goes on."""
+    """One page. `last` is its last key or common prefix, after which the next page starts."""
 
     #: Of the bucket.
     region: str
@@ -23,9 +23,9 @@ class Listing:
 
 @renewing
 def list_objects(grant: Grant, prefix: str, delimiter: str, after: str, limit: int, skip_marker_prefix: bool) -> Listing:
-    """Return up to `limit` keys and common prefixes that come after `after`. Raises NoSuchBucket.
+    """Return up to `limit` keys and common prefixes after `after`. Raises NoSuchBucket.
 
-    `skip_marker_prefix`: a marker inside a common prefix skips all that the prefix stands for (B039).
+    `skip_marker_prefix`: if `after` is within a common prefix, skip all keys with that prefix (B039).
     """
     region = region_of(grant.bucket.region)
     start = _start(prefix, delimiter, after, skip_marker_prefix)
@@ -38,16 +38,16 @@ def list_objects(grant: Grant, prefix: str, delimiter: str, after: str, limit: i
 
 
 def name_of(entry: ListedObject | CommonPrefix) -> str:
-    """The key of an object, or the prefix of a common prefix."""
+    """Return the key of an object, or the prefix of a common prefix."""
     return entry.prefix if isinstance(entry, CommonPrefix) else entry.key
 
 
 def _start(prefix: str, delimiter: str, after: str, skip_marker_prefix: bool) -> str | None:
-    """Return the first key to look at; None where nothing can follow."""
+    """Return the first possible key, or None if no key can follow."""
     if not after:
         return ""
     if delimiter and skip_marker_prefix and after.startswith(prefix):
         place = after.find(delimiter, len(prefix))
         if place >= 0:
             return successor(after[: place + len(delimiter)])
-    return after + "\x01"  # keys hold no U+0000, so this follows `after` at once
+    return after + "\x01"  # the next possible key, because keys do not contain U+0000

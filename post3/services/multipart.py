@@ -1,4 +1,4 @@
-"""Multipart uploads: begin, take parts, complete by reference, abort."""
+"""Multipart uploads: create them, store parts, complete by reference, abort."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from ..catalogue.removing import remove_upload
 from ..catalogue.rows import NewObject, Published
 from ..catalogue.writing import enter, make_blob
 from ..errors import InvalidPart, InvalidRequest, NoSuchBucket, NoSuchUpload
-from ..models import MultipartUpload as MultipartUpload  # views name it
+from ..models import MultipartUpload as MultipartUpload  # for the views
 from ..models import Object
 from ..models import UploadPart as UploadPart
 from ..values import Completion, Conditions, Description, Payload
@@ -33,7 +33,7 @@ from .verifying import refuse_damaged
 def create_multipart_upload(
     grant: Grant, key: str, description: Description, checksum_algorithm: str, checksum_type: str
 ) -> MultipartUpload:
-    """Begin an upload. Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass."""
+    """Create an upload. Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass."""
     check_key(key)
     blobs.storage_for(description.storage_class)
     bucket_id = grant.bucket.id
@@ -55,14 +55,14 @@ def create_multipart_upload(
                 key_revision=latest or 0,
                 **description.given,
             )
-    except IntegrityError:  # the bucket was deleted since it was found
+    except IntegrityError:  # the bucket was deleted meanwhile
         raise NoSuchBucket(BucketName=grant.bucket.name) from None
     return upload
 
 
 @renewing
 def find_upload(grant: Grant, key: str, upload_id: str, lock: bool = False) -> MultipartUpload:
-    """Return an upload under way; with `lock`, nobody else ends it or adds a part meanwhile.
+    """Return an unfinished upload. `lock`: prevent others from ending it or adding parts until the transaction ends.
 
     Raises NoSuchBucket, NoSuchUpload.
     """
@@ -78,7 +78,7 @@ def find_upload(grant: Grant, key: str, upload_id: str, lock: bool = False) -> M
 
 
 def upload_part(grant: Grant, upload: MultipartUpload, part_number: int, payload: Payload) -> UploadPart:
-    """Store a part, in place of an earlier one of that number. Raises NoSuchUpload, InvalidRequest, what the payload raises."""
+    """Store a part, replacing any with the same number. Raises NoSuchUpload, InvalidRequest, errors of the payload."""
     storage = blobs.storage_for(upload.storage_class)
     if not upload.checksum_algorithm and payload.checksum_algorithm != checksums.DEFAULT_ALGORITHM:
         payload = blobs.Rehashed(payload, checksums.DEFAULT_ALGORITHM)
@@ -106,7 +106,7 @@ def upload_part(grant: Grant, upload: MultipartUpload, part_number: int, payload
 
 @renewing
 def publish_part(grant: Grant, part: UploadPart, step: BlobStep) -> UploadPart:
-    """Commit a part whose bytes are saved. Raises NoSuchUpload where the upload ended meanwhile."""
+    """Commit a part whose bytes are saved. Raises NoSuchUpload if the upload ended meanwhile."""
     fields = ["etag", "size", "checksum_algorithm", "checksum", "last_modified", "blob"]
     try:
         with translate_disk_full(), transaction.atomic():
@@ -118,7 +118,7 @@ def publish_part(grant: Grant, part: UploadPart, step: BlobStep) -> UploadPart:
             UploadPart.objects.bulk_create(
                 [part], update_conflicts=True, unique_fields=["upload", "part_number"], update_fields=fields
             )
-    except IntegrityError:  # the upload's row is gone, with its bucket or without
+    except IntegrityError:  # the upload was deleted, perhaps with its bucket
         refresh(grant)
         raise NoSuchUpload(UploadId=part.upload.upload_id) from None
     return part
@@ -127,9 +127,9 @@ def publish_part(grant: Grant, part: UploadPart, step: BlobStep) -> UploadPart:
 def complete_multipart_upload(
     grant: Grant, key: str, upload_id: str, completion: Completion, conditions: Conditions
 ) -> tuple[Completed, Published | None]:
-    """Make the listed parts one object, by reference: no byte is copied.
+    """Join the listed parts into one object by reference. No bytes are copied.
 
-    Return what the object is, and what was published: None if an earlier request completed the upload.
+    Return the completed object, and the published version, which is None if an earlier request completed the upload.
     Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, MalformedXML (no parts),
     InvalidRequest, BadDigest, PreconditionFailed, ConditionalRequestConflict.
     """
@@ -138,7 +138,7 @@ def complete_multipart_upload(
     except (NoSuchUpload, InvalidPart):
         completed = _completed_already(grant, key, upload_id)
         if completed is None:
-            find_upload(grant, key, upload_id)  # it may have ended between the looks at it and at its parts
+            find_upload(grant, key, upload_id)  # it may have ended between reading it and its parts
             raise
         return completed, None
 
@@ -173,7 +173,7 @@ def _complete(
     )
 
     def end_upload() -> int | None:
-        """Take the upload away, unless a part changed or the upload ended since it was read."""
+        """Remove the upload. Raises InvalidPart or NoSuchUpload if a part changed or the upload ended meanwhile."""
         locked = find_upload(grant, key, upload_id, lock=True)
         now = {part.pk: part.blob_id for part in UploadPart.objects.filter(upload=upload)}
         if any(now.get(part.pk, -1) != part.blob_id for part in parts):
@@ -186,7 +186,7 @@ def _complete(
 
 
 def _completed_already(grant: Grant, key: str, upload_id: str) -> Completed | None:
-    """Return what this upload was completed to, for a client that asks again because it missed the answer (B088)."""
+    """Return the object that this upload was completed to, for a client that repeats the request (B088)."""
     found = Object.objects.filter(bucket_id=grant.bucket.id, key=key, is_latest=True, upload_id=upload_id)
     values = found.values_list("etag", "checksum_algorithm", "checksum_type", "checksum").first()
     return Completed(*values) if values else None
@@ -203,7 +203,7 @@ def _as_blobs(parts: Sequence[UploadPart]) -> list[PartBlob]:
 
 @may_use_reserve
 def abort_multipart_upload(grant: Grant, key: str, upload_id: str) -> None:
-    """End an upload and let go of its parts. Raises NoSuchUpload."""
+    """End an upload and release its parts. Raises NoSuchUpload."""
     remove_upload(find_upload(grant, key, upload_id).pk)
 
 

@@ -1,4 +1,4 @@
-"""Objects: put, open for reading."""
+"""PutObject, HeadObject and GetObject: store objects and open them for reading."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, s
 from .renewing import current, renewing
 from .verifying import open_blob, verify
 
-#: Attributes that a cache takes from a response without a body (RFC 9110, 15.4.5).
+#: Attributes that a 304 response must repeat for caches (RFC 9110, 15.4.5).
 CACHE_ATTRIBUTES = ("cache_control", "expires")
 
 
@@ -39,23 +39,23 @@ class PutResult:
 
 
 class Span(NamedTuple):
-    """Which bytes of an object are read."""
+    """The bytes of an object that are read."""
 
     start: int
     length: int
-    #: Whether the client asked for less than all (206).
+    #: Whether the client asked for a range or part (206).
     partial: bool
-    #: Of these bytes, base64; "" where none is known (B059).
+    #: Of these bytes, base64; "" if unknown (B059).
     checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenObject:
-    """An object found for reading: its row, which bytes of it, and those bytes."""
+    """An object opened for reading: its row, the span to read, and the bytes of that span."""
 
     row: ObjectRow
     span: Span
-    #: Of the whole object, where a part of it was asked for by number.
+    #: Of the whole object; 0 if it is not from a multipart upload.
     parts_count: int
     body: bytes | Iterator[bytes]
 
@@ -75,18 +75,19 @@ def put_object(
     *,
     ahead: bool = True,
 ) -> PutResult:
-    """Store a body as the latest version of a key; when it returns, it is on disk.
+    """Store a body as the latest version of a key. On return, it is durable on disk.
 
-    In a caller's transaction the object is there with its commit, and a rollback leaves neither object nor bytes.
-    `ahead`: the body may be read on another thread, which it may not where it reads the catalogue's database.
-    Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass, PreconditionFailed, what the payload raises, StorageError.
+    Within a caller's transaction, the commit publishes the object, and a rollback leaves neither object nor bytes.
+    `ahead`: another thread may read the body; False if the body is read from the catalogue's database.
+    Raises NoSuchBucket, KeyTooLongError, InvalidStorageClass, PreconditionFailed, StorageError, and errors of the
+    payload.
     """
     check_key(key)
     owner_id = grant.caller.known_user_id
     storage = blobs.storage_for(description.storage_class)
     if blobs.needs_bucket_first(storage, grant.bucket.name, payload.length):
         grant = current(grant)
-    with savepoint():  # bytes in the database that cannot be written must not break a caller's transaction
+    with savepoint():  # a failed write of bytes to the database must not break a caller's transaction
         saved = blobs.save(storage, grant.bucket.name, key, payload, described=True, ahead=ahead)
     on_rollback(lambda: _remove(storage, saved))
     new = NewObject(
@@ -112,7 +113,7 @@ def put_object(
 
 
 def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
-    """Remove from outside the database what was published in a transaction that is rolled back."""
+    """Remove an object's bytes and description outside the database, because its transaction was rolled back."""
     saved.remove()
     if isinstance(storage, Describing):
         storage.delete_sidecar(saved.sidecar)
@@ -128,10 +129,10 @@ def head_object(grant: Grant, key: str, conditions: Conditions) -> ObjectRow:
 def open_object(
     grant: Grant, key: str, conditions: Conditions, byte_range: ByteRange | None = None, part_number: int | None = None
 ) -> OpenObject:
-    """Find the latest version of a key and open its bytes: all, a range, or the part of that number.
+    """Find the latest version of a key and open its bytes: all, a range, or the part with that number.
 
-    Small objects of a storage in the catalogue's database come with the finding statement.
-    Raises as `head_object`, and InvalidRange, InvalidPartNumber, StorageError.
+    For a storage in the catalogue's database, the statement that finds a small object also returns its bytes.
+    Raises the errors of `head_object`, and InvalidRange, InvalidPartNumber, StorageError.
     """
     inline, inline_size = _inline()
     while True:
@@ -140,7 +141,7 @@ def open_object(
         body = open_span(row, span.start, span.length)
         if body is not None:
             return OpenObject(row, span, row.parts_count, body)
-        # The key was overwritten between the row and its parts: look again.
+        # The key was overwritten between reading its row and its parts: try again.
 
 
 def _found(grant: Grant, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
@@ -157,7 +158,7 @@ def _found(grant: Grant, key: str, conditions: Conditions, inline: str, inline_s
 
 
 def _inline() -> tuple[str, int]:
-    """The SQL that brings small bytes along, where any configured storage keeps them in the catalogue's database."""
+    """Return the SQL that selects small bytes, and their maximum size, if a storage is in the catalogue's database."""
     for storage_class in storages.classes():
         storage = storages[storage_class]
         if isinstance(storage, CatalogueResident):
@@ -166,7 +167,7 @@ def _inline() -> tuple[str, int]:
 
 
 def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> Span:
-    """Return which bytes are asked: a range, the part of that number, or all. Raises InvalidRange, InvalidPartNumber."""
+    """Return the requested span: a range, the part with that number, or all. Raises InvalidRange, InvalidPartNumber."""
     if part_number is not None:
         return _part_span(row, part_number)
     if byte_range is None or not _applies(byte_range, row):
@@ -186,7 +187,7 @@ def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | Non
 
 
 def _applies(byte_range: ByteRange, row: ObjectRow) -> bool:
-    """Whether a range is asked of this version. Of another one its bytes would not fit what the client has."""
+    """Whether a range is meant for this version. A range of another one would not match the bytes the client has."""
     return byte_range.only_for is None or is_for_version(byte_range.only_for, row.etag, row.last_modified)
 
 
@@ -203,7 +204,7 @@ def _part_span(row: ObjectRow, part_number: int) -> Span:
 
 
 def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes] | None:
-    """Return these bytes of an object, at once or in pieces; None where it was overwritten since its row was read."""
+    """Return a span of an object, whole or in pieces, or None if the object was overwritten after its row was read."""
     if length == 0:
         return b""
     if row.blob_id is None:

@@ -1,4 +1,4 @@
-"""UploadPartCopy: by reference where a part is the whole of one blob, else by reading the bytes."""
+"""UploadPartCopy. A part that is a whole blob is copied by reference, any other by reading the bytes."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,10 +26,10 @@ def upload_part_copy(
     conditions: Conditions,
     byte_range: ByteRange | None,
 ) -> UploadPart:
-    """Make (a range of) an object a part of an upload.
+    """Copy an object, or a range of it, to a part of an upload.
 
-    Raises NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (range beyond the source),
-    InvalidRequest (range outside the source; over 5 GiB).
+    Raises NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (the range ends after the source),
+    InvalidRequest (the range starts after the source; over 5 GiB).
     """
     row = head_object(source, source_key, Conditions())
     check_copy_source(conditions, row.etag, row.last_modified)
@@ -53,7 +53,7 @@ def upload_part_copy(
 def _by_reference(
     grant: Grant, upload: MultipartUpload, part_number: int, row: ObjectRow, byte_range: ByteRange | None
 ) -> UploadPart | None:
-    """Share the source's blob, where it is one, wholly wanted, in the upload's storage, and its checksum is of the right kind."""
+    """Share the source's blob if it is copied whole within a storage and has a suitable checksum; else return None."""
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     wanted = byte_range is None or (byte_range.first == 0 and byte_range.last == row.size - 1)
     if not wanted or row.blob_id is None or row.storage_class != upload.storage_class or row.size > conf.MAX_BODY_SIZE:
@@ -75,7 +75,7 @@ def _by_reference(
 
 
 class CopiedPayload:
-    """An opened object as a payload: hashed on the way, like a body that came over the wire."""
+    """An opened object as a payload. It is hashed while it is read, like the body of a request."""
 
     def __init__(self, body: bytes | Iterator[bytes], length: int, algorithm: str) -> None:
         self.length = length

@@ -1,4 +1,4 @@
-"""Reading an object that came by a multipart upload: its parts are blobs, shared by copies."""
+"""Read objects made by a multipart upload. Each of their parts is a blob, which copies share."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,9 +9,9 @@ from .verifying import open_blob, refuse_damaged
 
 
 def open_parts(row: ObjectRow, start: int, length: int) -> Pieces | None:
-    """Return the bytes of a span that may touch several parts; None where the object was overwritten since its row was read.
+    """Return the bytes of a span that may extend over several parts, or None if the object has since been overwritten.
 
-    Raises BlobDamaged where one of these parts is known to be damaged, be it the last.
+    Raises BlobDamaged if any of these parts is known to be damaged.
     """
     found = find_parts_within(row, start, length)
     if sum(part.size for part in found) < length:
@@ -23,7 +23,7 @@ def open_parts(row: ObjectRow, start: int, length: int) -> Pieces | None:
 
 
 class PartsPieces(Pieces):
-    """The bytes of one part after the other."""
+    """The bytes of several parts, one after the other."""
 
     def __init__(self, parts: Sequence[StoredPart], start: int, length: int) -> None:
         self._parts = iter(parts)
@@ -35,7 +35,7 @@ class PartsPieces(Pieces):
         return self._current is not None and self._current.uses_connection
 
     def ensure_readable(self) -> None:
-        """Look at the first part, so that its errors show before the answer begins."""
+        """Check the first part, so that its errors are raised before the response starts."""
         if self._current is not None:
             self._current.ensure_readable()
 
@@ -57,7 +57,7 @@ class PartsPieces(Pieces):
         return None
 
     def close(self) -> None:
-        """Close the part that is open."""
+        """Close the current part."""
         if self._current is not None:
             self._current.close()
             self._current = None

@@ -1,7 +1,8 @@
-"""The one commit that makes saved bytes an object, for PUT, copy and CompleteMultipartUpload alike.
+"""Publish saved bytes as an object, in one commit, for PUT, copy and CompleteMultipartUpload.
 
-Order: bytes, then their description (where the storage keeps one), then the commit; afterwards what the old version had.
-A crash in between leaves bytes or a description that nothing refers to, never an object without bytes.
+The order is: save the bytes, write their description (if the storage keeps descriptions), commit, then delete the
+description of the old version. A crash in between leaves bytes or a description that nothing refers to, but never an
+object without bytes.
 """
 
 import logging
@@ -31,8 +32,8 @@ from .version_ids import version_for
 
 logger = logging.getLogger(__name__)
 
-#: Errors after which it is certain that nothing was committed. After others, such as a connection lost at the commit, it is
-#: not, and removing the bytes could take them from an object that exists; they stay (D12).
+#: Errors after which it is certain that nothing was committed. After other errors, such as a connection lost during the
+#: commit, an object may exist that needs the bytes, so they are kept (D12).
 SURELY_NOT_WRITTEN = (S3Error, BucketChanged, IntegrityError, StorageError)
 
 _ATTEMPTS = 5
@@ -40,9 +41,9 @@ T = TypeVar("T")
 
 
 def retried(work: Callable[..., T]) -> Callable[..., T]:
-    """Run again what lost a race: two first writers of one key, or a circle of waiting bulk deletes that the database broke.
+    """Repeat work that lost a race: of two first writers of a key, or of bulk deletes that deadlocked.
 
-    In a caller's transaction each attempt has a savepoint, so that the transaction outlives what lost.
+    Within a caller's transaction, each attempt has a savepoint, so that the transaction survives a lost attempt.
     """
 
     @wraps(work)
@@ -61,13 +62,13 @@ def retried(work: Callable[..., T]) -> Callable[..., T]:
 
 
 def savepoint() -> AbstractContextManager[None]:
-    """Return a savepoint of the caller's transaction; nothing where there is none, for statements then commit by themselves."""
+    """Return a savepoint in the caller's transaction, or a null context if there is none: each statement commits."""
     return transaction.atomic() if connection.in_atomic_block else nullcontext()
 
 
 @contextmanager
 def translate_disk_full() -> Iterator[None]:
-    """Name the database's want of room in S3's terms. What had no room was surely not written."""
+    """Convert the database's error for a full disk to InsufficientStorage. After it, nothing was written."""
     try:
         yield
     except DatabaseError as error:
@@ -77,17 +78,17 @@ def translate_disk_full() -> Iterator[None]:
 
 
 def _is_lost_race(error: Exception) -> bool:
-    """Whether PostgreSQL says unique violation, foreign key violation, serialization failure or deadlock."""
+    """Whether it is PostgreSQL's unique violation, foreign key violation, serialization failure or deadlock."""
     return getattr(error.__cause__, "sqlstate", None) in ("23505", "23503", "40001", "40P01")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the bytes of an object to be are: nothing, one blob, or the blobs of its parts."""
+    """The bytes of an object to publish: none, one blob, or the blobs of its parts."""
 
-    #: How the row gets its blob.
+    #: How the object's row gets its blob.
     step: BlobStep
-    #: The storage's name of that blob, and its CRC-64/NVME, for the description.
+    #: The storage's name of that blob and its CRC-64/NVME, for the description.
     blob_name: str = ""
     crc64nvme: str = ""
     parts: Sequence[PartBlob] = ()
@@ -106,15 +107,15 @@ def publish(
 ) -> Published:
     """Make `new` the latest version of its key.
 
-    `event`: what happens to the key, as S3 names it after `s3:ObjectCreated:`.
-    `within`: run first in the same transaction. Of several callers who complete one upload, all but one wait there, before they
-    hold any blob. It returns the revision that the key's latest version must still have if there are conditions
-    (`check_undisturbed`), or None for any.
-    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on nothing), ConditionalRequestConflict.
+    `event`: the end of the event's name in S3, after `s3:ObjectCreated:`.
+    `within`: run first in the same transaction. If several callers complete the same upload, all but one wait there,
+    before they lock any blob. It returns the revision that the key's latest version must still have if there are
+    conditions (`check_undisturbed`), or None for any.
+    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match without an object), ConditionalRequestConflict.
     """
     ref = version_for(grant.bucket, new.key)
     conditional = is_write_condition(conditions)
-    if isinstance(storage, Describing):  # an object that cannot be described is not published; StorageError makes that certain
+    if isinstance(storage, Describing):  # if this raises StorageError, the object is not published
         described = describe(ref.bucket.name, ref.version_id, new, content.blob_name, content.crc64nvme, content.parts)
         storage.write_sidecar(new.sidecar, described)
     try:
@@ -129,7 +130,7 @@ def publish(
         delete_sidecars([new.sidecar])
         raise
     if written.old_sidecar and written.old_sidecar != new.sidecar:
-        forget_sidecars([written.old_sidecar], durable=False)  # the new one of the same key is
+        forget_sidecars([written.old_sidecar], durable=False)  # the new one of the same key is durable
     return Published(ref, f"s3:ObjectCreated:{event}")
 
 
@@ -154,7 +155,7 @@ def _publish_with_care(
 def _checked(written: Written, step: BlobStep) -> Written:
     if written.blob_id is None and step.required:
         raise lost_bytes()
-    if written.object_id is None:  # only_new, and another writer was first, after the look
+    if written.object_id is None:  # only_new, and another writer was first, after the check
         raise PreconditionFailed(Precondition.IF_NONE_MATCH)
     return written
 
@@ -164,7 +165,7 @@ def lost_bytes() -> ServiceUnavailable:
 
 
 class Latest(NamedTuple):
-    """The latest version of a key. `etag` is None of a delete marker."""
+    """The latest version of a key. `etag` is None for a delete marker."""
 
     etag: str | None
     revision: int
@@ -183,16 +184,16 @@ def lock_latest(bucket: BucketState, key: str) -> Latest | None:
 
 
 def forget_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
-    """Delete the descriptions of what was deleted or overwritten: at once or, in a caller's transaction, when that commits."""
+    """Delete descriptions of deleted or overwritten objects. Within a caller's transaction, do so when it commits."""
     gone = [name for name in names if name]
     if gone:
         transaction.on_commit(lambda: delete_sidecars(gone, durable), robust=True)
 
 
 def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
-    """Delete descriptions of what is no more, in whichever storage they are.
+    """Delete the descriptions of objects that no longer exist, from all storages.
 
-    A failure is logged, for the catalogue has decided; nothing removes what is left then.
+    A failure is only logged, because the catalogue has already changed. Nothing else deletes the description then.
     """
     describing = describing_storages()
     for name in filter(None, names):
@@ -204,6 +205,6 @@ def delete_sidecars(names: Iterable[str | None], durable: bool = True) -> None:
 
 
 def discard_quietly(discard: Callable[[], None]) -> None:
-    """Remove bytes that were not published, keeping the error that says why; the worker removes what is left of pending ones."""
+    """Remove bytes that were not published, without hiding the original error. The worker removes pending remains."""
     with suppress(StorageError, DatabaseError, InterfaceError):
         discard()

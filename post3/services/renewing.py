@@ -1,4 +1,4 @@
-"""Services act by a bucket's state in memory; where it is out of date, they start again from authorisation."""
+"""Services use a bucket's state in memory. If it is out of date, they start again with authorisation."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 def renewing(work: Callable[Concatenate[Grant, P], T]) -> Callable[Concatenate[Grant, P], T]:
-    """Run work that raises BucketChanged again, with a renewed grant.
+    """Repeat work that raises BucketChanged, with a renewed grant.
 
-    The work must be repeatable. A service that consumes a body puts into such work only the steps after that.
-    Raises NoSuchBucket, AccessDenied, and OperationAborted where the bucket changes again and again.
+    The work must be repeatable. A service that consumes a body decorates only the steps after that.
+    Raises NoSuchBucket, AccessDenied, and OperationAborted if the bucket keeps changing.
     """
 
     @wraps(work)

@@ -1,7 +1,7 @@
-"""Ids of multipart uploads: they sort by time, and tell of which key they are, even when the upload has ended.
+"""Ids of multipart uploads. They sort by time, and can be verified to belong to a key even after the upload has ended.
 
-S3 accepts the id of an upload that was aborted meanwhile as the marker of a listing, or nobody could abort uploads page by page,
-and refuses any other (B144). So an id carries a code that only this installation can make.
+S3 accepts the id of an aborted upload as the marker of a listing, so that clients can abort uploads page by page. It
+refuses any other id (B144). Therefore an id contains a code that only this installation can compute.
 """
 
 import secrets
@@ -13,13 +13,13 @@ _TIME, _RANDOM, _CODE = 16, 16, 32
 
 
 def make(bucket_id: int, key: str) -> str:
-    """Make an id: 64 hexadecimal digits of time, chance, and the code of both and the key."""
+    """Return a new id: 64 hexadecimal digits of the time, random digits, and the code of both and the key."""
     unique = f"{time.time_ns():0{_TIME}x}{secrets.token_hex(_RANDOM // 2)}"
     return unique + _code(unique, bucket_id, key)
 
 
 def is_of(upload_id: str, bucket_id: int, key: str) -> bool:
-    """Whether that id was made here for that key of that bucket."""
+    """Whether this installation made that id for that key of that bucket."""
     unique, code = upload_id[: _TIME + _RANDOM], upload_id[_TIME + _RANDOM :]
     return constant_time_compare(code, _code(unique, bucket_id, key))
 

@@ -1,4 +1,4 @@
-"""Listing multipart uploads: pages in order of key, then time, rolled up by a delimiter."""
+"""List multipart uploads: pages in order of key, then time, rolled up by a delimiter."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class UploadListing:
-    """One page. The next one goes on after `next_key` and, where it is an upload, `next_upload_id`."""
+    """One page. The next page starts after `next_key` and, if the last entry is an upload, `next_upload_id`."""
 
     uploads: list[MultipartUpload]
     prefixes: list[str]
@@ -25,7 +25,7 @@ class UploadListing:
 
 @renewing
 def list_uploads(grant: Grant, prefix: str, delimiter: str, key_marker: str, id_marker: str, limit: int) -> UploadListing:
-    """Return up to `limit` uploads and common prefixes after those markers. Raises NoSuchBucket, InvalidArgument (B091)."""
+    """Return up to `limit` uploads and prefixes after the markers. Raises NoSuchBucket, InvalidArgument (B091)."""
     refresh(grant)
     bucket_id = grant.bucket.id
     if id_marker and not _names_upload(id_marker, bucket_id, key_marker):
@@ -53,19 +53,23 @@ def list_uploads(grant: Grant, prefix: str, delimiter: str, key_marker: str, id_
 
 
 def _names_upload(upload_id: str, bucket_id: int, key: str) -> bool:
-    """Whether there is, or was, an upload of that id to that key: whoever aborts the uploads of a page goes on after the last."""
+    """Whether there is or was an upload with that id to that key.
+
+    A client that aborts all uploads of a page passes the last one, which no longer exists, as the marker of the next
+    page.
+    """
     there = MultipartUpload.objects.filter(upload_id=upload_id, bucket_id=bucket_id, key=key).exists()
     return there or upload_ids.is_of(upload_id, bucket_id, key)
 
 
 def _common_prefix(prefix: str, delimiter: str, key: str) -> str:
-    """Return the common prefix that a key is rolled up into, "" for none."""
+    """Return the common prefix that a key is rolled up into, or ""."""
     place = key.find(delimiter, len(prefix)) if delimiter else -1
     return key[: place + len(delimiter)] if place >= 0 else ""
 
 
 def _beyond(prefix: str, delimiter: str, marker: str) -> str | None:
-    """Return the first key beyond a marker that lies in a common prefix, None where it lies in none (B039)."""
+    """Return the first key after the common prefix that contains the marker, or None if none contains it (B039)."""
     rolled_up = _common_prefix(prefix, delimiter, marker) if marker.startswith(prefix) else ""
     return successor(rolled_up) if rolled_up else None
 

@@ -5,7 +5,8 @@ that completes the blob compares the checksum of all pieces; if it differs, that
 an interrupted response, never wrong bytes in a complete one.
 
 A range of a blob cannot be verified in this way, because only the checksum of the whole blob is recorded. A whole read
-that finds damage therefore marks the blob as damaged, as scrubbing does, and ranges of it are refused from then on (D76).
+that finds damage therefore marks the blob as damaged, as scrubbing does, and ranges of it are refused from then on
+(D76).
 """
 
 import logging
@@ -83,7 +84,7 @@ class VerifiedPieces(Pieces):
         return self._inner.uses_connection
 
     def ensure_readable(self) -> None:
-        """Verify that the bytes exist. Read and verify a blob of one small piece, so that damage gives an error response."""
+        """Check that the bytes exist. Read and verify a blob of one small piece, so that damage gives an error."""
         with _damage_marked(self._storage_class, self._ref):
             self._inner.ensure_readable()
         if self._ref.size <= FIRST_PIECE and (read := self.reserve()) is not None:

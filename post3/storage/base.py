@@ -1,10 +1,10 @@
 """The storage interface: a storage saves, opens, copies, deletes and lists named byte strings.
 
 A storage knows nothing of versions or S3. The catalogue creates a row for each blob, gives the storage a `BlobRef` to
-it, and publishes the saved bytes with a commit of its own. Saving writes the bytes first and then the catalogue;
-deleting changes the catalogue first. A storage therefore never has to hide or reveal anything. Its bytes must be
-complete when `save` returns and durable once the catalogue's commit is, and it must be able to delete what a crash left
-behind. What only some storages can do is in `capabilities.py`.
+it, and publishes the saved bytes with its own commit. Saving writes the bytes first and the catalogue second; deleting
+changes the catalogue first. A storage therefore never has to hide or publish anything. Its bytes must be complete when
+`save` returns and durable once the catalogue's commit is, and it must be able to delete the remains of a crash.
+Optional capabilities are in `capabilities.py`.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""What only some storages can do. A caller asks `isinstance(storage, Describing)`; a storage may have both or neither."""
+"""Optional capabilities of storages. Callers check `isinstance(storage, Describing)`. A storage may have both."""
 
 import io
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from .base import BlobRef, Storage
 class Describing(Storage):
     """Keeps descriptions (sidecars) beside the bytes, from which a lost catalogue can be rebuilt.
 
-    A description of an object has the name of the object's blob, or one from `new_sidecar`; the storage keeps blob and
-    description apart. A description of a bucket is found by the name of the bucket, and `walk` does not yield it.
+    The description of an object has the name of the object's blob, or one from `new_sidecar`. A blob and a description
+    may have the same name. The description of a bucket is found by the bucket's name, and `walk` does not yield it.
     """
 
     def new_sidecar(self, hint: str) -> str:
@@ -71,8 +71,8 @@ class CatalogueResident(Storage):
     inline_insert_size = 0
     #: Maximum bytes that `inline_select` returns: a response of one piece, held as long as its reader is slow.
     inline_size = 0
-    #: Bytes per block of a new blob, recorded in the blob's row; the blocks are rows of `post3_block`, which are counted
-    #: when a pending blob is published (D33). 0 if the bytes are in another table.
+    #: Bytes per block of a new blob, recorded in the blob's row; the blocks are rows of `post3_block`, which are
+    #: counted when a pending blob is published (D33). 0 if the bytes are in another table.
     block_size = 0
 
     def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:

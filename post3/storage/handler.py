@@ -57,7 +57,7 @@ class StorageHandler:
         try:
             backend = import_string(parameters["BACKEND"])
         except KeyError:
-            raise ImproperlyConfigured(f"POST3_STORAGES[{storage_class!r}] names no BACKEND") from None
+            raise ImproperlyConfigured(f"POST3_STORAGES[{storage_class!r}] has no BACKEND") from None
         except ImportError as error:
             raise ImproperlyConfigured(f"POST3_STORAGES[{storage_class!r}]: {error}") from error
         storage: Storage = backend(storage_class, **parameters.get("OPTIONS", {}))

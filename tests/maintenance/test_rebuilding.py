@@ -100,7 +100,7 @@ def test_descriptions_of_format_1_are_read(tree: Store, lose: Callable[[], None]
     oldest = min(Object.objects.values_list("last_modified", flat=True))
     lose()
     report = Report()
-    assert report.reasons == ["nothing describes this bucket: its owner, region and date are guesses"]
+    assert report.reasons == ["this bucket has no description: its owner, region and date are guesses"]
     assert Bucket.objects.values_list("owner__username", "region", "created_at").get() == (
         f"owner-{tree.owner}",
         "us-east-1",
@@ -151,7 +151,7 @@ def test_verify_marks_damaged_bytes(tree: Store, lose: Callable[[], None]) -> No
 
 
 def test_catalogue_that_is_not_empty_is_refused(tree: Store) -> None:
-    with pytest.raises(RebuildRefused, match="holds buckets already"):
+    with pytest.raises(RebuildRefused, match="already has buckets"):
         Report()
 
 

@@ -23,7 +23,7 @@ def test_metadata_that_cannot_be_headers_are_left_out_and_reported(
     rewrite(sidecar_of(tree, "k"), metadata={"good": "1", **metadata})
     lose()
     report = Report()
-    assert report.reasons == ["bucket/k: 1 of its metadata cannot be headers, and were left out"]
+    assert report.reasons == ["bucket/k: omitted metadata that cannot be headers: 1"]
     assert list(ObjectMetadata.objects.values_list("name", "value")) == [("good", "1")]
     assert tree.read("k") == data
 

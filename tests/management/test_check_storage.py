@@ -12,7 +12,7 @@ from post3.management.commands import check_storage
 from post3.storage import StorageError
 
 REMAINS = Finding("damaged", "blob 1", "its CRC is another", False, [("bucket", "a\nkey")])
-REPAIRED = Finding("orphan", "bucket/aa/x", "4 bytes that nothing knows of", True)
+REPAIRED = Finding("orphan", "bucket/aa/x", "4 bytes unknown to the catalogue", True)
 
 
 @pytest.fixture

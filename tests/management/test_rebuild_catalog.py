@@ -160,7 +160,7 @@ def run_in_process(monkeypatch: pytest.MonkeyPatch, outcome: Callable[[Rebuild],
 def losing(rebuild: Rebuild) -> None:
     rebuild.counts.objects, rebuild.users[7] = 1234, "tester"
     rebuild.fault("bucket/00/k\x1b[2J.0", "torn")
-    rebuild.fault("lost+found", "no file of post3's", is_loss=False)
+    rebuild.fault("lost+found", "not a file that post3 created", is_loss=False)
 
 
 def test_rebuild_catalog_reports_what_was_not_restored(
@@ -170,7 +170,7 @@ def test_rebuild_catalog_reports_what_was_not_restored(
         run_in_process(monkeypatch, losing)
     assert ended.value.code == 2
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["bucket/00/k\\x1b[2J.0: torn", "lost+found: no file of post3's"]
+    assert lines[:2] == ["bucket/00/k\\x1b[2J.0: torn", "lost+found: not a file that post3 created"]
     assert "1,234 objects" in lines[2] and lines[-1] == "1 item not fully restored"
     assert "tester" in lines[3] and "create_api_key" in lines[4]
 
@@ -183,10 +183,10 @@ def test_rebuild_catalog_that_is_impossible_prints_one_line(monkeypatch: pytest.
         return outcome
 
     for error, line in (
-        (RebuildRefused("The catalogue holds buckets already."), "The catalogue holds buckets already."),
+        (RebuildRefused("The catalogue already has buckets."), "The catalogue already has buckets."),
         (
-            StorageError("cannot go through /x: gone"),
-            "The rebuild could not be finished; run it again: cannot go through /x: gone",
+            StorageError("cannot list /x: gone"),
+            "The rebuild could not be finished; run it again: cannot list /x: gone",
         ),
     ):
         with pytest.raises(CommandError, match=f"^{re.escape(line)}$"):

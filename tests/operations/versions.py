@@ -1,4 +1,4 @@
-"""What tests of versions share. Nothing sets versioning over HTTP yet, so they do what another process does: change the row."""
+"""Helpers of the tests of versions. Versioning cannot be set over HTTP yet, so they change the row."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -9,13 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ..servers import Server
 
-#: Samples by name and labels: `samples["post3_requests_total", "GetObject", "200"]`, label values in the order of their names.
+#: Samples by name and labels: `samples["post3_requests_total", "GetObject", "200"]`, label values in the order of their
+#: names.
 Samples = dict[tuple[str, ...], float]
 PATIENCE = 20.0
 
 
 def get(server: Server, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
-    """Return status, headers and text of the metrics, asked for on a connection of its own. Header names are in lower case."""
+    """Return status, headers and text of the metrics, on a new connection. Header names are in lower case."""
     request = urllib.request.Request(f"{server.url}/_/metrics", headers=headers or {})
     try:
         answer = urllib.request.urlopen(request, timeout=30)

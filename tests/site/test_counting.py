@@ -1,4 +1,4 @@
-"""Counters that processes share. Two `ProcessCounters` in one process act as two processes do, because files are locked."""
+"""Counters shared by processes. Two `ProcessCounters` in a process act like two processes, because files are locked."""
 
 import contextlib
 import os

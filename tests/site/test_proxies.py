@@ -1,4 +1,4 @@
-"""Which forwarding headers are trusted (D79): for address, scheme and host, in S3, the request log, and all other views."""
+"""Trusted forwarding headers (D79): address, scheme and host, in S3, the request log, and all other views."""
 
 import json
 import socket
@@ -173,7 +173,8 @@ def test_redirect_to_tls_and_hsts_are_the_consoles(make_server: Callable[..., Se
     server.client().create_bucket(Bucket="in-clear")
 
 
-# --- The rule, in process ------------------------------------------------------------------------------------------------
+# --- The rule, in process
+# ------------------------------------------------------------------------------------------------
 
 PEER = "10.0.0.1"
 

@@ -23,7 +23,8 @@ def other(request: HttpRequest, **arguments: object) -> HttpResponse:
 
 
 S3 = "post3.urls"
-#: Each with the mount that is to be found, without others that begin with another one. None: none, or only the resolver can tell.
+#: Each with the mount that is to be found, without others that begin with another one. None: none, or only the resolver
+#: can tell.
 PROJECTS: dict[str, tuple[list[Any], Mount | None]] = {
     "at the root": ([path("", include(S3))], Mount("/", ("/_/",))),
     "below files": (

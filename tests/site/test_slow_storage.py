@@ -33,7 +33,8 @@ class Downloads:
 
     def __init__(self, server: Server, pieces: int) -> None:
         self.s3, self.pieces = server.client(max_pool_connections=CLIENTS + 2), pieces
-        # The first piece is read by the thread that handles the request; all others are small, as no client has proved itself.
+        # The first piece is read by the thread that handles the request; all others are small, as no client has proved
+        # itself.
         self.body = os.urandom(PIECE + pieces * SMALL_PIECE)
         assert len(self.body) <= PROOF
         self.s3.create_bucket(Bucket="bucket")

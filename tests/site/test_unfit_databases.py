@@ -1,4 +1,4 @@
-"""Every way of starting stops with a sentence if the database cannot hold the catalogue. Harmful defaults are overridden."""
+"""If the database cannot hold the catalogue, nothing starts, with one error. Harmful defaults are overridden."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""The site's settings with other storages, given as JSON: `DJANGO_SETTINGS_MODULE=tests.storage.settings TEST_STORAGES=…`."""
+"""The site's settings with the storages in TEST_STORAGES, as JSON (`DJANGO_SETTINGS_MODULE=tests.storage.settings`)."""
 
 import json
 import os

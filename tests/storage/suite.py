@@ -1,4 +1,4 @@
-"""Tests that every storage must pass. A test class derives from `StorageSuite`, or from a suite in `capability_suites.py`."""
+"""Tests that every storage must pass. Test classes derive from `StorageSuite`, or one in `capability_suites.py`."""
 
 import dataclasses
 import io

@@ -69,7 +69,7 @@ class TestFilesystemStorage(DescribingSuite):
             lambda: storage.delete(ref),
             lambda: storage.write_sidecar(name, b"{}"),
         ):
-            with pytest.raises(StorageError, match="is no name"):
+            with pytest.raises(StorageError, match="is not the name"):
                 use()
 
     def test_symbolic_links_are_not_followed(self, storage: Storage, tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ class TestFilesystemStorage(DescribingSuite):
     def test_description_of_a_bucket_is_not_a_blob(self, storage: Storage) -> None:
         in_threads(8, lambda number: storage.write_bucket_sidecar("bucket", b"%d" % number))
         assert self.leftovers(storage) == [Path(storage.location, "bucket", "bucket.json")]
-        with pytest.raises(StorageError, match="is no name"):
+        with pytest.raises(StorageError, match="is not the name"):
             storage.open(BlobRef(1, "bucket/bucket", 1, 0), 0, 1).ensure_readable()
-        with pytest.raises(StorageError, match="is no name"):
+        with pytest.raises(StorageError, match="is not the name"):
             storage.read_sidecar("bucket/bucket.json")
 
     def test_sweep(self, storage: Storage) -> None:

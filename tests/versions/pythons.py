@@ -34,7 +34,7 @@ def environment(python: Path) -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    """Yield programs named after a version: those on PATH and those of pyenv, which puts only the selected ones on PATH."""
+    """Yield programs named after a version, on PATH or from pyenv, which puts only selected ones on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     for directory in [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), *sorted(pyenv.glob("versions/*/bin"))]:
         for path in sorted(directory.glob("python3.*")):

@@ -22,7 +22,7 @@ def version_of(url: str) -> str:
 
 @contextlib.contextmanager
 def postgresql(version: str) -> Iterator[str]:
-    """Yield the URL of a PostgreSQL of that version: the tests' shared one if its version matches, otherwise a new one."""
+    """Yield the URL of a PostgreSQL of that version: the tests' shared server if it matches, otherwise a new one."""
     if POSTGRESQL_URL and version_of(POSTGRESQL_URL) == version:
         yield POSTGRESQL_URL
         return

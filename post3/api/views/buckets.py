@@ -23,9 +23,9 @@ def create_bucket(request: S3Request) -> S3Response:
 
 
 def _location_of(configuration: Element) -> str | None:
-    """Read the LocationConstraint, None where there is none.
+    """Return the LocationConstraint, or None if there is none.
 
-    Raises NotImplemented for what else AWS has there and we lack, MalformedXML for what it has not.
+    Raises NotImplemented for elements of AWS that post3 lacks, MalformedXML for unknown elements.
     """
     for element in configuration.children:
         if element.name in ("Location", "Bucket") or (element.name == "Tags" and element.children):

@@ -1,4 +1,4 @@
-"""What a client says completes an upload: the document and headers of CompleteMultipartUpload, read into plain values."""
+"""Read the document and headers of CompleteMultipartUpload into plain values."""
 
 from ... import checksums
 from ...errors import InvalidRequest, MalformedXML
@@ -9,13 +9,16 @@ from ...s3.request import S3Request
 from ...values import CompletedPart, Completion
 
 _MAX_PARTS = 10_000
-#: Ten thousand parts with number, ETag and checksum.
+#: Enough for ten thousand parts with number, ETag and checksum.
 _MAX_DOCUMENT = 8 << 20
 _SIZE, _TYPE = "x-amz-mp-object-size", "x-amz-checksum-type"
 
 
 def completion_of(request: S3Request) -> Completion:
-    """Read a CompleteMultipartUpload. Raises MalformedXML for an empty body too (B087), InvalidRequest for malformed headers."""
+    """Read a CompleteMultipartUpload request.
+
+    Raises MalformedXML, also for an empty body (B087), and InvalidRequest for malformed headers.
+    """
     size, checksum_type, object_checksums = _object_size(request), _checksum_type(request), _object_checksums(request)
     body = open_document(request, request.signing, _MAX_DOCUMENT, verify_checksum=False)
     parts: list[CompletedPart] = []
@@ -26,7 +29,7 @@ def completion_of(request: S3Request) -> Completion:
 
 
 def completed_part(element: Element) -> CompletedPart:
-    """Read a Part. Raises MalformedXML where it has no number or no ETag (B087)."""
+    """Read a Part element. Raises MalformedXML if it has no number or no ETag (B087)."""
     number, etag = (element.text_of("PartNumber") or "").strip(), (element.text_of("ETag") or "").strip()
     if not etag or not (number.isascii() and number.isdigit()) or len(number) > 9:
         raise MalformedXML()
@@ -36,7 +39,7 @@ def completed_part(element: Element) -> CompletedPart:
 
 
 def _object_size(request: S3Request) -> int | None:
-    """Read x-amz-mp-object-size, None where there is none. Raises InvalidRequest (B141)."""
+    """Return x-amz-mp-object-size, or None if it is missing. Raises InvalidRequest (B141)."""
     text = request.headers.get(_SIZE)
     if text is None:
         return None
@@ -56,7 +59,7 @@ def _checksum_type(request: S3Request) -> str:
 
 
 def _object_checksums(request: S3Request) -> dict[str, str]:
-    """The client's checksums of the whole object, by algorithm. Raises InvalidRequest for a value that cannot be one (B060)."""
+    """Return the client's checksums of the whole object, by algorithm. Raises InvalidRequest (B060)."""
     sent = {}
     for algorithm in checksums.ALGORITHMS:
         name = checksum_headers.header_name(algorithm)

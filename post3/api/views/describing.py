@@ -1,4 +1,4 @@
-"""What several object operations have in common: an object's headers, and what a request says of an object to be."""
+"""Helpers of the object operations: the response headers of an object, and the description of an object to store."""
 
 from operator import attrgetter
 from typing import Any
@@ -20,7 +20,7 @@ DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 
 def description_of(request: S3Request) -> Description:
-    """Read what a client says of an object to be."""
+    """Read the description of an object to store from the request's headers."""
     given: dict[str, Any] = {name: headers.value_of(request, header.lower()) for name, header in HEADERS.items()}
     given["content_type"] = given["content_type"] or DEFAULT_CONTENT_TYPE
     given["content_encoding"] = headers.content_encoding_of(request)
@@ -29,7 +29,7 @@ def description_of(request: S3Request) -> Description:
 
 
 def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, str]:
-    """The headers of GET and HEAD for those bytes of an object."""
+    """Return the headers of GET and HEAD for that span of an object."""
     found = {
         "Last-Modified": responses.http_time(row.last_modified),
         "ETag": f'"{row.etag}"',
@@ -49,7 +49,7 @@ def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, 
         found |= _replaced(request.query)
     for name, value in row.metadata.items():
         found[f"x-amz-meta-{name}"] = value
-    # Last, so that nothing that is stored or asked for replaces them.
+    # Last, so that neither stored headers nor the query can replace them.
     found["X-Content-Type-Options"] = "nosniff"
     if objects_need_sandbox():
         found["Content-Security-Policy"] = "sandbox"
@@ -57,7 +57,7 @@ def object_headers(request: S3Request, row: ObjectRow, span: Span) -> dict[str, 
 
 
 def _replaced(query: dict[str, str]) -> dict[str, str]:
-    """The headers that the query replaces. Raises InvalidArgument."""
+    """Return the headers that the query overrides. Raises InvalidArgument."""
     found = {}
     for name, override in _OVERRIDES.items():
         value = query.get(override)
@@ -73,19 +73,19 @@ def _is_header_value(value: str) -> bool:
 
 
 def checksum_headers(algorithm: str, checksum: str, checksum_type: str) -> dict[str, str]:
-    """The headers that tell a checksum; none where there is none."""
+    """Return the headers for a checksum; none if it is empty."""
     if not checksum:
         return {}
     return {f"x-amz-checksum-{algorithm.lower()}": checksum, "x-amz-checksum-type": checksum_type}
 
 
 def version_headers(published: Published) -> dict[str, str]:
-    """The header that names the version a write made; none in a bucket that never kept versions."""
+    """Return the header with the version that a write created; none if the bucket never had versioning."""
     ref = published.ref
     return {"x-amz-version-id": ref.version_id} if ref.bucket.versioning else {}
 
 
 def check_span(request: S3Request, part_number: int | None) -> None:
-    """Raise InvalidRequest where a read asks for a range and a part at once (B052)."""
+    """Raise InvalidRequest if a read asks for both a range and a part (B052)."""
     if part_number is not None and request.header("range"):
         raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")

@@ -75,7 +75,7 @@ def _encoder(request: S3Request) -> tuple[Encode, str | None]:
 
 
 def _entries(page: listings.Listing, encode: Encode, owners: bool) -> list[Node]:
-    """Objects first, then common prefixes, as S3 writes them, though both share one order and one count (B042)."""
+    """Return objects first, then common prefixes, as S3 does, although both share one order and one count (B042)."""
     objects = [_contents(entry, encode, owners) for entry in page.entries if isinstance(entry, ListedObject)]
     prefixes = [entry.prefix for entry in page.entries if isinstance(entry, CommonPrefix)]
     return [
@@ -85,7 +85,7 @@ def _entries(page: listings.Listing, encode: Encode, owners: bool) -> list[Node]
 
 
 def _contents(entry: ListedObject, encode: Encode, owners: bool) -> str:
-    """One object as markup, written at once: as nodes, a page of a thousand took twice as long."""
+    """Return one object as finished markup. With nodes, a page of a thousand took twice as long."""
     checksum = (
         f"<ChecksumAlgorithm>{entry.checksum_algorithm}</ChecksumAlgorithm><ChecksumType>{entry.checksum_type}</ChecksumType>"
         if entry.checksum_algorithm

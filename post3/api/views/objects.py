@@ -12,7 +12,7 @@ from ...values import Deletion
 from .describing import check_span, checksum_headers, description_of, object_headers, version_headers
 
 _MAX_KEYS = 1000
-#: A thousand keys of a thousand characters, each of which may be written as a reference of several.
+#: Enough for a thousand keys of a thousand characters, each of which may be written as a character reference.
 _MAX_DOCUMENT = 8 << 20
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -102,7 +102,7 @@ def _is_checked(request: S3Request) -> bool:
 
 
 def _deletion_of(item: Element) -> tuple[Deletion, str | None]:
-    """Read an Object: what to delete, and the version id. Raises MalformedXML where it has no key."""
+    """Read an Object element: what to delete, and the version id. Raises MalformedXML if it has no key."""
     key, etag = item.text_of("Key"), item.text_of("ETag")
     if not key:
         raise MalformedXML()
@@ -110,10 +110,10 @@ def _deletion_of(item: Element) -> tuple[Deletion, str | None]:
 
 
 def _refusal_of(item: Element, version_id: str | None) -> S3Error | None:
-    """The error of an Object that cannot be deleted as it is asked; None where it can."""
+    """Return the error for an Object element that asks for something unsupported, or None."""
     if version_id not in (None, "", "null"):
         return NoSuchVersion()
-    if item.child("LastModifiedTime") or item.child("Size"):  # of directory buckets; refused of DeleteObject too (B065)
+    if item.child("LastModifiedTime") or item.child("Size"):  # for directory buckets; DeleteObject refuses them too (B065)
         return S3NotImplemented("Conditions on LastModifiedTime and Size are not implemented.")
     return None
 

@@ -1,7 +1,7 @@
-"""Pages of the console's origin that refuse.
+"""The error pages of the console's origin.
 
-Not Django's own: those check the CSRF token of a form before they refuse, which reads the form, and a form that cannot be read
-would turn the refusal into a 500.
+They replace Django's own, which check the CSRF token before they respond. That reads the form, and an unreadable form
+would turn the error into a 500.
 """
 
 from django.http import HttpRequest, HttpResponse

@@ -1,1 +1,1 @@
-"""Rebuilding a catalogue from the descriptions beside the bytes."""
+"""Rebuild a lost catalogue from the descriptions beside the bytes."""

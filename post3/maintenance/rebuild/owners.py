@@ -1,6 +1,6 @@
-"""The users of a catalogue that is rebuilt: who owned something is made again, under the same id.
+"""Restore the users of a rebuilt catalogue: owners of buckets and objects are created again with the same ids.
 
-The id counts, because the canonical id of an owner that S3 shows is made from it. Passwords and API keys are lost.
+The id must stay the same, because S3's canonical id of an owner is derived from it. Passwords and API keys are lost.
 """
 
 from datetime import datetime
@@ -11,13 +11,13 @@ from django.db import connection
 
 
 class OwnerMismatch(Exception):
-    """The catalogue has another user under the id of an owner. Says what to do."""
+    """In the catalogue, the id of an owner belongs to another user. The message says what to do."""
 
 
 class Owners:
-    """Users by id, made where they are missing.
+    """The users by id. Missing ones are created.
 
-    `made` takes the names of those made. `trusting`: the catalogue's users are who they say, whatever their name was once.
+    `made` collects the names of created users. `trusting`: accept the catalogue's users as owners under another name.
     """
 
     def __init__(self, made: dict[int, str], trusting: bool) -> None:
@@ -26,11 +26,11 @@ class Owners:
         self._users = self._model._default_manager
         self._name_field = self._model.USERNAME_FIELD
         self._known: set[int] = set()
-        #: The name in the newest description, and when that is of, of users that were made.
+        #: Of each created user, the name in the newest description and the time of that description.
         self._newest: dict[int, tuple[datetime, str]] = {}
 
     def need(self, user_id: int, name: str, moment: datetime) -> None:
-        """See to it that there is a user of that id; a description of that moment calls it `name`. Raises OwnerMismatch."""
+        """Create the user with that id if it is missing. `name`, `moment`: of a description. Raises OwnerMismatch."""
         if user_id in self._newest:
             self._newest[user_id] = max(self._newest[user_id], (moment, name))
         elif user_id not in self._known:
@@ -41,13 +41,13 @@ class Owners:
                 return
             if name and there != name and not self._trusting:
                 raise OwnerMismatch(
-                    f"The owner {name!r} has the id {user_id}, which is {there!r} in this catalogue. Give an empty catalogue, or "
-                    f"--merge to make {there!r} the owner of all that was of {name!r}."
+                    f"The owner {name!r} has the id {user_id}, which belongs to {there!r} in this catalogue. Use an empty "
+                    f"catalogue, or --merge to make {there!r} the owner of everything that {name!r} owned."
                 )
             self._known.add(user_id)
 
     def finish(self) -> None:
-        """Give users that were made the name of their newest description, and new users ids beyond all of these."""
+        """Give created users the name in their newest description. Make sure that later users get higher ids."""
         for user_id, (_, name) in self._newest.items():
             if name and name != self._made[user_id]:
                 self._made[user_id] = self._free_name(user_id, name)

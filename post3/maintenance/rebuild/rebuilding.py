@@ -1,11 +1,12 @@
-"""A lost catalogue made again from what storages keep beside the bytes: descriptions of buckets and of objects.
+"""Rebuild a lost catalogue from the descriptions of buckets and objects that storages keep beside the bytes.
 
-First the buckets, then every description of an object, in whatever order the storage gives them. Batches of them go into the
-catalogue, each in one transaction, where the newest description of a key wins; memory holds a batch, the buckets and the users.
-A description is believed only where the storage has the bytes it tells of. Run again, it goes on where it was.
+Buckets are read first, then all descriptions of objects, in the order in which the storage returns them. They are
+inserted in batches, each in one transaction. The newest description of a key wins. Only a batch, the buckets and the
+users are in memory. A description is used only if the storage has its bytes. Running an interrupted rebuild again
+resumes it.
 
-Nothing in a storage is written or deleted. What the storages do not tell comes not back: API keys, passwords, rights in the
-console, multipart uploads under way, objects whose bytes were in the lost database.
+Nothing in a storage is written or deleted. Data that storages do not have is lost: API keys, passwords, permissions in
+the console, unfinished multipart uploads, and objects whose bytes were in the lost database.
 """
 
 from collections.abc import Callable
@@ -25,39 +26,39 @@ from ...storage.capabilities import Describing
 from .owners import Owners
 from .rows import BlobRows, ObjectRows, Put, RebuildCounts
 
-#: Descriptions, and blobs, of one transaction; the last description may have up to 10,000 parts more.
+#: Maximum descriptions, and blobs, of one transaction. The last description may exceed it by up to 10,000 parts.
 BATCH = 1000
-#: Bytes of the longest description that is read: of 10,000 parts, it has a third of that.
+#: Maximum bytes of a description that is read. A description of 10,000 parts has a third of that.
 MAX_DOCUMENT = 16 << 20
-#: The row of `WorkerState` that is there while a rebuild is not finished.
+#: The row of `WorkerState` that exists while a rebuild is unfinished.
 UNFINISHED = "rebuild_catalog"
 
 
 class RebuildRefused(Exception):
-    """The catalogue cannot be rebuilt as things are. Says what to do."""
+    """The catalogue cannot be rebuilt. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something the storages hold that did not come back, or not as it was."""
+    """Something in a storage that was not restored, or not completely."""
 
-    #: A description, by the storage's name of it; a bucket; or a file that is no post3's.
+    #: The name of a description, a bucket, or a file that post3 did not create.
     name: str
     reason: str
-    #: False where nothing is missing from the catalogue for it.
+    #: False if the catalogue is complete without it.
     is_loss: bool = True
 
 
 @dataclass(slots=True)
 class Rebuild:
-    """What shall be done, whom to tell of it, and what was done."""
+    """A rebuild: its options, the functions that report faults and progress, and its results."""
 
     verify: bool
     merge: bool
     tell: Callable[[Fault], None]
     progress: Callable[[RebuildCounts], None]
     counts: RebuildCounts = field(default_factory=RebuildCounts)
-    #: Names of the users that had to be made, by their id.
+    #: The names of created users, by id.
     users: dict[int, str] = field(default_factory=dict)
 
     def fault(self, name: str, reason: str, is_loss: bool = True) -> None:
@@ -69,15 +70,15 @@ class Rebuild:
 
 
 def rebuild_catalog(rebuild: Rebuild) -> None:
-    """Bring back what the storages describe. Raises RebuildRefused, StorageError where a storage cannot be gone through."""
+    """Restore everything that storages describe. Raises RebuildRefused, StorageError if a storage cannot be listed."""
     storages = describing_storages()
     if not storages:
         raise RebuildRefused("No configured storage keeps descriptions, so there is nothing to rebuild from (POST3_STORAGE).")
     unfinished = WorkerState.objects.filter(name=UNFINISHED).exists()
     if not (rebuild.merge or unfinished) and (Bucket.objects.exists() or Object.objects.exists()):
         raise RebuildRefused(
-            "The catalogue holds buckets already. Give an empty one (DATABASE_URL or POST3_DATA_DIR, then `migrate`), or --merge "
-            "to add what it lacks and what is newer, while no server runs."
+            "The catalogue already has buckets. Use an empty one (DATABASE_URL or POST3_DATA_DIR, then `migrate`), or --merge "
+            "to add missing and newer objects while no server runs."
         )
     WorkerState.objects.get_or_create(name=UNFINISHED)
     blobs = BlobRows(rebuild.verify, rebuild.counts, lambda: rebuild.progress(rebuild.counts))
@@ -92,17 +93,17 @@ def rebuild_catalog(rebuild: Rebuild) -> None:
 
 
 class _Run:
-    """One way through the storages."""
+    """One pass through the storages."""
 
     def __init__(self, rebuild: Rebuild, blobs: BlobRows, owners: Owners) -> None:
         self._rebuild, self._counts, self._owners = rebuild, rebuild.counts, owners
         self._objects = ObjectRows(blobs)
-        #: Bucket -> its id.
+        #: Bucket name -> id.
         self._buckets: dict[str, int] = dict(Bucket.objects.values_list("name", "pk"))
-        #: Bucket that nothing describes -> the date of its oldest object.
+        #: Name of a bucket without a description -> the date of its oldest object.
         self._guessed: dict[str, datetime] = {}
         self._analyse_at = BATCH
-        #: The account of the newest bucket that tells one, and when that was made.
+        #: The account of the newest bucket whose description contains one, and the bucket's creation date.
         self._account: tuple[datetime, str] | None = None
 
     def take_buckets(self, storage: Describing) -> None:
@@ -113,7 +114,7 @@ class _Run:
             try:
                 bucket = read_bucket(document)
                 if bucket.name != name:
-                    raise Unreadable(f"it is of the bucket {bucket.name!r}")
+                    raise Unreadable(f"it is the description of the bucket {bucket.name!r}")
             except Unreadable as error:
                 self._rebuild.fault(name, f"the description of this bucket cannot be used: {error}")
                 continue
@@ -128,7 +129,7 @@ class _Run:
         for stored in storage.walk():
             if stored.is_foreign:
                 self._counts.foreign += 1
-                self._rebuild.fault(stored.name, "no file of post3's", is_loss=False)
+                self._rebuild.fault(stored.name, "not a file that post3 created", is_loss=False)
             if not stored.is_description:
                 continue
             if stored.size > MAX_DOCUMENT:
@@ -149,7 +150,7 @@ class _Run:
         self._put(storage, batch)
 
     def finish(self) -> None:
-        """Date the buckets that nothing describes, bring back the account's id, and name users as they were called last."""
+        """Date the buckets without a description, restore the account's id, and give users their latest names."""
         for name, created_at in self._guessed.items():
             Bucket.objects.filter(pk=self._buckets[name]).update(created_at=created_at)
         if self._account and not self._rebuild.merge:  # a catalogue from a backup has its own
@@ -177,7 +178,7 @@ class _Run:
                 self._counts.objects += 1
             elif put.outcome is Put.KNOWN:
                 self._counts.known += 1
-            elif put.outcome is not Put.LEFT_OUT:  # what was replaced had come from an older description
+            elif put.outcome is not Put.LEFT_OUT:  # also a replaced object, which came from an older description
                 self._counts.superseded += 1
             if put.fault:
                 self._rebuild.fault(put.described.new.sidecar, f"{put.described.bucket}/{put.described.new.key}: {put.fault}")
@@ -187,10 +188,10 @@ class _Run:
         self._rebuild.progress(self._counts)
 
     def _need_bucket(self, described: DescribedObject) -> None:
-        """Make the bucket of an object whose bucket nothing describes, as far as the object tells."""
+        """Create the bucket of an object if it has no description, with the data that the object has."""
         name, moment = described.bucket, described.new.last_modified
         if name not in self._buckets:
-            self._rebuild.fault(name, "nothing describes this bucket: its owner, region and date are guesses")
+            self._rebuild.fault(name, "this bucket has no description: its owner, region and date are guesses")
             self._guessed[name] = moment
             self._make_bucket(DescribedBucket(name, described.new.owner_id, described.owner_name, conf.REGION, moment))
         elif name in self._guessed:
@@ -200,6 +201,6 @@ class _Run:
         with transaction.atomic():
             self._owners.need(bucket.owner_id, bucket.owner_name, bucket.created_at)
             made = Bucket.objects.create(name=bucket.name, owner_id=bucket.owner_id, region=bucket.region)
-            Bucket.objects.filter(pk=made.pk).update(created_at=bucket.created_at)  # it had the date of today
+            Bucket.objects.filter(pk=made.pk).update(created_at=bucket.created_at)  # `auto_now_add` has set the current time
         self._buckets[bucket.name] = made.pk
         self._counts.buckets += 1

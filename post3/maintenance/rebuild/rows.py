@@ -1,4 +1,4 @@
-"""The rows of objects and blobs of a catalogue that is rebuilt, many at once."""
+"""Insert the rows of objects and blobs into a rebuilt catalogue, many at a time."""
 
 import enum
 from collections import defaultdict
@@ -18,7 +18,7 @@ from ...descriptions.described import DescribedBlob, DescribedObject
 from ...models import Blob, Object, ObjectPart
 from ...storage.base import BlobRef, Storage, StorageError
 
-#: Names asked for by one statement.
+#: Names per statement.
 CHUNK = 1000
 BLOB_COLUMNS = ("id", "storage_class", "name", "size", "md5", "crc64nvme", "block_size", "state", "created_at")
 OBJECT_COLUMNS = (
@@ -37,13 +37,14 @@ INDEX = "post3_blob_name_rebuilding"
 
 
 class Put(enum.Enum):
-    """What became of a description."""
+    """The result of processing a description."""
 
     MADE = enum.auto()
-    #: The catalogue holds what it describes, or something newer.
+    #: The catalogue already has the described object.
     KNOWN = enum.auto()
+    #: There is a newer object with the same key.
     SUPERSEDED = enum.auto()
-    #: In place of something older.
+    #: It replaced an older object with the same key.
     REPLACED = enum.auto()
     LEFT_OUT = enum.auto()
 
@@ -60,14 +61,14 @@ class RebuildCounts:
     buckets: int = 0
     objects: int = 0
     blobs: int = 0
-    #: Bytes read and compared.
+    #: Bytes verified.
     verified: int = 0
-    #: Descriptions of keys that have a newer one; of objects the catalogue holds already.
+    #: Descriptions of keys that have a newer one, and of objects that the catalogue already has.
     superseded: int = 0
     known: int = 0
-    #: Files that are no post3's.
+    #: Files that post3 did not create.
     foreign: int = 0
-    #: Things told of that did not come back, or not as they were.
+    #: Reported faults that are losses.
     lost: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -75,24 +76,24 @@ class RebuildCounts:
 
 
 class BlobRows:
-    """Blobs by their names in a storage: one row each, however many objects share it."""
+    """The rows of blobs by name in a storage. Each blob has one row, however many objects share it."""
 
     def __init__(self, verify: bool, counts: RebuildCounts, progress: Callable[[], None]) -> None:
         self._verify, self._counts, self._progress = verify, counts, progress
 
     def found_by_name(self) -> AbstractContextManager[None]:
-        """Have an index of names meanwhile."""
+        """Return a context in which names are indexed."""
         return temporary_index(INDEX, "post3_blob", "name")
 
     def need(self, storage: Storage, described: Iterable[DescribedBlob]) -> dict[str, Blob]:
-        """Return the blobs of these names, made where they are missing."""
+        """Return the blobs with these names. Missing rows are created."""
         wanted = {blob.name: blob for blob in described}
         found: dict[str, Blob] = {}
         names = list(wanted)
         for start in range(0, len(names), CHUNK):
             chunk = Blob.objects.filter(name__in=names[start : start + CHUNK], storage_class=storage.storage_class)
             found |= {blob.name: blob for blob in chunk}
-        # An older catalogue may have known them as being written, or about to go; now they are described, and there.
+        # In an old catalogue, they may be pending or marked for deletion. Now they exist and have a description.
         for name, old in found.items():
             if old.state in (Blob.State.PENDING, Blob.State.DELETING):
                 found[name] = self._row(storage, wanted[name], old.created_at)
@@ -119,7 +120,7 @@ class BlobRows:
         )
 
     def _verified(self, storage: Storage, blob: DescribedBlob) -> tuple[Blob.State, str]:
-        """Read all bytes; return whether they are what was stored, by their CRC or, where none is told, MD5; and their CRC."""
+        """Read all bytes and compare their CRC or, if it is unknown, their MD5. Return the blob's state and CRC."""
         summed = checksums.new_hasher("CRC64NVME")
         hashed = None if blob.crc64nvme or not blob.md5 else md5(usedforsecurity=False)
         try:
@@ -142,13 +143,13 @@ def _blob_values(blob: Blob) -> tuple[Any, ...]:
 
 
 class ObjectRows:
-    """Objects by bucket and key, of which the newest description wins."""
+    """The rows of objects by bucket and key. The newest description of a key wins."""
 
     def __init__(self, blobs: BlobRows) -> None:
         self._blobs = blobs
 
     def put(self, storage: Storage, buckets: dict[str, int], batch: Iterable[DescribedObject]) -> list[Outcome]:
-        """Bring descriptions into the catalogue, in the caller's transaction; say of each what became of it."""
+        """Insert the described objects in the caller's transaction. Return the outcome of each description."""
         outcomes: list[Outcome] = []
         newest: dict[tuple[str, str], DescribedObject] = {}
         for described in batch:
@@ -182,7 +183,7 @@ class ObjectRows:
 
 
 def _missing(storage: Storage, described: DescribedObject) -> str:
-    """Return what of an object's bytes is not there."""
+    """Return a message about an object's missing bytes; empty if there are none."""
     blobs = described.blobs()
     try:
         sizes = storage.measure([BlobRef(0, blob.name, blob.size, 0) for blob in blobs])
@@ -190,9 +191,9 @@ def _missing(storage: Storage, described: DescribedObject) -> str:
         return str(error)
     for blob, size in zip(blobs, sizes, strict=True):
         if size is None:
-            return f"none of {blob.size} bytes is there: {blob.name}"
+            return f"all {blob.size} bytes are missing: {blob.name}"
         if size < blob.size:
-            return f"{size} of {blob.size} bytes are there: {blob.name}"
+            return f"only {size} of {blob.size} bytes exist: {blob.name}"
     return ""
 
 
@@ -201,7 +202,7 @@ def _age(described: DescribedObject) -> tuple[datetime, str]:
 
 
 def _there(buckets: dict[str, int], places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Object]:
-    """Return what the catalogue has under these buckets and keys."""
+    """Return the objects that the catalogue already has for these buckets and keys."""
     keys = defaultdict(list)
     for bucket, key in places:
         keys[bucket].append(key)
@@ -219,7 +220,7 @@ def _insert(
     blobs: dict[str, Blob],
     revisions: dict[tuple[str, str], int],
 ) -> None:
-    """Insert objects with their parts; `revisions` are those of the rows that some replace."""
+    """Insert objects with their parts. `revisions`: of the replaced rows, by bucket and key."""
     objects, parts = [], []
     for object_id, (place, described) in zip(take_ids(Object, len(chosen)), chosen.items(), strict=True):
         new, bucket_id = described.new, buckets[described.bucket]
@@ -236,4 +237,4 @@ def _insert(
 
 def _damage(described: DescribedObject, blobs: dict[str, Blob]) -> str:
     damaged = [blob.name for blob in described.blobs() if blobs[blob.name].state == Blob.State.DAMAGED]
-    return f"its bytes are damaged, and marked so: {', '.join(damaged)}" if damaged else ""
+    return f"its bytes are damaged, and were marked as damaged: {', '.join(damaged)}" if damaged else ""

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 COPY_BATCH, DELETE_BATCH = 16, 64
 #: Blobs whose sizes one statement reads.
 WALK_BATCH = 500
-#: Blocks per statement of a deletion that lets others go first: their commits wait for its part of the log.
+#: Blocks per statement of a deletion in steps. Other commits wait until its part of the log is on disk.
 DELETE_STEP = 8
 #: A block is read and written as a whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
@@ -171,18 +171,18 @@ class DatabaseStorage(CatalogueResident):
             part = "substring(data from %s for %s)" if connection.vendor == "postgresql" else "substr(data, %s, %s)"
             statement, params = f"SELECT {part} {where}", [offset + 1, wanted, ref.id, index]
         with self._telling("read", ref):
-            rows = outages.retry_read(partial(sql.fetch, statement, params))  # a long download outlives many a connection
+            rows = outages.retry_read(partial(sql.fetch, statement, params))  # a long download may outlive the connection
         if not rows or len(rows[0][0]) != wanted:
             raise BlobMissing(f"block {index} of {self._describe(ref)} {'has a wrong length' if rows else 'is missing'}")
         data: bytes = rows[0][0]
         return data
 
     def _discard(self, ref: BlobRef) -> None:
-        """Delete what a failed save wrote. If that fails too, the worker does it later: the blob is still pending."""
+        """Delete the blocks of a failed save. If this fails, the worker does it later: the blob is still pending."""
         try:
             self.delete(ref)
         except Exception:
-            logger.warning("could not delete the half-written %s", self._describe(ref), exc_info=True)
+            logger.warning("could not delete the partially written %s", self._describe(ref), exc_info=True)
 
     @contextmanager
     def _telling(self, doing: str, ref: BlobRef | None) -> Iterator[None]:

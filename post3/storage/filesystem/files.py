@@ -113,7 +113,7 @@ class FilePieces(Pieces):
         return data
 
     def _close_if_done(self, close: Callable[[int], None] = os.close) -> None:
-        """Close the file if nothing is left to read. `close` is bound here: at the interpreter's end, `os` may be None."""
+        """Close the file if nothing is left to read. `close` is bound early, because at exit `os` may be None."""
         if self._file >= 0 and self._reading <= 0 and self._position >= self._end:
             file, self._file = self._file, -1
             close(file)

@@ -29,7 +29,7 @@ from .files import FilePieces, copy_bytes, sync_data, write_all
 from .names import BUCKET_DESCRIPTION, NAME, bucket_description, description_of, new_name
 from .tree import QUARANTINE, TEMPORARY, find_described_buckets, walk_tree
 
-OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO there must not hang us
+OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO must not block
 OPEN_TO_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -95,11 +95,11 @@ class FilesystemStorage(DirectoryTree, Describing):
         self._delete(bucket_description(bucket))
 
     def described_buckets(self) -> Iterator[str]:
-        with self._telling("go through", ""):
+        with self._telling("list", ""):
             yield from find_described_buckets(self.location)
 
     def walk(self) -> Iterator[StoredName]:
-        with self._telling("go through", ""):
+        with self._telling("list", ""):
             yield from walk_tree(self.location)
 
     def measure(self, refs: Sequence[BlobRef]) -> list[int | None]:
@@ -107,7 +107,7 @@ class FilesystemStorage(DirectoryTree, Describing):
 
     def quarantine(self, ref: BlobRef) -> None:
         steps, file_name = self._split(ref.name)
-        with self._telling("set aside", ref.name), suppress(FileNotFoundError):
+        with self._telling("quarantine", ref.name), suppress(FileNotFoundError):
             directory = self._open_directory(*steps)
             try:
                 aside = self._open_directory(QUARANTINE, *steps, make=True)
@@ -180,7 +180,7 @@ class FilesystemStorage(DirectoryTree, Describing):
         Without `sync_directory` only its bytes are durable; its name becomes durable with the directory's next sync.
         """
         steps, file_name = self._split(name)
-        temporary = file_name if steps[1:] else uuid.uuid4().hex  # every bucket has a description of the same name
+        temporary = file_name if steps[1:] else uuid.uuid4().hex  # descriptions of all buckets have the same file name
         with self._telling("create a file for", name):
             aside = self._open_directory(TEMPORARY, make=True)
             try:
@@ -261,6 +261,6 @@ class FilesystemStorage(DirectoryTree, Describing):
     def _split(self, name: str) -> tuple[list[str], str]:
         """Return directories and file name. Raises StorageError for a name this storage would not create."""
         if not NAME.fullmatch(name) and not BUCKET_DESCRIPTION.fullmatch(name):
-            raise StorageError(f"{name!r} is no name of a file in {self.location}")
+            raise StorageError(f"{name!r} is not the name of a file in {self.location}")
         *steps, file_name = name.split("/")
         return steps, file_name
