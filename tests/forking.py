@@ -1,6 +1,6 @@
 """A process that has imported the libraries and forks a child for each program. `starting.py` sends the requests.
 
-The imports take most of the second that a start of Django takes. This process imports nothing of post3, reads no
+Imports account for most of the second that Django takes to start. This process imports nothing of post3, reads no
 settings, opens no connections and starts no threads. A child therefore does everything that post3 does in a new
 interpreter. `serve` returns in the child, which runs its program and ends as any script does.
 """
@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-#: What commands and servers import, except modules that need settings. Each of these imports many others.
+#: Modules that commands and servers import, except those that need settings. Each of them imports many others.
 LIBRARIES = (
     "awscrt.checksums",
     "cryptography.fernet",
@@ -65,16 +65,16 @@ LIBRARIES = (
     "whitenoise.middleware",
     "xml.parsers.expat",
 )
-#: The longest request in bytes. It holds a command and an environment.
+#: The maximum size of a request in bytes. A request contains a command and its environment.
 LONGEST = 1 << 20
-#: The most files that a request can pass.
+#: The maximum number of files that a request can pass.
 MOST_FILES = 16
-#: A child's files are moved above this number before they get the numbers that the request names.
+#: A child moves its files above this number before it gives them the numbers in the request.
 ABOVE = 200
 
 
 class Children:
-    """The running children, and the pipe of each to which its pid and its exit status are written."""
+    """The running children. The pid and the exit status of each child are written to its pipe."""
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests, self._reports = requests, dict[int, int]()
@@ -85,7 +85,7 @@ class Children:
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def serve(self) -> dict[str, Any] | None:
-        """Fork for each request. Returns the request in the child, and None here when the other end is closed."""
+        """Fork for each request. Return the request in the child, and None here once the other end is closed."""
         while True:
             ready, _, _ = select.select([self._requests, self._ended], [], [])
             if self._ended in ready:
@@ -139,7 +139,7 @@ def place_files(files: Sequence[int], numbers: Sequence[int]) -> None:
 
 
 def adopt(request: dict[str, Any]) -> None:
-    """Give this process the environment, directory, streams and path of imports that a new interpreter would have."""
+    """Give this process the environment, directory, streams and import path that a new interpreter would have."""
     environment = request["environment"]
     if request["new_session"]:
         os.setsid()
@@ -165,7 +165,7 @@ def _stream(number: int, like: Any, *, is_unbuffered: bool) -> io.TextIOWrapper:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run what follows `python` in a command: `-m module`, `-c text` or a script, and their arguments."""
+    """Run the program of a `python` command: `-m module`, `-c text` or a script, with its arguments."""
     first, *rest = arguments
     if first == "-m":
         sys.argv = rest

@@ -30,6 +30,10 @@ class Refusal:
     headers: dict[str, str]
 
 
+#: More bytes than the row of an object holds, so that they are a blob on every server.
+BLOB = 10_000
+
+
 def refusal(call: Callable[..., Any], **arguments: Any) -> Refusal:
     """Call boto3, which must raise an error response."""
     with pytest.raises(ClientError) as caught:

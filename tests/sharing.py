@@ -1,7 +1,7 @@
 """A pytest plugin with which several runs of pytest share the same tests (`-p tests.sharing`).
 
 Each run collects all tests, and then claims and runs one module after another. All runs therefore end at about the same
-time, however long each module takes. The tests of a module on different kinds of servers are claimed separately, in
+time, however long the modules take. The tests of a module on different kinds of servers are claimed separately, in
 pytest's order.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-#: The variable that names a directory, empty at first, in which the runs make a file for each claim.
+#: The variable with the path of an initially empty directory, in which the runs create a file for each claim.
 VARIABLE = "POST3_TEST_CLAIMS"
-#: The modules that take longest. They are claimed first, so that none of them still runs when all others have ended.
+#: The slowest modules. They are claimed first, so that none of them is still running when all others have ended.
 LONGEST = (
     "tests/site/test_unfit_databases.py",
     "tests/upgrades/test_upgrade.py",
@@ -39,7 +39,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 
 def claimed(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield the tests that this run claims. A group is claimed when its first test is asked for."""
+    """Yield the tests that this run claims. A group is claimed when its first test is requested."""
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         groups.setdefault(group_of(item), []).append(item)
@@ -49,7 +49,7 @@ def claimed(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def group_of(item: pytest.Item) -> str:
-    """Return the name of the tests that run together with this one: its module, and the kind of its server if any."""
+    """Return the name of the group of a test: its module, and the kind of its server if it has one."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return ":".join([item.nodeid.partition("::")[0], *([parameters["server"]] if "server" in parameters else [])])
 

@@ -1,8 +1,9 @@
-"""Python programs that tests start.
+"""Start Python programs from tests.
 
-By default a program runs in a child of a process that has imported the libraries (`forking.py`), which saves most of a
-second, hundreds of times. A new interpreter runs it if a test asks for one, if it is another Python, or if the
-environment contains other variables that the interpreter or the loader reads when it starts.
+By default, a program runs in a child of a process that has already imported the libraries (`forking.py`). This saves
+most of a second per program, for hundreds of programs. A program runs in a new interpreter if the test requests it, if
+it needs another Python, or if its environment differs in a variable that the interpreter or the loader reads at
+startup.
 """
 
 import atexit
@@ -24,9 +25,9 @@ from typing import IO
 from . import forking
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The beginnings of variables that the interpreter or the loader reads when it starts.
+#: The prefixes of variables that the interpreter or the loader reads at startup.
 READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "COVERAGE_")
-#: Those that a forked child also applies.
+#: The variables among these that a forked child also applies.
 APPLIED = ("PYTHONPATH", "PYTHONUNBUFFERED")
 
 
@@ -94,7 +95,7 @@ class Forking:
         *,
         new_session: bool = False,
     ) -> Forked:
-        """Start a program. `files` maps numbers of files in the child to open files here."""
+        """Start a program. `files` maps file descriptors of the child to open file descriptors of this process."""
         with self._lock:
             os.umask(umask := os.umask(0o077))
             request = {
@@ -125,7 +126,7 @@ def _forking() -> Forking:
 
 
 def _can_fork(python: str, environment: Mapping[str, str]) -> bool:
-    """Whether a forked child does the same as a new interpreter."""
+    """Whether a forked child behaves like a new interpreter."""
     return python == sys.executable and _read_at_start(environment) == _read_at_start(os.environ)
 
 
@@ -142,7 +143,7 @@ def run(
     anew: bool = False,
     timeout: float = 120,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `python ARGUMENTS` with `text` as standard input, and return its output. `anew`: in a new interpreter."""
+    """Run `python ARGUMENTS` with `text` as standard input, and return its output. `anew` forces a new interpreter."""
     command = [python, *arguments]
     if anew or not _can_fork(python, environment):
         return subprocess.run(
@@ -169,7 +170,7 @@ def start(
     python: str = sys.executable,
     anew: bool = False,
 ) -> "Forked | subprocess.Popen[bytes]":
-    """Start `python ARGUMENTS` in a session of its own and return the process. It writes to `log`."""
+    """Start `python ARGUMENTS` in a new session, with its output in `log`, and return the process."""
     if not anew and _can_fork(python, environment):
         with open(os.devnull, "rb") as nothing:
             files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), **{number: number for number in pass_fds}}

@@ -1,4 +1,4 @@
-"""The services on one bucket, called in process, and the fixtures that make such stores."""
+"""The services on one bucket, called in process, and the fixtures that create such stores."""
 
 import io
 import zlib
@@ -21,6 +21,8 @@ from post3.values import CompletedPart, Completion, Conditions, Description
 from .conftest import empty
 
 ALWAYS = Conditions()
+#: A storage with blobs and blocks for small bodies too, which otherwise are in the rows of their objects.
+BLOCKS = {"BACKEND": "post3.storage.database.DatabaseStorage", "OPTIONS": {"row_size": 0}}
 PLAIN = Description("STANDARD", {"content_type": "binary/octet-stream", "metadata": {}})
 
 
@@ -43,14 +45,14 @@ def granted(bucket: str, user_id: int) -> Grant:
 
 @dataclass
 class Store:
-    """The services on one bucket, with access to what remains in the storage below them."""
+    """The services on one bucket, with access to the storage below them."""
 
     owner: int
     directory: Path
 
     @property
     def grant(self) -> Grant:
-        """On the bucket, for its owner."""
+        """Return a grant on the bucket for its owner."""
         return granted("bucket", self.owner)
 
     def put(self, key: str, size: int, fill: bytes = b"x") -> bytes:
@@ -88,7 +90,7 @@ class Store:
 
 @pytest.fixture
 def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
-    """Yield a bucket on files, stored with its description."""
+    """Yield a store on files with an empty bucket, which has a description."""
     storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
     with override_settings(POST3_STORAGES={"STANDARD": storage}, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
         owner = get_user_model().objects.create_user("owner")
@@ -98,7 +100,7 @@ def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def store(tree: Store) -> Store:
-    """Return that bucket with an object `k` of one byte. Test modules for all storages define their own `store`."""
+    """Return `tree` with an object `k` of one byte. Test modules for all storages define their own `store`."""
     tree.put("k", 1)
     return tree
 

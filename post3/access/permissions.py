@@ -16,26 +16,26 @@ _NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 # Named tuples, because creating one is four times as fast as a frozen dataclass, and each request creates both.
 class AccessRequest(NamedTuple):
-    """A question to the rule: may this caller do this?"""
+    """An action that a caller asks to perform. The rule allows or denies it."""
 
     caller: Caller
     #: An IAM action, such as `s3:GetObject`; `post3:...` for actions of the console and commands only.
     action: str
-    #: The resource: both are empty for the service itself, the key is empty for a bucket.
+    #: The resource. Both are empty for the service itself, and the key is empty for a bucket.
     bucket: str = ""
     key: str = ""
-    #: Further facts by condition key, such as `s3:VersionId`.
+    #: Further values by condition key, such as `s3:VersionId`.
     context: Mapping[str, Any] = _NO_CONTEXT
     #: The bucket's settings; None if the request is not about a bucket, or is about one to be created.
     state: BucketState | None = None
 
 
 class Grant(NamedTuple):
-    """A caller that was authorised on a bucket, and the state of the bucket that the rule saw. Services need both."""
+    """An authorized caller, and the state of the bucket on which the rule decided. Services need both."""
 
     caller: Caller
     bucket: BucketState
-    #: Loads the state from the catalogue and authorises again. Raises NoSuchBucket, AccessDenied.
+    #: Loads the state from the catalogue and authorizes again. Raises NoSuchBucket, AccessDenied.
     renew: Callable[[], "Grant"]
 
 
@@ -53,7 +53,7 @@ def is_allowed(request: AccessRequest) -> bool:
 
 
 def authorise(request: AccessRequest) -> None:
-    """Return if the rule allows a request. Raises AccessDenied."""
+    """Raise AccessDenied unless the rule allows a request."""
     if not rule(request):
         raise AccessDenied()
 
@@ -61,12 +61,12 @@ def authorise(request: AccessRequest) -> None:
 def grant(
     caller: Caller, bucket: str, questions: Callable[[BucketState], Iterable[AccessRequest]], *, fresh: bool = False
 ) -> Grant:
-    """Authorise everything that a caller is about to do with a bucket. Raises NoSuchBucket, AccessDenied.
+    """Authorize everything that a caller is about to do with a bucket. Raises NoSuchBucket, AccessDenied.
 
-    `questions` returns the requests to authorise, given the bucket's state. A state in memory is usually enough,
+    `questions` returns the requests to authorize, given the bucket's state. A state in memory is usually sufficient,
     because services compare its `config_version`. `fresh` loads the state, for actions whose service does not compare
-    it. If a state in memory leads to a refusal, the decision is repeated with a loaded one, because nothing else would
-    notice that the state is out of date.
+    it. If a state in memory leads to a refusal, the decision is repeated with a newly loaded state, because nothing
+    else would detect that the first one was out of date.
     """
     known = None if fresh else known_bucket(bucket)
     if known is not None and all(map(rule, questions(known))):
@@ -80,7 +80,7 @@ def grant(
 
 
 def grant_one(caller: Caller, action: str, bucket: str, key: str = "", *, fresh: bool = False) -> Grant:
-    """Authorise one action on a bucket or a key. Raises NoSuchBucket, AccessDenied."""
+    """Authorize one action on a bucket or a key. Raises NoSuchBucket, AccessDenied."""
     return grant(caller, bucket, lambda state: (AccessRequest(caller, action, bucket, key, state=state),), fresh=fresh)
 
 

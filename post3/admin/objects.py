@@ -75,6 +75,10 @@ class ObjectAdmin(CatalogueAdmin):
         "shown_parts",
     ]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Object]:
+        """Leave out the bytes in the rows, which no page shows."""
+        return super().get_queryset(request).defer("data")
+
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         versions = () if self._latest_only(request) else ("version",)
         columns = ("human_size", "modified", "content_type", "shown_etag", "storage_class", "shown_parts", "owner")

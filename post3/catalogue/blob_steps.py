@@ -5,7 +5,7 @@ written.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import connection
@@ -26,11 +26,19 @@ class BlobStep:
     also_parameters: list[Any] = field(default_factory=list)
     #: Whether the object has bytes: then nothing is written where the statement returns no blob.
     required: bool = True
+    #: The bytes, if they are to be in the object's row, and their CRC-64/NVME.
+    data: bytes | None = None
+    crc64nvme: str | None = None
 
 
 def no_blob() -> BlobStep:
     """For an object of no bytes, and for one whose bytes are those of its parts."""
     return BlobStep("SELECT CAST(NULL AS bigint) AS id FROM bucket", required=False)
+
+
+def in_row(data: bytes, crc64nvme: str) -> BlobStep:
+    """For bytes that the object's row holds itself."""
+    return replace(no_blob(), data=data, crc64nvme=crc64nvme)
 
 
 def new_blob(

@@ -1,8 +1,7 @@
 """Buckets and their settings, which each process keeps in memory.
 
-A state in memory is never acted by when it is out of date: the statements of requests carry its `config_version` and
-raise BucketChanged where the row has another one. Then the state is loaded again, and the request starts again from
-authorisation.
+A state that is out of date has no effect. The statements of requests contain its `config_version`, and BucketChanged is
+raised if the row has another one. The state is then loaded again, and the request starts again with authorization.
 """
 
 import threading
@@ -11,13 +10,13 @@ from dataclasses import dataclass, fields
 from ..db.sql import fetch
 from ..errors import NoSuchBucket
 
-#: States that a process keeps.
+#: The number of states that a process keeps.
 CACHE_ENTRIES = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """Everything that requests depend on about a bucket: columns of `post3_bucket`, each declared here once."""
+    """The columns of `post3_bucket` that requests depend on, each declared only here."""
 
     id: int
     name: str
@@ -25,12 +24,12 @@ class BucketState:
     region: str
     #: A `Bucket.Versioning`.
     versioning: str
-    #: Grows with every change of the other columns.
+    #: Increases with every change of the other columns.
     config_version: int
 
 
 class BucketChanged(Exception):
-    """The bucket is not as its state says: a setting was changed, or the bucket was deleted. Nothing was written."""
+    """The bucket no longer matches its state: a setting was changed, or it was deleted. Nothing was written."""
 
 
 _SELECT = f"SELECT {', '.join(field.name for field in fields(BucketState))} FROM post3_bucket WHERE name = %s"
@@ -40,7 +39,7 @@ _lock = threading.Lock()
 
 
 def load_bucket(name: str) -> BucketState:
-    """Read a bucket's state from the catalogue, and keep it. Raises NoSuchBucket."""
+    """Load a bucket's state from the catalogue, and keep it in memory. Raises NoSuchBucket."""
     rows = fetch(_SELECT, [name])
     if not rows:
         with _lock:
@@ -50,7 +49,7 @@ def load_bucket(name: str) -> BucketState:
     with _lock:
         _cache.pop(name, None)
         while len(_cache) >= CACHE_ENTRIES:
-            del _cache[next(iter(_cache))]  # the one loaded longest ago
+            del _cache[next(iter(_cache))]  # the least recently loaded
         _cache[name] = state
     return state
 
@@ -61,6 +60,6 @@ def known_bucket(name: str) -> BucketState | None:
 
 
 def check_current(state: BucketState, config_version: int | None) -> None:
-    """Raise BucketChanged unless a statement found the version of the state; None stands for no bucket."""
+    """Raise BucketChanged unless a statement found the state's version. None means that it found no bucket."""
     if config_version != state.config_version:
         raise BucketChanged(state.name)

@@ -1,6 +1,6 @@
-"""The statements behind DELETE in a bucket that never kept versions; in others, a delete marker is written.
+"""The statements behind DELETE in a bucket that has never kept versions. In other buckets, it writes a delete marker.
 
-A delete enters the bucket like a write: it must not remove a version written after versioning was enabled.
+A delete enters the bucket as a write does, because it must not remove a version written after versioning was enabled.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ def delete_object(ref: ObjectRef) -> str | None:
 
 
 def delete_objects(bucket: BucketState, keys: Sequence[str]) -> list[tuple[str, str]]:
-    """Delete the only versions of these keys. Return (key, sidecar) of those that were there. Raises BucketChanged."""
-    ordered = sorted(keys)  # one order for everybody, so that two bulk deletes rarely wait for each other in a circle
+    """Delete the only version of each key. Return (key, sidecar) for each key that existed. Raises BucketChanged."""
+    ordered = sorted(keys)  # the same order everywhere, so that concurrent bulk deletes rarely deadlock
     if connection.vendor == "sqlite":
         return _delete_on_sqlite(bucket, ordered)
-    # One parameter for all keys, so that one prepared statement serves every number of them.
+    # All keys are one parameter, so that one prepared statement serves any number of keys.
     first, *gone = fetch(_SEVERAL, [*entry_of(bucket), ordered, bucket.id, ordered])
     if first[0] is None:
         raise BucketChanged(bucket.name)
@@ -56,9 +56,9 @@ def _delete_on_sqlite(bucket: BucketState, keys: Sequence[str]) -> list[tuple[st
 
 def _overtaken(which: str) -> str:
     """Return the part of a deleting statement that marks the uploads to the deleted keys, so that a condition on their
-    completion fails (B073). `which` picks uploads `u`; `gone` are the deleted rows.
+    completion fails (B073). `which` selects uploads `u`; `gone` contains the deleted rows.
 
-    One that is locked is being completed, which waits for nobody else's deletion, so it is left alone.
+    A locked upload is being completed, which does not wait for the deletions of others, so it is skipped.
     """
     return (
         "overtaken AS (UPDATE post3_multipartupload SET key_revision = -1 WHERE id IN (SELECT u.id FROM post3_multipartupload u "
@@ -73,7 +73,7 @@ _ONE = (
     f"{_ENTERED}, gone AS ({_GONE} AND o.key = %s RETURNING o.key, o.sidecar), "
     f"{_overtaken('u.bucket_id = %s AND u.key = %s')} SELECT (SELECT id FROM bucket), (SELECT sidecar FROM gone)"
 )
-#: The first row is the bucket's.
+#: The first row contains the bucket's id, or NULL if the bucket has changed.
 _SEVERAL = (
     f"{_ENTERED}, gone AS ({_GONE} AND o.key = ANY(%s::text[]) RETURNING o.key, o.sidecar), "
     f"{_overtaken('u.bucket_id = %s AND u.key = ANY(%s::text[])')} "

@@ -1,12 +1,12 @@
-"""The statements behind LIST: what a page costs is what it returns.
+"""The statements behind LIST. The cost of a page depends on the number of entries that it returns.
 
-Without a delimiter, a page is one range of the index of latest versions. With one, the keys under a common prefix are
-jumped over by an index seek each (loose index scan): ten prefixes over a million keys are ten seeks. The next seek
-begins at the smallest key that does not begin with the common prefix: the prefix with the last character of the
-delimiter raised by one. Keys hold no U+0000, so `key || chr(1)` follows a key at once.
+Without a delimiter, a page is one range of the index of latest versions. With a delimiter, one index seek skips all
+keys under a common prefix (a loose index scan): ten prefixes over a million keys take ten seeks. The next seek starts
+at the smallest string that does not start with the common prefix: the prefix with the last character of the delimiter
+incremented. Keys do not contain U+0000, so no key lies between `key` and `key || chr(1)`.
 
-PostgreSQL has functions for it (migrations 0003 and 0007), which read by the index whatever the planner believes;
-SQLite gets the statements here.
+On PostgreSQL, functions do this (migrations 0003 and 0007), because they use the index whatever the planner estimates.
+SQLite executes the statements below.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,16 @@ from .buckets import BucketState, check_current
 from .rows import CommonPrefix, ListedObject, as_datetime
 
 _MAX = 0x10FFFF
-#: Put behind anything, it is greater than every key that begins so: a key has 1,024 bytes at most.
+#: Greater than any key, because a key has at most 1,024 bytes. Appended to a string, it is greater than any key that
+#: starts with that string.
 _BEYOND = chr(_MAX) * 257
 
 
 def successor(text: str) -> str | None:
-    """Return the smallest string greater than every string that begins with `text`; None where there is none."""
+    """Return the smallest string greater than every string that starts with `text`; None if there is none."""
     while text:
         code = ord(text[-1]) + 1
-        if code == 0xD800:  # surrogates are no characters
+        if code == 0xD800:  # skip the surrogates, which are not characters
             code = 0xE000
         if code <= _MAX:
             return text[:-1] + chr(code)
@@ -36,12 +37,12 @@ def successor(text: str) -> str | None:
 
 
 def list_objects(bucket: BucketState, prefix: str, delimiter: str, start: str, limit: int) -> list[ListedObject | CommonPrefix]:
-    """Return at most `limit` entries of `prefix` in key order, from the first key >= `start`. Raises BucketChanged."""
+    """Return up to `limit` entries under `prefix` in key order, from the first key >= `start`. Raises BucketChanged."""
     low = max(start, prefix)
     high = successor(prefix) or _BEYOND
     raised = successor(delimiter) or _BEYOND if delimiter else ""
     rows = _read(bucket.id, low, high, limit, len(prefix), delimiter, raised)
-    # Keys are not empty: such a row is the bucket's.
+    # Keys of objects are never empty, so a first row with an empty key is the bucket's.
     check_current(bucket, rows[0][1] if rows and not rows[0][0] else None)
     del rows[0]
     if not delimiter:
@@ -79,7 +80,7 @@ def _listed(row: Sequence[Any]) -> ListedObject:
 _COLUMNS = "o.key, o.size, o.etag, o.last_modified, o.storage_class, o.owner_id, o.checksum_algorithm, o.checksum_type"
 _RANGE = "o.bucket_id = %s AND o.is_latest AND NOT o.is_delete_marker AND o.key >= {low} AND o.key < %s ORDER BY o.key"
 
-#: The first row is the bucket's: an empty key, `config_version`, and NULL in all other columns.
+#: The first row is the bucket's. It has an empty key, `config_version`, and NULL in all other columns.
 _BUCKET = "SELECT '', config_version{} FROM post3_bucket WHERE id = %s UNION ALL SELECT * FROM "
 _BEFORE_OBJECTS = _BUCKET.format(", NULL" * (_COLUMNS.count(",") - 1))
 _FLAT = {
@@ -93,7 +94,7 @@ _ROLLED_UP_ON_POSTGRESQL = (
 
 def _rolled_up_on_sqlite() -> str:
     seek = f"SELECT o.key FROM post3_object o WHERE {_RANGE} LIMIT 1"
-    # place: where the delimiter begins in the key, 1-based; only behind the prefix counts (`skip` is its length).
+    # place: the position of the delimiter, counted from 1 after the prefix, whose length is `skip`; 0 if it is missing.
     place = "instr(substr(walk.key, walk.skip + 1), %s)"
     following = f"CASE WHEN {place} > 0 THEN substr(walk.key, 1, walk.skip + {place} - 1) || %s ELSE walk.key || char(1) END"
     return (

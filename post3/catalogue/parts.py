@@ -1,4 +1,4 @@
-"""The parts of an object that came by a multipart upload, and the statements that read them."""
+"""The parts of objects from multipart uploads, and the statements that read them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from .rows import ObjectRow
 
 @dataclass(frozen=True, slots=True)
 class PartBlob:
-    """One part of an object to be: its place, and the blob that holds its bytes (None: no bytes)."""
+    """One part of an object about to be written: its position, and the blob with its bytes (None if it is empty)."""
 
     part_number: int
     offset: int
@@ -17,7 +17,7 @@ class PartBlob:
     checksum: str
     blob_id: int | None
     blob_name: str
-    #: Of the blob: hex, and base64; empty where not known.
+    #: Checksums of the blob, in hex and in base64; empty if unknown.
     md5: str
     crc64nvme: str
 
@@ -34,7 +34,7 @@ class PartBlob:
 
 @dataclass(frozen=True, slots=True)
 class StoredPart(PartBlob):
-    """A part as the catalogue has it, with what opening its blob takes."""
+    """A part in the catalogue, with the columns needed to open its blob."""
 
     storage_class: str
     block_size: int
@@ -42,7 +42,7 @@ class StoredPart(PartBlob):
     state: int
 
 
-# The revision shows whether the object is still the one whose row was read: parts of two writes must never mix.
+# The object must still have the revision that was read, so that parts of two writes never mix.
 _PARTS = (
     "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.md5, ''), "
     "coalesce(b.crc64nvme, ''), coalesce(b.storage_class, ''), coalesce(b.block_size, 0), coalesce(b.state, 0) "
@@ -52,12 +52,12 @@ _PARTS = (
 
 
 def find_parts(row: ObjectRow) -> list[StoredPart]:
-    """Return all parts in order; none where the object was overwritten since its row was read."""
+    """Return all parts in order; none if the object was overwritten after its row was read."""
     return [StoredPart(*values) for values in fetch(f"{_PARTS} ORDER BY p.part_number", (row.id, row.revision))]
 
 
 def find_part(row: ObjectRow, part_number: int) -> StoredPart | None:
-    """Return the n-th part, counted from 1 in order, as S3 counts the parts of a complete object."""
+    """Return the n-th part in order, counted from 1, as S3 numbers the parts of a completed object."""
     found = fetch(f"{_PARTS} ORDER BY p.part_number LIMIT 1 OFFSET %s", (row.id, row.revision, part_number - 1))
     return StoredPart(*found[0]) if found else None
 

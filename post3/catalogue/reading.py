@@ -27,16 +27,24 @@ _SELECTED = ", ".join(
         "o.blob_id",
         "coalesce(bl.name, '')",
         "coalesce(bl.block_size, 0)",
-        "coalesce(bl.crc64nvme, '')",
+        "coalesce(o.crc64nvme, bl.crc64nvme, '')",
         "coalesce(bl.state, 0)",
         *(f"o.{name}" for name in _READ),
     )
 )
 
 
+#: SQL for the bytes: none, and those in the object's row.
+NOT_READ, IN_ROW = "NULL", "o.data"
+
+
+def small_bytes(select: str, most: int) -> str:
+    """Return SQL for bytes in the row, and for those of blobs of at most `most` bytes, by the subquery `select`."""
+    return f"coalesce({IN_ROW}, CASE WHEN o.blob_id IS NOT NULL AND o.size <= {most} THEN {select} END)"
+
+
 @lru_cache(maxsize=16)
-def _statement(inline: str, inline_size: int) -> str:
-    data = f"CASE WHEN o.size <= {inline_size} THEN {inline} END" if inline else "NULL"
+def _statement(data: str) -> str:
     return (
         f"SELECT {_SELECTED}, {data} "
         "FROM post3_bucket b "
@@ -46,14 +54,14 @@ def _statement(inline: str, inline_size: int) -> str:
     )
 
 
-def find_object(bucket: BucketState, key: str, inline: str = "", inline_size: int = 0) -> ObjectRow | None:
+def find_object(bucket: BucketState, key: str, data: str = NOT_READ) -> ObjectRow | None:
     """Return the latest version of a key, or None. Raises BucketChanged.
 
-    `inline`: a scalar subquery for the bytes, which are read with objects of at most `inline_size` bytes.
+    `data`: SQL for its bytes: `NOT_READ`, `IN_ROW`, or a call of `small_bytes`.
     """
-    rows = fetch(_statement(inline, inline_size), (key, bucket.id))
+    rows = fetch(_statement(data), (key, bucket.id))
     check_current(bucket, rows[0][0] if rows else None)
-    _, row_id, version_id, revision, blob_id, blob_name, block_size, crc64nvme, state, *attributes, data = rows[0]
+    _, row_id, version_id, revision, blob_id, blob_name, block_size, crc64nvme, state, *attributes, found = rows[0]
     if row_id is None:
         return None
     attributes[_LAST_MODIFIED] = as_datetime(attributes[_LAST_MODIFIED])
@@ -71,5 +79,5 @@ def find_object(bucket: BucketState, key: str, inline: str = "", inline_size: in
         block_size=block_size,
         crc64nvme=crc64nvme,
         blob_state=state,
-        data=data,
+        data=found,
     )

@@ -1,6 +1,6 @@
-"""Statements that remove rows, with everything that belongs to them: the database cascades (migration 0002).
+"""Statements that delete rows. The database also deletes everything that belongs to them (migration 0002).
 
-Not by the ORM, which would read all those rows first.
+They bypass the ORM, which would read all of those rows first.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ def remove_object(object_id: int) -> None:
 
 
 def remove_upload(upload_id: int) -> None:
-    """Remove a multipart upload, by its primary key."""
+    """Remove a multipart upload by its primary key."""
     execute("DELETE FROM post3_multipartupload WHERE id = %s", (upload_id,))
 
 
 def remove_blobs(blob_ids: Sequence[int]) -> list[int]:
-    """Remove blobs that nothing refers to; return the bytes of each that was there."""
+    """Remove unreferenced blobs. Return the size in bytes of each blob that existed."""
     if not blob_ids:
         return []
     places = ", ".join(["%s"] * len(blob_ids))

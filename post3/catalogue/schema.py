@@ -1,7 +1,7 @@
-"""Whether the catalogue is there and of this release: asked once by what starts, and by readiness.
+"""Check that the catalogue exists and belongs to this release, once at the start of a process and for readiness.
 
-Only `migrate` (and so `serve`) makes a catalogue. SQLite makes a missing file when it is opened, so a command that was
-started in another directory would find a new, empty store; it is asked for before anything connects.
+Only `migrate` (and therefore `serve`) creates a catalogue. SQLite creates a missing file when it connects, so a command
+started in the wrong directory would find a new, empty store. The file is therefore checked before anything connects.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ from ..models import Object
 
 
 class CatalogueFault(Exception):
-    """The catalogue cannot be used; says what to do."""
+    """The catalogue cannot be used. The message says how to fix this."""
 
 
 class CatalogueIsNewer(CatalogueFault):
@@ -32,29 +32,31 @@ def require_catalogue() -> None:
 
 
 def require_file() -> None:
-    """Raise CatalogueFault where the catalogue is a SQLite file that does not exist."""
+    """Raise CatalogueFault if the catalogue is a SQLite file that does not exist."""
     path = sqlite_path(_connection().settings_dict)
     if path is not None and not path.exists():
-        where = ", or set POST3_DATA_DIR to where it is" if hasattr(settings, "POST3_DATA_DIR") else ""
+        where = ", set POST3_DATA_DIR" if hasattr(settings, "POST3_DATA_DIR") else ""
         raise CatalogueFault(
-            f"There is no store here: {path} does not exist. Start in the directory of the store{where}; "
-            "`migrate` makes a new one."
+            f"There is no store here: {path} does not exist. Run the command in the store's directory{where}, "
+            "or create a store with `migrate`."
         )
 
 
 def require_tables() -> None:
-    """Raise CatalogueFault where the tables are missing, or of another release."""
+    """Raise CatalogueFault if the tables are missing or belong to another release."""
     applied = {name for app, name in MigrationRecorder(_connection()).applied_migrations() if app == "post3"}
     if not applied:
-        raise CatalogueFault("The database has no tables of post3. Run `migrate`, or name the right database.")
+        raise CatalogueFault("The database has no post3 tables. Run `migrate`, or configure the right database.")
     if missing := _known() - applied:
-        raise CatalogueFault(f"The database is of an older release ({min(missing)} is missing). Run `migrate`.")
+        raise CatalogueFault(f"The database belongs to an older release (migration {min(missing)} is missing). Run `migrate`.")
     if newer := {name for name in applied if name > max(_known())}:
-        raise CatalogueIsNewer(f"The database is of a newer release ({max(newer)} was applied). Install that release of post3.")
+        raise CatalogueIsNewer(
+            f"The database belongs to a newer release of post3 (migration {max(newer)} was applied). Install that release."
+        )
 
 
 def sqlite_path(database: dict[str, Any]) -> Path | None:
-    """Return the file of a SQLite database; None where it is another database, or one in memory."""
+    """Return the file of a SQLite database; None if the database is in memory or not SQLite."""
     name = str(database.get("NAME") or "")
     if not database["ENGINE"].endswith("sqlite3") or not name or name == ":memory:" or name.startswith("file:"):
         return None

@@ -31,17 +31,19 @@ from .blob_steps import BlobStep, no_blob
 from .buckets import BucketChanged, BucketState
 from .rows import NULL, NewObject, ObjectRef
 
-_COLUMNS = ("key", *COLUMNS)
-#: PostgreSQL takes JSON as text only if it is cast.
+#: The attributes, and what `BlobStep` gives.
+_COLUMNS = ("key", *COLUMNS, "data", "crc64nvme")
+#: PostgreSQL takes JSON as text, and NULL for bytes, only if they are cast.
+_CASTS = {"metadata": "::jsonb", "data": "::bytea"}
 _VALUES = {
-    "postgresql": ", ".join("%s::jsonb" if name == "metadata" else "%s" for name in _COLUMNS),
+    "postgresql": ", ".join(f"%s{_CASTS.get(name, '')}" for name in _COLUMNS),
     "sqlite": ", ".join(["%s"] * len(_COLUMNS)),
 }
 _ASSIGNED = (*_COLUMNS[1:], "blob_id")
 _ASSIGN = "revision = post3_object.revision + 1, " + ", ".join(f"{name} = excluded.{name}" for name in _ASSIGNED)
 _NAMES = ", ".join(("bucket_id", "version_id", "sequence", "revision", "is_latest", "is_delete_marker", *_COLUMNS, "blob_id"))
 _INSERT = f"INSERT INTO post3_object ({_NAMES})"
-_values = attrgetter(*_COLUMNS)
+_values = attrgetter("key", *COLUMNS)
 _LAST_MODIFIED, _METADATA = _COLUMNS.index("last_modified"), _COLUMNS.index("metadata")
 
 #: The bucket's id, unless the bucket has changed. Parameters: `entry_of`.
@@ -79,7 +81,7 @@ def write_version(ref: ObjectRef, new: NewObject, blob: BlobStep, only_new: bool
 
 def overwrite(ref: ObjectRef, new: NewObject, blob: BlobStep, only_new: bool = False) -> Written:
     """Put `new` in place of the only version of its key."""
-    values = _values_of(new)
+    values = _values_of(new, blob)
     if connection.vendor == "postgresql":
         parameters = [*entry_of(ref.bucket), *blob.parameters, *blob.also_parameters, *values, new.key]
         return _written(ref, fetch(_overwriting(blob.sql, blob.also, only_new), parameters))
@@ -100,7 +102,7 @@ def overwrite(ref: ObjectRef, new: NewObject, blob: BlobStep, only_new: bool = F
 
 def append_version(ref: ObjectRef, new: NewObject, blob: BlobStep, *, is_delete_marker: bool = False) -> Written:
     """Make `new` the latest version of its key, and keep the versions before it, except one of the same id ("null")."""
-    values = _values_of(new)
+    values = _values_of(new, blob)
     if connection.vendor == "postgresql":
         parameters = [*entry_of(ref.bucket), *blob.parameters, *blob.also_parameters, ref.key, ref.version_id]
         parameters += [ref.version_id, is_delete_marker, *values]
@@ -142,8 +144,8 @@ def make_blob(bucket: BucketState, blob: BlobStep) -> int | None:
     return _blob_on_sqlite(bucket, blob)
 
 
-def _values_of(new: NewObject) -> list[Any]:
-    values = list(_values(new))
+def _values_of(new: NewObject, blob: BlobStep) -> list[Any]:
+    values = [*_values(new), blob.data, blob.crc64nvme]
     values[_LAST_MODIFIED] = timestamp(new.last_modified)
     values[_METADATA] = json.dumps(new.metadata, ensure_ascii=False) if new.metadata else "{}"
     return values

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery
 from django.db.models import Sum as Total
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Length
 
 from ..conf import conf
 from ..descriptions import sidecars
@@ -23,6 +23,7 @@ from ..storage.capabilities import Describing
 from ..storage.handler import storages
 from . import orphans
 from .garbage import referenced
+from .rows import what_is_wrong
 
 BATCH = 500
 
@@ -172,9 +173,12 @@ class Check:
 
     def _objects(self) -> Iterator[Finding]:
         parts = ObjectPart.objects.filter(object=OuterRef("pk")).order_by().values("object")
-        sizes = Coalesce(F("blob__size"), Subquery(parts.annotate(total=Total(Coalesce(F("blob__size"), 0))).values("total")), 0)
+        of_parts = Subquery(parts.annotate(total=Total(Coalesce(F("blob__size"), 0))).values("total"))
+        objects = Object.objects.select_related("bucket").annotate(
+            bytes_held=Coalesce(F("blob__size"), Length("data"), of_parts, 0)
+        )
         total = Object.objects.count()
-        for batch in batches(Object.objects.select_related("bucket").annotate(bytes_held=sizes)):
+        for batch in batches(objects if self.verify else objects.defer("data")):
             for row in batch:
                 self.counts.objects += 1
                 self.tell("objects", self.counts.objects, total)
@@ -182,6 +186,10 @@ class Check:
                 if row.bytes_held != row.size:
                     detail = f"has a size of {row.size} bytes, but its blobs have {row.bytes_held}"
                     yield Finding("wrong_size", f"object {row.bucket.name}/{row.key!r}", detail, False, where)
+                elif self.verify and row.data is not None:
+                    self.counts.verified += row.size
+                    if wrong := what_is_wrong(row):
+                        yield Finding("damaged", f"object {row.bucket.name}/{row.key!r}", wrong, False, where)
                 if row.sidecar and row.storage_class in storages:
                     storage = storages[row.storage_class]
                     if isinstance(storage, Describing):

@@ -19,10 +19,14 @@ from ..models import Blob, WorkerState
 from ..services.damage import Sum, mark_damaged, ref_of, refuse_absence
 from ..storage.base import PIECE, BlobDamaged, BlobMissing, Pieces, StorageError
 from ..storage.handler import storages
+from ..visible import visible
+from .rows import damaged_rows
 
 logger = logging.getLogger(__name__)
 
 SCRUB, DAMAGED = "scrub", "damaged"
+#: The row of `WorkerState` with the id of the object whose row was verified last; 0 while blobs are read.
+ROWS = "scrub rows"
 #: Maximum seconds of one slice, excluding the piece in progress; maximum seconds for which unused allowance is kept.
 SLICE, KEPT = 1.0, 30.0
 #: Bytes charged for each blob in addition to its size, because it costs a statement or two.
@@ -65,10 +69,15 @@ class Scrubber:
         if allowance < min(rate, PIECE) or not self._write(state, now):
             return 0
         state.updated_at = now
+        if (rows := WorkerState.objects.filter(name=ROWS).first()) is not None and rows.position:
+            size = _scrub_rows(rows.position, allowance)
+            self._write(state, datetime.now(UTC), size=F("size") + size)
+            return size
         started, size, done, position = time.monotonic(), 0, 0, state.position
         while (left := allowance - size - done * BLOB_COST) > 0 and time.monotonic() - started < SLICE:
             if self._reading is None and not self._begin(position):
-                position = 0  # the cycle is complete
+                position = 0  # the cycle is complete, except for the bytes in rows
+                size += _scrub_rows(0, left)
                 break
             assert self._reading is not None
             position = self._reading.blob.pk - 1
@@ -133,13 +142,35 @@ class Scrubber:
             self._reading = None
 
 
+def _scrub_rows(after: int, allowance: int) -> int:
+    """Verify bytes in rows of objects, at most about `allowance` of them; return how many were read."""
+    started, size, position = time.monotonic(), 0, 0
+    for object_id, read, row, wrong in damaged_rows(after, allowance):
+        size += read
+        if wrong is not None:
+            logger.error(
+                "The bytes in the row of object %s are damaged (%s): %s", object_id, wrong, visible(f"{row.bucket}/{row.key}")
+            )
+            _count_damaged(read)
+        if size >= allowance or time.monotonic() - started > SLICE:
+            position = object_id
+            break
+    if position:
+        WorkerState.objects.update_or_create(name=ROWS, defaults={"position": position})
+    elif after:
+        WorkerState.objects.filter(name=ROWS).update(position=0)
+    return size
+
+
 def _found(blob: Blob, error: BlobDamaged) -> None:
     """Mark a blob as damaged, unless it was collected while it was read."""
     if mark_damaged(blob, error):
-        WorkerState.objects.get_or_create(name=DAMAGED)
-        WorkerState.objects.filter(name=DAMAGED).update(
-            count=F("count") + 1, size=F("size") + blob.size, updated_at=datetime.now(UTC)
-        )
+        _count_damaged(blob.size)
+
+
+def _count_damaged(size: int) -> None:
+    WorkerState.objects.get_or_create(name=DAMAGED)
+    WorkerState.objects.filter(name=DAMAGED).update(count=F("count") + 1, size=F("size") + size, updated_at=datetime.now(UTC))
 
 
 _scrubber = Scrubber()

@@ -1,11 +1,11 @@
-"""What Django's models cannot say: cascades in the database, release of blobs, the block column's storage.
+"""Rules that Django's models cannot express: cascades in the database, release of blobs, storage of the block column.
 
-So that cleanup by SQL is complete too, `DELETE FROM post3_object …` takes the rows that belong to it along
-(PostgreSQL: `ON DELETE CASCADE`, which Django 5.2 does not make; SQLite: triggers), and every reference to a blob that
-goes, by whatever way, marks the blob released for the worker.
+Cleanup by SQL is also complete. `DELETE FROM post3_object …` deletes the rows that belong to the object (PostgreSQL:
+`ON DELETE CASCADE`, which Django 5.2 does not create; SQLite: triggers). When a reference to a blob is removed, in
+whatever way, the blob is marked as released for the worker.
 
-SQLite loses a table's triggers when a later migration remakes the table: such a migration ends with
-`RunPython(install_rules)` again. `tests/models/test_database_rules.py` keeps watch.
+SQLite drops a table's triggers when a later migration recreates the table, so such a migration must run
+`RunPython(install_rules)` again at its end. `tests/models/test_database_rules.py` checks this.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from django.db import migrations
 #: Tables whose rows refer to a blob.
 REFERRERS = ("post3_object", "post3_objectpart", "post3_uploadpart")
 
-#: Table -> the (table, column) pairs whose rows go with it. PostgreSQL's foreign keys cascade along the same arrows.
+#: Table -> the (table, column) pairs whose rows are deleted with its rows. The same foreign keys cascade on PostgreSQL.
 CASCADES = {
     "post3_bucket": (("post3_object", "bucket_id"), ("post3_multipartupload", "bucket_id")),
     "post3_object": (
@@ -47,7 +47,7 @@ END $$
 
 
 def install_rules(apps: Any, schema_editor: Any) -> None:
-    """Install the rules; does nothing where they stand already."""
+    """Install the rules. Does nothing if they are already installed."""
     if schema_editor.connection.vendor == "postgresql":
         _install_on_postgresql(schema_editor)
     else:
@@ -65,7 +65,7 @@ def _install_on_postgresql(schema_editor: Any) -> None:
                 f'ALTER TABLE {table} DROP CONSTRAINT "{constraint}", ADD CONSTRAINT "{constraint}" FOREIGN KEY ({column}) '
                 f"REFERENCES {target} ({target_column}) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED"
             )
-    # Blocks hold what clients send, mostly compressed already; uncompressed ones are also cheap to take a range of.
+    # Most data from clients is compressed already, and a range of an uncompressed value is cheap to read.
     schema_editor.execute("ALTER TABLE post3_block ALTER COLUMN data SET STORAGE EXTERNAL")
     schema_editor.execute(RELEASE_FUNCTION)
     for table in REFERRERS:

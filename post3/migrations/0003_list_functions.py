@@ -1,8 +1,8 @@
-"""LIST on PostgreSQL: functions that read by the index of latest versions, whatever the planner believes of the table.
+"""LIST on PostgreSQL: functions that use the index of latest versions, whatever the planner estimates.
 
-On a table that was never analysed, or whose statistics are older than a bucket, the planner expects a row or two of a
-bucket and then rather reads the whole range and sorts it, once for each entry of a page: a hundred times as slow (D30).
-A function can forbid that for its own statements, and for nobody else's.
+If a table was never analyzed, or its statistics are older than a bucket, the planner expects one or two rows in the
+bucket. It then prefers to read and sort the whole range, once for each entry of a page, which is a hundred times slower
+(D30). A function can forbid that for its own statements without affecting others.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ INTO = ", ".join(COLUMNS)
 RANGE = "o.bucket_id = of_bucket AND o.is_latest AND NOT o.is_delete_marker AND o.key >= low AND o.key < high"
 BY_INDEX = "SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off"
 
-#: The first `page` objects from `low` up to and without `high`.
+#: Returns the first `page` objects from `low` (included) to `high` (excluded).
 LIST_FLAT = f"""
 CREATE OR REPLACE FUNCTION post3_list_flat(of_bucket bigint, low text, high text, page integer)
 RETURNS TABLE ({TABLE}) LANGUAGE plpgsql STABLE {BY_INDEX} AS $$
@@ -25,10 +25,10 @@ BEGIN
 END $$
 """
 
-#: The same, with keys that hold `delimiter` behind their first `skip` characters rolled up into one row each: the
-#: common prefix as its key, and no size. The next key is sought from `raised` in the delimiter's place: past all it
-#: stands for. A seek is 10 µs, ten times a row of a range; so behind a plain key a range is read, until a common prefix
-#: ends it.
+#: The same, except that keys with `delimiter` after their first `skip` characters are rolled up. Each common prefix is
+#: one row, with the prefix as its key and no size. The next seek starts at the prefix with `raised` in place of the
+#: delimiter, which is greater than all keys that were rolled up. A seek takes 10 µs, ten times as long as a row of a
+#: range. After a plain key, a range is therefore read until a common prefix ends it.
 LIST_ROLLED_UP = f"""
 CREATE OR REPLACE FUNCTION post3_list_rolled_up(
     of_bucket bigint, low text, high text, page integer, skip integer, delimiter text, raised text)
@@ -63,10 +63,10 @@ END $$
 
 
 def install_functions(apps: Any, schema_editor: Any) -> None:
-    """Install the functions; SQLite has none, and plans without statistics."""
+    """Install the functions on PostgreSQL. SQLite has no functions, and its planner needs no statistics."""
     if schema_editor.connection.vendor == "postgresql":
         with schema_editor.connection.cursor() as cursor:
-            cursor.execute("SET LOCAL client_min_messages = warning")  # `%TYPE` is told of each time
+            cursor.execute("SET LOCAL client_min_messages = warning")  # each `%TYPE` causes a notice
             for function in (LIST_FLAT, LIST_ROLLED_UP):
                 cursor.execute(function)
 

@@ -1,4 +1,4 @@
-"""For checking the bytes: a checksum of every blob, a state for damaged ones, and the position of background work."""
+"""Columns for integrity checks: the checksum of a blob, a state for damaged blobs, the position of background work."""
 
 from django.db import migrations, models
 

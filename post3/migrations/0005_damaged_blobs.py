@@ -1,4 +1,4 @@
-"""An index of damaged blobs, empty as a rule, so that the console finds the few among millions."""
+"""An index of damaged blobs, usually empty, so that the console finds the few among millions of blobs."""
 
 from django.db import migrations, models
 

@@ -1,9 +1,10 @@
-"""When PostgreSQL's autovacuum looks at the tables whose rows come and go with every overwrite.
+"""Settings of PostgreSQL's autovacuum for the tables that get new and dead rows with every overwrite.
 
-By default it waits until a fifth of a table is dead: of a terabyte of blocks, 200 GB. Here a fiftieth, and some small
-number of rows that is worth the work. The bytes themselves are in the TOAST table of the blocks, half a thousand rows a
-MiB, which has settings of its own; its vacuum may also do five times as much before it naps, or it would fall behind a
-server that writes at a disk's speed (200 cost points are 40 MB/s of dirtied pages).
+By default, autovacuum waits until a fifth of a table is dead: 200 GB of a terabyte of blocks. Here it waits for a
+fiftieth, plus a small number of rows that makes the work worthwhile. The bytes themselves are in the TOAST table of the
+blocks, about 500 rows per MiB, which has separate settings. Vacuum may also do five times as much work on blocks before
+it sleeps. Otherwise it would fall behind a server that writes at disk speed (200 cost points are 40 MB/s of dirtied
+pages).
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""LIST with a delimiter on PostgreSQL: common prefixes are found in the index alone.
+"""LIST with a delimiter on PostgreSQL: find common prefixes by index-only scans.
 
-A seek of migration 0003's function read the row behind the index entry too, only to roll it up into its prefix: among
-millions of rows another page that no cache holds, for every prefix. Here the index of latest versions knows delete
-markers as well, so a seek needs no row, once a vacuum has marked its page as visible to all.
+A seek by the function of migration 0003 also read the row of the index entry, only to roll it up into its prefix. Among
+millions of rows, this was one more uncached page for every prefix. Now the index of latest versions also contains
+`is_delete_marker`, so a seek reads no row once a vacuum has marked its page as all-visible.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ INTO = ", ".join(COLUMNS)
 RANGE = "o.bucket_id = of_bucket AND o.is_latest AND NOT o.is_delete_marker AND o.key >= low AND o.key < high"
 BY_INDEX = "SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off"
 
-#: The index of the constraint `post3_object_latest`; SQLite's has no room for what is no key.
+#: The index of the constraint `post3_object_latest`. On SQLite, an index cannot include other columns than its key.
 LATEST = "CREATE UNIQUE INDEX post3_object_latest ON post3_object (bucket_id, key){} WHERE is_latest"
 MARKED = LATEST.format(" INCLUDE (is_delete_marker)")
 
-#: As in migration 0003, but for the first statement of the loop.
+#: As in migration 0003, except for the first statement of the loop.
 LIST_ROLLED_UP = f"""
 CREATE OR REPLACE FUNCTION post3_list_rolled_up(
     of_bucket bigint, low text, high text, page integer, skip integer, delimiter text, raised text)
@@ -59,14 +59,14 @@ def use_the_index_alone(apps: Any, schema_editor: Any) -> None:
 
 
 def use_the_rows(apps: Any, schema_editor: Any) -> None:
-    """Go back. The function stays: it gives the same, by the rows."""
+    """Restore the index. The function stays, because it returns the same results by reading rows."""
     _replace(schema_editor, LATEST.format(""))
 
 
 def _replace(schema_editor: Any, *statements: str) -> None:
     if schema_editor.connection.vendor == "postgresql":
         with schema_editor.connection.cursor() as cursor:
-            cursor.execute("SET LOCAL client_min_messages = warning")  # `%TYPE` is told of each time
+            cursor.execute("SET LOCAL client_min_messages = warning")  # each `%TYPE` causes a notice
             for statement in ("DROP INDEX post3_object_latest", *statements):
                 cursor.execute(statement)
 

@@ -1,4 +1,4 @@
-"""Accounts, and the first one, whose id is chosen now and kept."""
+"""Accounts, and the first account, whose id is chosen here and never changes."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""What was at an upload's key when it began, so that a condition on its completion sees later writes and deletions."""
+"""The state of an upload's key when the upload was created.
+
+It lets a condition on the completion detect later writes and deletions.
+"""
 
 from django.db import migrations, models
 

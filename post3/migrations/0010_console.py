@@ -1,6 +1,6 @@
-"""What is remembered of wrong passwords, and owners whose rows are not all read where one is enough to keep them.
+"""A table that limits failed logins, and a faster check that protects owners from deletion.
 
-`on_delete` is Django's alone: the database has nothing to do for the latter.
+The check reads one row of an owner instead of all. `on_delete` exists only in Django, so the database does not change.
 """
 
 from django.conf import settings

@@ -1,13 +1,14 @@
 """Versioning of buckets, and the version of a bucket's settings.
 
-Every process caches the settings of buckets. A statement that acts by them carries their version; where it differs from
-the row's, the statement does nothing. A trigger raises the version with every change of the row, whoever makes it.
+Every process caches the settings of buckets. A statement that depends on them contains their version, and does nothing
+if the row has another version. A trigger increases the version with every change of the row, from any client.
 
-A write must not overwrite what was written after a change of the settings that it has not seen. On PostgreSQL, it
-could: a statement that waits for another one's lock keeps its old snapshot. So writes enter the bucket first, by a
-function that takes a shared lock and then compares the version in a snapshot of its own. The trigger takes the lock
-exclusively: a change waits for writes in flight, and later writes wait for the change. It is an advisory lock because
-these are granted in turn: a steady stream of shared locks on the row itself would keep a change waiting for ever.
+A write must not overwrite an object that was written after a settings change that the write has not seen. On
+PostgreSQL, it could, because a statement that waits for a lock keeps its old snapshot. Writes therefore enter the
+bucket first, with a function that takes a shared lock and then compares the version in a new snapshot. The trigger
+takes the lock exclusively, so a change waits for writes in flight, and later writes wait for the change. The lock is an
+advisory lock because these are granted in order. A steady stream of shared locks on the row itself would block a change
+indefinitely.
 """
 
 from importlib import import_module
@@ -17,7 +18,7 @@ from django.db import migrations, models
 
 import post3.models.buckets
 
-#: Advisory locks of buckets are this number plus the bucket's id; the digits spell "post3" on a telephone.
+#: The advisory lock of a bucket is this number plus the bucket's id. The digits spell "post3" on a telephone keypad.
 LOCK = 76783_000_000_000_000
 
 ENTER = f"""
@@ -29,7 +30,7 @@ BEGIN
 END $$
 """
 
-#: No clock is needed for the version to grow, but it makes versions differ where a restored backup goes another way.
+#: The version would increase without the clock, which makes versions differ if a restored backup takes another course.
 CHANGE = f"""
 CREATE OR REPLACE FUNCTION post3_change_bucket() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -39,9 +40,9 @@ BEGIN
 END $$
 """
 
-#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the
-#: latest any more. The loop is for versions that others have added since: each statement in a function has a snapshot
-#: of its own.
+#: Called before a version is added. Deletes the version with the same id (only "null" can occur twice), and clears
+#: `is_latest` of the latest version. The loop handles versions that others have added in the meantime, because each
+#: statement in a function has a new snapshot.
 MAKE_WAY = """
 CREATE OR REPLACE FUNCTION post3_make_way(of_bucket bigint, of_key text, of_version text, OUT sequence bigint, OUT old_sidecar text)
 LANGUAGE plpgsql VOLATILE AS $$
@@ -80,7 +81,7 @@ def install(apps: Any, schema_editor: Any) -> None:
     vendor = schema_editor.connection.vendor
     for statement in ON_POSTGRESQL if vendor == "postgresql" else ON_SQLITE:
         schema_editor.execute(statement)
-    if vendor == "sqlite":  # the table was remade, and lost its triggers
+    if vendor == "sqlite":  # the table was recreated without its triggers
         import_module("post3.migrations.0002_database_rules").install_rules(apps, schema_editor)
 
 

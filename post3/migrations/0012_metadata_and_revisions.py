@@ -1,12 +1,13 @@
 """Metadata in the object's row, and overwrites that write to no index.
 
-A read took metadata from rows of a table of its own, and an overwrite had to clean up there. Now the row has it as
-JSON; the table remains for searches, and triggers keep it true. They see what other transactions have committed, which
-parts of the overwriting statement did not: two overwrites at the same time could leave metadata of both.
+Previously, a read took metadata from a separate table, and an overwrite had to clean up there. Now the row contains the
+metadata as JSON. The table remains for searches, and triggers keep it up to date. Triggers see the changes that other
+transactions have committed. The parts of one overwriting statement did not, so two concurrent overwrites could leave
+metadata of both.
 
-`revision` takes over from `sequence` to show that an object was written. `sequence` only orders versions, so an
-overwrite changes no column that an index contains. The id of a version is unique by two indexes that hold nothing of a
-bucket without versions.
+`revision` replaces `sequence` as the sign that an object was written. `sequence` only orders versions, so an overwrite
+changes no indexed column. Two indexes make the id of a version unique. They contain no entry for a bucket without
+versions.
 """
 
 from importlib import import_module
@@ -14,9 +15,9 @@ from typing import Any
 
 from django.db import migrations, models
 
-#: Before a version is added: the one of the same id ("null" alone comes twice) goes, and the latest one is not the
-#: latest any more. The loop is for versions that others have added since: each statement in a function has a snapshot
-#: of its own.
+#: Called before a version is added. Deletes the version with the same id (only "null" can occur twice), and clears
+#: `is_latest` of the latest version. The loop handles versions that others have added in the meantime, because each
+#: statement in a function has a new snapshot.
 MAKE_WAY = """
 CREATE OR REPLACE FUNCTION post3_make_way(
     of_bucket bigint, of_key text, of_version text, OUT sequence bigint, OUT revision bigint, OUT old_sidecar text)
@@ -85,7 +86,7 @@ TRIGGERS_ON_SQLITE = (
     ),
 )
 
-#: Table -> the table of its rows of metadata, and the column that refers to it.
+#: Table -> the table with its metadata, and the column there that refers to it.
 METADATA = {
     "post3_object": ("post3_objectmetadata", "object_id"),
     "post3_multipartupload": ("post3_multipartuploadmetadata", "upload_id"),
@@ -94,7 +95,7 @@ AGGREGATE = {"postgresql": "jsonb_object_agg", "sqlite": "json_group_object"}
 
 
 def drop_triggers(apps: Any, schema_editor: Any) -> None:
-    """Drop all triggers on SQLite, which does not remake a table that a trigger of another table names."""
+    """Drop all triggers on SQLite, which cannot recreate a table that a trigger of another table mentions."""
     if schema_editor.connection.vendor == "sqlite":
         with schema_editor.connection.cursor() as cursor:
             cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'post3\\_%' ESCAPE '\\'")
@@ -104,7 +105,7 @@ def drop_triggers(apps: Any, schema_editor: Any) -> None:
 
 def move_metadata(apps: Any, schema_editor: Any) -> None:
     vendor = schema_editor.connection.vendor
-    if vendor == "postgresql":  # it changes no table that has deferred checks of changed rows pending
+    if vendor == "postgresql":  # it cannot alter a table with pending deferred constraint checks
         schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     aggregate = AGGREGATE[vendor]
     for table, (rows, column) in METADATA.items():
@@ -124,7 +125,7 @@ def install_triggers(apps: Any, schema_editor: Any) -> None:
                 f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON post3_object FOR EACH ROW WHEN ({condition}) "
                 f"EXECUTE FUNCTION {function}()"
             )
-        # Its result has a column more than before.
+        # A function cannot be replaced by one with another result type; this one returns one more column.
         schema_editor.execute("DROP FUNCTION IF EXISTS post3_make_way(bigint, text, text)")
         schema_editor.execute(MAKE_WAY)
         return

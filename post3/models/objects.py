@@ -57,6 +57,9 @@ class Object(ObjectHeaders):
     #: Base64; a COMPOSITE checksum ends in "-<number of parts>".
     checksum = models.CharField(max_length=80, blank=True)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="object_versions")
+    #: The bytes themselves, if the storage keeps small bodies in this row, and their CRC-64/NVME, base64.
+    data = models.BinaryField(null=True)
+    crc64nvme = models.CharField(max_length=12, null=True, blank=True)
     #: Number of parts of the multipart upload; 0 for an object uploaded by a single PUT.
     parts_count = models.IntegerField(default=0)
     #: Of the multipart upload, so that a repeated CompleteMultipartUpload gets the same response.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from .. import checksums
-from ..catalogue.blob_steps import BlobStep, new_blob, no_blob, pending_blob
+from ..catalogue.blob_steps import BlobStep, in_row, new_blob, no_blob, pending_blob
 from ..errors import InvalidStorageClass, S3NotImplemented
 from ..models import Blob
 from ..storage.base import MIB, BlobRef, Storage, Stream
@@ -108,8 +108,12 @@ def save(storage: Storage, bucket: str, key: str, payload: Payload, *, described
 
 def _save_in_memory(storage: Storage, bucket: str, key: str, payload: Payload, described: bool) -> SavedBytes:
     data = read_whole(payload)
-    if isinstance(storage, CatalogueResident) and len(data) <= storage.inline_insert_size:
-        return _save_inline(storage, bucket, key, payload, data)
+    if isinstance(storage, CatalogueResident):
+        if described and len(data) <= storage.row_size and not isinstance(storage, Describing):
+            crc64nvme = checksums.crc64nvme(data)
+            return SavedBytes(len(data), "", "", crc64nvme, in_row(data, crc64nvme), _nothing, _nothing)
+        if len(data) <= storage.inline_insert_size:
+            return _save_inline(storage, bucket, key, payload, data)
     if storage.pending_row_first:
         return _save_pending(storage, bucket, key, payload, io.BytesIO(data))
     crc64nvme, now = checksums.crc64nvme(data), datetime.now(UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from .. import checksums
 from ..access.permissions import Grant
 from ..catalogue.attributes import Kind
-from ..catalogue.blob_steps import no_blob, shared_blob
+from ..catalogue.blob_steps import BlobStep, in_row, no_blob, shared_blob
 from ..catalogue.parts import find_parts
 from ..catalogue.rows import NewObject, ObjectRow, Published
 from ..conf import conf
@@ -17,13 +17,11 @@ from ..values import Conditions, Description
 from ..web.header_fields import clean_given
 from . import blobs
 from .conditions import check_copy_source
-from .objects import check_key, head_object, open_object, open_span
+from .objects import check_key, find_source, open_object, open_span
 from .part_copies import CopiedPayload
 from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, retried
 from .renewing import current
-from .verifying import refuse_damaged
-
-_NOTHING = Conditions()
+from .verifying import bytes_in_row, refuse_damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def copy_object(
     if isinstance(storage, Describing) and not storage.has_place(target.bucket.name):
         target = current(target)
     while True:
-        row = head_object(source, source_key, _NOTHING)
+        row = find_source(source, source_key)
         check_copy_source(source_conditions, row.etag, row.last_modified)
         if row.size > conf.MAX_BODY_SIZE:
             raise InvalidRequest(
@@ -93,9 +91,16 @@ def copy_object(
                 continue
             checksum = CopiedPayload(pieces, row.size, algorithm).drain()
             new = replace(new, checksum_algorithm=algorithm, checksum_type=checksums.FULL_OBJECT, checksum=checksum)
-        step = no_blob() if row.blob_id is None else shared_blob(row.blob_id)
+        step = _step_of(row)
         content = Content(step, row.blob_name, row.crc64nvme, chosen)
         return _result(new, publish(target, new, content, storage, conditions, "Copy"))
+
+
+def _step_of(row: ObjectRow) -> BlobStep:
+    """Return the step that gives a copy the bytes of its source. Raises BlobDamaged."""
+    if row.blob_id is not None:
+        return shared_blob(row.blob_id)
+    return in_row(bytes_in_row(row), row.crc64nvme) if row.size and not row.parts_count else no_blob()
 
 
 def _copy_bytes(

@@ -26,8 +26,8 @@ from .version_ids import version_for
 def delete_object(grant: Grant, key: str, conditions: Conditions) -> Published:
     """Delete a key, or hide its versions behind a delete marker if the bucket keeps versions.
 
-    Deleting a key that does not exist succeeds. Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match without an
-    object).
+    Deleting a key that does not exist succeeds. Raises NoSuchBucket, PreconditionFailed, and NoSuchKey if there is no
+    object for If-Match.
     """
     if conditions.if_match is None:
         return _delete(grant, key)
@@ -72,7 +72,7 @@ def _delete_at_once(grant: Grant, keys: Sequence[str]) -> None:
 
 @renewing
 def delete_each(grant: Grant, deletions: Sequence[Deletion]) -> list[tuple[str, S3Error | None]]:
-    """Delete those of up to 1,000 keys that the caller may delete. Each may have a condition.
+    """Delete each of up to 1,000 keys if the caller is allowed to. Each key may have a condition.
 
     Return each key with its error, or None if it was deleted. Raises NoSuchBucket.
     """

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..access.permissions import Grant
 from ..catalogue.attributes import HEADERS
 from ..catalogue.parts import find_part
-from ..catalogue.reading import find_object
+from ..catalogue.reading import IN_ROW, NOT_READ, find_object, small_bytes
 from ..catalogue.rows import NewObject, ObjectRow, Published
 from ..checksums import COMPOSITE
 from ..db.rollback import on_rollback
@@ -23,7 +23,7 @@ from . import blobs, parts
 from .conditions import check_read, is_for_version
 from .publishing import SURELY_NOT_WRITTEN, Content, discard_quietly, publish, savepoint
 from .renewing import current, renewing
-from .verifying import open_blob, verify
+from .verifying import bytes_in_row, open_blob, verify
 
 #: Attributes that a 304 response must repeat for caches (RFC 9110, 15.4.5).
 CACHE_ATTRIBUTES = ("cache_control", "expires")
@@ -122,7 +122,13 @@ def _remove(storage: Storage, saved: blobs.SavedBytes) -> None:
 @renewing
 def head_object(grant: Grant, key: str, conditions: Conditions) -> ObjectRow:
     """Return the latest version of a key. Raises NoSuchBucket, NoSuchKey, NotModified, PreconditionFailed."""
-    return _found(grant, key, conditions, "", 0)
+    return _found(grant, key, conditions, NOT_READ)
+
+
+@renewing
+def find_source(grant: Grant, key: str) -> ObjectRow:
+    """Return the latest version of a key, with the bytes in its row, to copy it. Raises NoSuchBucket, NoSuchKey."""
+    return _found(grant, key, Conditions(), IN_ROW)
 
 
 @renewing
@@ -134,9 +140,9 @@ def open_object(
     For a storage in the catalogue's database, the statement that finds a small object also returns its bytes.
     Raises the errors of `head_object`, and InvalidRange, InvalidPartNumber, StorageError.
     """
-    inline, inline_size = _inline()
+    data = _small_bytes()
     while True:
-        row = _found(grant, key, conditions, inline, inline_size)
+        row = _found(grant, key, conditions, data)
         span = span_of(row, byte_range, part_number)
         body = open_span(row, span.start, span.length)
         if body is not None:
@@ -144,8 +150,8 @@ def open_object(
         # The key was overwritten between reading its row and its parts: try again.
 
 
-def _found(grant: Grant, key: str, conditions: Conditions, inline: str, inline_size: int) -> ObjectRow:
-    row = find_object(grant.bucket, key, inline, inline_size)
+def _found(grant: Grant, key: str, conditions: Conditions, data: str) -> ObjectRow:
+    row = find_object(grant.bucket, key, data)
     if row is None:
         check_key(key)
         raise NoSuchKey(Key=key)
@@ -157,13 +163,13 @@ def _found(grant: Grant, key: str, conditions: Conditions, inline: str, inline_s
     return row
 
 
-def _inline() -> tuple[str, int]:
-    """Return the SQL that selects small bytes, and their maximum size, if a storage is in the catalogue's database."""
+def _small_bytes() -> str:
+    """Return the SQL that selects small bytes along with an object's row."""
     for storage_class in storages.classes():
         storage = storages[storage_class]
         if isinstance(storage, CatalogueResident):
-            return storage.inline_select("o.blob_id"), storage.inline_size
-    return "", 0
+            return small_bytes(storage.inline_select("o.blob_id"), storage.inline_size)
+    return IN_ROW
 
 
 def span_of(row: ObjectRow, byte_range: ByteRange | None, part_number: int | None) -> Span:
@@ -208,7 +214,7 @@ def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes
     if length == 0:
         return b""
     if row.blob_id is None:
-        return parts.open_parts(row, start, length)
+        return parts.open_parts(row, start, length) if row.parts_count else bytes_in_row(row)[start : start + length]
     ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
     if row.data is not None and len(row.data) == row.size and row.blob_state == Blob.State.STORED:
         verify(row.data, row.storage_class, ref, row.crc64nvme)

@@ -1,4 +1,4 @@
-"""Services use a bucket's state in memory. If it is out of date, they start again with authorisation."""
+"""Services use a bucket's state in memory. If it is out of date, they start again with authorization."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -40,6 +40,6 @@ def current(grant: Grant) -> Grant:
 
 
 def refresh(grant: Grant) -> None:
-    """Load a grant's bucket again. Raises BucketChanged if its state is out of date, NoSuchBucket."""
+    """Load the state of a grant's bucket. Raises BucketChanged if the grant's state is out of date, NoSuchBucket."""
     if load_bucket(grant.bucket.name) != grant.bucket:
         raise BucketChanged(grant.bucket.name)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from django.db import DatabaseError, InterfaceError
 
 from .. import checksums
+from ..catalogue.rows import ObjectRow
 from ..models import Blob
 from ..storage.base import FIRST_PIECE, PIECE, BlobDamaged, BlobMissing, BlobRef, Pieces, StorageError
 from ..storage.handler import storages
@@ -46,6 +47,21 @@ def verify(data: bytes, storage_class: str, ref: BlobRef, crc64nvme: str) -> Non
     if crc64nvme and checksums.crc64nvme(data) != crc64nvme:
         with _damage_marked(storage_class, ref):
             raise _wrong_checksum(ref)
+
+
+def bytes_in_row(row: ObjectRow) -> bytes:
+    """Return the bytes that an object's row holds, verified. Raises BlobDamaged."""
+    data = row.data or b""
+    verify_bytes(data, row.size, row.crc64nvme)
+    return data
+
+
+def verify_bytes(data: bytes, size: int, crc64nvme: str) -> None:
+    """Compare bytes with their size and CRC-64/NVME. Raises BlobDamaged."""
+    if len(data) != size:
+        raise BlobDamaged(f"has {len(data) or 'none'} of {size} bytes")
+    if (crc := checksums.crc64nvme(data)) != crc64nvme:
+        raise BlobDamaged(f"its CRC-64/NVME is {crc}, not {crc64nvme}")
 
 
 def _wrong_checksum(ref: BlobRef) -> BlobDamaged:

@@ -1,4 +1,4 @@
-"""Version ids of new versions."""
+"""The ids of new versions."""
 
 import secrets
 import time
@@ -14,5 +14,5 @@ def version_for(bucket: BucketState, key: str) -> ObjectRef:
 
 
 def new_version_id() -> str:
-    """Return 32 hexadecimal digits: the time, so that new versions are adjacent in the index, and random digits."""
+    """Return 32 hexadecimal digits: the time, which makes new versions adjacent in the index, and random digits."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -67,6 +67,9 @@ class CatalogueResident(Storage):
 
     #: The bytes refer to the row of the blob, so it must exist first.
     pending_row_first = True
+    #: Maximum bytes of an object that its own row keeps, instead of this storage. Not used if the storage is also
+    #: `Describing`, because those bytes must outlive the catalogue.
+    row_size = 0
     #: Maximum bytes that `inline_insert` accepts: a body that is in memory anyway.
     inline_insert_size = 0
     #: Maximum bytes that `inline_select` returns: a response of one piece, held as long as its reader is slow.

@@ -1,4 +1,4 @@
-"""What a rule decides by a bucket's settings counts from the next request on, for every operation and every way in."""
+"""A rule that depends on a bucket's settings sees changes on the next request, in all operations and entry points."""
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -20,7 +20,7 @@ OF_BUCKETS = [(level, shape) for level, shape in ROWS if level != "SERVICE" and 
 
 
 def set_region(region: str) -> None:
-    """Change the row as another process does: this one hears nothing of it."""
+    """Change the row as another process does, without notifying this process."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE post3_bucket SET region = %s WHERE name = 'bucket'", [region])
 
@@ -31,7 +31,7 @@ def is_open(request: AccessRequest) -> bool:
 
 
 def send(client: RawClient, level: str, shape: str) -> int:
-    """Send a request of that shape; return its status, or that of the one key of a batch."""
+    """Send a request of that shape. Return its status, or 403 if a batch denied its only key."""
     row = operations.TABLES[level][shape]
     method, _, rest = shape.partition(" ")
     names = rest.partition(" ")[0].removeprefix("?") if rest.startswith("?") else ""
@@ -53,7 +53,7 @@ def test_a_setting_changed_by_another_process_closes_and_opens_every_operation(
     before = known_bucket("bucket")
     assert before is not None
     set_region("closed")
-    assert known_bucket("bucket") == before  # the process remembers the old setting
+    assert known_bucket("bucket") == before  # the process still has the old setting in memory
     assert send(client, level, shape) == 403
     assert any(request.state is not None and request.state.region == "closed" for request in asked)
     closed = known_bucket("bucket")

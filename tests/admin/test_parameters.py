@@ -15,7 +15,7 @@ from django.test import Client
 from post3.models import ApiKey, Blob, Bucket, MultipartUpload, Object, ObjectPart
 
 from .console import ConsoleClient
-from .test_queries import console, made_object, owner  # noqa: F401  (fixtures)
+from .test_queries import console, made_object, owner, rows  # noqa: F401  (fixtures)
 
 
 def packed(value: Any) -> str:

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ..helpers import query
+from ..helpers import BLOB, query
 from ..servers import Server
 
 PASSWORD = "only for tests, and long"
@@ -165,7 +165,7 @@ def test_uploads_in_progress_are_shown_with_their_parts(browser: Browser, s3: ob
 
 def test_console_lists_damaged_blobs_with_their_keys(browser: Browser, server: Server, s3: Any, bucket: str) -> None:
     for key in ("whole", "hurt"):
-        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode() * BLOB)
     statement = "UPDATE post3_blob SET state = 3 WHERE id = (SELECT max(blob_id) FROM post3_object WHERE key = ?) RETURNING id"
     blob_id = query(server, statement, ["hurt"])[0][0]
     page = browser.get("/_/admin/post3/blob/")

@@ -7,7 +7,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
 
-from ..helpers import query
+from ..helpers import BLOB, query
 from ..servers import Server
 from .test_console import Browser, browser, logged_in, make_key  # noqa: F401  (fixtures)
 
@@ -28,10 +28,10 @@ def filled(server: Server, s3: Any, bucket: str) -> str:
 
     Return its name.
     """
-    s3.put_object(Bucket=bucket, Key="whole", Body=b"whole", Metadata={"a": "b"})
+    s3.put_object(Bucket=bucket, Key="whole", Body=b"whole" * BLOB, Metadata={"a": "b"})
     s3.put_object(Bucket=bucket, Key="folder/a b%2F+?&#<>", Body=b"x")
     s3.put_object(Bucket=bucket, Key="empty", Body=b"")
-    s3.put_object(Bucket=bucket, Key="hurt", Body=b"hurt")
+    s3.put_object(Bucket=bucket, Key="hurt", Body=b"hurt" * BLOB)
     for key in ("parts", "under way"):
         upload = s3.create_multipart_upload(Bucket=bucket, Key=key, Metadata={"a": "b"})["UploadId"]
         parts = [

@@ -10,7 +10,7 @@ import pytest
 from post3.visible import VisibleFormatter, visible, visible_page
 
 from .. import starting
-from ..helpers import query
+from ..helpers import BLOB, query
 from ..servers import Server
 from .test_console import Browser, browser, logged_in  # noqa: F401  (fixtures)
 
@@ -42,7 +42,7 @@ def test_console_shows_characters_of_keys_and_metadata(
     char: str,
 ) -> None:
     key, shown = f"before{char}after", f"before{HOSTILE[char]}after"
-    s3.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata={"a": "b"})
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x" * BLOB, Metadata={"a": "b"})
     upload = s3.create_multipart_upload(Bucket=bucket, Key="upload")["UploadId"]
     pk, bucket_pk = query(server, "SELECT id, bucket_id FROM post3_object WHERE key = ?", [key])[0]
     query(server, "UPDATE post3_multipartupload SET key = ? WHERE upload_id = ? RETURNING id", [key, upload])
@@ -88,7 +88,7 @@ def test_console_form_keeps_its_values(browser: Browser, server: Server) -> None
 def test_commands_show_characters_of_names(server: Server, s3: Any, bucket: str) -> None:
     chars = "\x1b\u202e\u200b\x9b"
     key = f"key{chars}[31m"
-    s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x" * BLOB)
     query(server, "UPDATE post3_apikey SET name = ? WHERE access_key = ? RETURNING id", [key, server.access_key])
     query(
         server,

@@ -12,7 +12,7 @@ from tests.servers import Server
 from .breaking import blobs_of, check_storage, file_of, flip, lose_the_end
 
 MIB = 1 << 20
-SMALL, LARGE, PART = 1000, 12 * MIB + 1, 5 * MIB
+SMALL, LARGE, PART = 10_000, 12 * MIB + 1, 5 * MIB
 #: The exceptions of boto3 for an interrupted response.
 BROKEN_OFF = (IncompleteReadError, HTTPClientError, ConnectionError)
 

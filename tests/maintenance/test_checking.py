@@ -19,7 +19,7 @@ from post3.models import Blob, Block, Bucket, Object, WorkerState
 from post3.services import damage
 from post3.storage import StorageError, storages
 
-from ..stores import Store
+from ..stores import BLOCKS, Store
 from .test_garbage import in_threads
 
 SMALL, LARGE = 1000, 2_500_000
@@ -30,7 +30,7 @@ def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path, monkey
     """Yield a bucket on each storage. Batches are small, so that there are several."""
     backends = {
         "filesystem": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
-        "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
+        "database": BLOCKS,
     }
     monkeypatch.setattr(checking, "BATCH", 2)
     monkeypatch.setattr(orphans, "BATCH", 2)

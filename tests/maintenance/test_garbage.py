@@ -20,7 +20,7 @@ from post3.storage import BlobRef, StorageError
 from post3.storage.database import blocks
 from post3.storage.handler import storages
 
-from ..stores import ALWAYS, PLAIN, Body, Store, granted
+from ..stores import ALWAYS, BLOCKS, PLAIN, Body, Store, granted
 
 #: More than one statement stores, and more than is held in memory.
 SMALL, LARGE = 1000, 2_500_000
@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Ite
     """Yield a bucket on each storage, with no grace period and no minimum part size."""
     backends = {
         "filesystem": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
-        "database": {"BACKEND": "post3.storage.database.DatabaseStorage"},
+        "database": BLOCKS,
     }
     changed = {"POST3_GARBAGE_GRACE_SECONDS": 0, "POST3_MIN_PART_SIZE": 1}
     with override_settings(POST3_STORAGES={"STANDARD": backends[request.param]}, **changed):

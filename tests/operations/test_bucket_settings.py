@@ -1,4 +1,4 @@
-"""A setting of a bucket that another process changes counts from the next request on, whatever the server remembers."""
+"""A bucket setting changed by another process takes effect on the next request, whatever the server has in memory."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ def test_deleting_after_versioning_is_enabled_hides_what_was_there(
 
 
 def test_reads_see_a_changed_bucket_at_once(server: Server, s3: Any, bucket: str, writes: dict[str, Call]) -> None:
-    """The region stands for every setting that a response shows."""
+    """The region represents all settings that appear in responses."""
     reads: dict[str, Callable[[], str | None]] = {
         "ListObjects": lambda: header(s3.list_objects(Bucket=bucket), "x-amz-bucket-region"),
         "ListObjectsV2": lambda: header(s3.list_objects_v2(Bucket=bucket), "x-amz-bucket-region"),

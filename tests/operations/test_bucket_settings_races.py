@@ -1,4 +1,4 @@
-"""Writes that meet a change of their bucket, on PostgreSQL. SQLite has one writer at a time."""
+"""Writes concurrent with a change of their bucket, on PostgreSQL. SQLite allows only one writer at a time."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.parametrize("server", ["postgresql-blocks"], indirect=T
 
 @contextmanager
 def transaction(server: Server) -> Iterator[psycopg.Connection[Any]]:
-    """Another client's transaction on the catalogue; it commits at the end."""
+    """Open another client's transaction on the catalogue, and commit it at the end."""
     with psycopg.connect(server.environment["DATABASE_URL"]) as connection:
         yield connection
 
 
 def wait_for_lock(server: Server, count: int = 1) -> None:
-    """Wait until that many connections wait for a lock."""
+    """Wait until at least `count` connections wait for a lock."""
     for _ in range(3000):
         if query(server, "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] >= count:
             return
@@ -46,7 +46,7 @@ def wait_for_lock(server: Server, count: int = 1) -> None:
 def test_a_write_waits_for_a_change_of_the_bucket_that_began_before(
     server: Server, bucket: str, writes: dict[str, Call], name: str
 ) -> None:
-    """It began while versioning was off, and must not overwrite what others write after the change."""
+    """The write started while versioning was off, and must not overwrite what others write after the change."""
     with ThreadPoolExecutor(1) as threads:
         with transaction(server) as change:
             change.execute("UPDATE post3_bucket SET versioning = 'Enabled' WHERE name = %s", (bucket,))
@@ -57,7 +57,7 @@ def test_a_write_waits_for_a_change_of_the_bucket_that_began_before(
 
 
 def test_a_change_of_the_bucket_waits_for_writes_in_flight(server: Server, s3: Any, bucket: str, writes: dict[str, Call]) -> None:
-    """A PUT and a DELETE that began before versioning is enabled come before every version written after it."""
+    """A PUT and a DELETE that started before versioning was enabled precede every version written after that."""
     s3.put_object(Bucket=bucket, Key="doomed", Body=b"1")
     with ThreadPoolExecutor(4) as threads:
         with transaction(server) as blocker:

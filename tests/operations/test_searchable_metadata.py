@@ -1,4 +1,4 @@
-"""The rows of `ObjectMetadata`, which are searched, equal the metadata of the objects, whatever wrote them."""
+"""The searchable rows of `ObjectMetadata` match the metadata of the objects after every kind of write."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def bucket(server: Server) -> Iterator[str]:
 
 
 def metadata_of(server: Server, bucket: str) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    """Return, by version of a key, the metadata in its row and in the rows that are searched."""
+    """Map each version of a key to the metadata in its row and the metadata in the searchable rows."""
     found = query(
         server,
         "SELECT o.id, o.key, o.sequence, o.metadata FROM post3_object o JOIN post3_bucket b ON b.id = o.bucket_id "
@@ -86,7 +86,7 @@ def test_overwrites_at_the_same_time_leave_metadata_of_one(server: Server, s3: A
 
 @pytest.mark.parametrize("server", ["postgresql-blocks"], indirect=True, scope="session")
 def test_an_overwrite_changes_no_column_that_identifies_a_version(server: Server, s3: Any, bucket: str) -> None:
-    """PostgreSQL writes to each index of a row if one of them contains a changed column."""
+    """PostgreSQL writes to all indexes of a row if any of them contains a changed column."""
     for _ in range(3):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     assert query(server, "SELECT sequence, revision FROM post3_object WHERE key = 'k' AND version_id = 'null'") == [(1, 3)]

@@ -1,4 +1,4 @@
-"""Helpers of the tests of versions. Versioning cannot be set over HTTP yet, so they change the row."""
+"""Helpers for tests of versions. Versioning cannot be set over HTTP yet, so they change the bucket's row."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +21,7 @@ WRITES = (
 
 
 def made_bucket(server: Server) -> Iterator[str]:
-    """A fixture's bucket that may have versions, which no request can delete yet."""
+    """Create a bucket for a fixture. It may contain versions, which no request can delete yet."""
     s3, name = server.client(), f"versions-{uuid4().hex[:16]}"
     s3.create_bucket(Bucket=name)
     yield name
@@ -34,7 +34,7 @@ def switch(server: Server, bucket: str, versioning: str) -> None:
 
 
 def versions(server: Server, bucket: str, key: str) -> list[tuple[str, bool, bool, int]]:
-    """Return (version id, is latest, is delete marker, size) of the versions of a key, the oldest first."""
+    """Return (version id, is latest, is delete marker, size) for each version of a key, oldest first."""
     found = query(
         server,
         "SELECT o.version_id, o.is_latest, o.is_delete_marker, o.size FROM post3_object o "
@@ -49,7 +49,7 @@ def header(answer: dict[str, Any], name: str = VERSION) -> str | None:
 
 
 def writes_of(s3: Any, bucket: str) -> dict[str, Call]:
-    """Every way to write the key `k`, which is there; it gets two bytes."""
+    """Create the key `k`. Return all ways to overwrite it, by name. All write two bytes, except the one of 2 MiB."""
     at = {"Bucket": bucket, "Key": "k"}
     s3.put_object(**at, Body=b"1")
     s3.put_object(Bucket=bucket, Key="source", Body=b"22")

@@ -1,4 +1,4 @@
-"""The wheel, built once, and an environment in which the wheel is the only part of this checkout."""
+"""The wheel, built once, and an environment that contains nothing else from this checkout."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    # Without isolation: setuptools is pinned in requirements/dev.txt, and nothing is downloaded here.
+    # Without isolation, nothing is downloaded: requirements/dev.txt contains a pinned setuptools.
     run_pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(place / "source"))
     (made,) = place.glob("post3-*.whl")
     return made

@@ -102,7 +102,7 @@ class Project(Copy):
         )
 
     def upload(self, **files: bytes) -> urllib3.BaseHTTPResponse:
-        """Send the page's form as a browser does."""
+        """Submit the page's form as a browser does."""
         page = self.http.request("GET", self.url)
         assert page.status == 200, self.log_path.read_text()
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.data.decode())
@@ -113,7 +113,7 @@ class Project(Copy):
         return self.http.request("POST", self.url, fields=fields, headers={"Cookie": cookie}, redirect=False)
 
     def kept(self) -> dict[str, Any]:
-        """What there is: keys by S3, and files or blocks."""
+        """Return the stored keys according to S3, and the stored files, or the numbers of blobs and blocks."""
         keys = [entry["Key"] for entry in self.client().list_objects_v2(Bucket="documents").get("Contents", [])]
         if self.database_url:
             with psycopg.connect(self.database_url) as connection:
@@ -173,7 +173,7 @@ def test_s3_under_a_prefix_and_uploads_in_transactions(project: Project) -> None
 
 
 def test_runserver_serves_the_pages_and_says_what_s3_needs(tmp_path: Path) -> None:
-    """Django's own development server hides the path as it was sent, which signatures cover."""
+    """Django's own development server hides the path as sent, which signatures cover."""
     running = Project(tmp_path, RUNSERVER, "")
     try:
         assert running.upload(one=b"first").status == 302

@@ -85,7 +85,7 @@ def test_a_server_that_cannot_start_is_told_with_its_log(run: Run, tmp_path: Pat
     done = run(
         "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", POST3_REGION="us-east-1", PYTHONWARNINGS="", PYTHONHOME=""
     )
-    assert done.returncode == 0, done.stdout  # what the project's environment says of post3 is not the server's
+    assert done.returncode == 0, done.stdout  # the server ignores the post3 settings in the project's environment
     (tmp_path / "uvicorn.py").write_text("raise ImportError('broken on purpose')\n")
     done = run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The wheel: `pip install post3.whl && post3 serve` is a store, in an empty directory."""
+"""The wheel: `pip install post3.whl && post3 serve` creates and serves a store in an empty directory."""
 
 import re
 import subprocess
@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_app_and_the_site_and_nothing_else(wheel: Path) -> N
 
 
 def test_the_wheel_asks_for_all_that_the_site_is_tested_with(wheel: Path) -> None:
-    """Checks that each requirement in requirements/base.txt is a dependency, with a range that contains its version."""
+    """Check that each requirement in requirements/base.txt is a dependency, with a range that contains its version."""
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

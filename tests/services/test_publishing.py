@@ -14,7 +14,7 @@ from post3.services import multipart, objects, publishing
 from post3.storage import BlobRef, Stream, storages
 from post3.values import CompletedPart, Conditions
 
-from ..stores import ALWAYS, PLAIN, Body, Store, granted
+from ..stores import ALWAYS, BLOCKS, PLAIN, Body, Store, granted
 
 
 @pytest.mark.parametrize("backend", ["filesystem", "database"])
@@ -22,7 +22,7 @@ from ..stores import ALWAYS, PLAIN, Body, Store, granted
 def test_put_if_none_match_that_loses_after_its_check_is_refused_and_leaves_nothing(
     catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, backend: str, size: int
 ) -> None:
-    options = {"location": str(tmp_path)} if backend == "filesystem" else {}
+    options = {"location": str(tmp_path)} if backend == "filesystem" else {"row_size": 0}
     path = f"post3.storage.{backend}.{backend.capitalize()}Storage"
     with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": path, "OPTIONS": options}}):
         owner = get_user_model().objects.create_user("owner")
@@ -38,7 +38,7 @@ def test_put_if_none_match_that_loses_after_its_check_is_refused_and_leaves_noth
 
 def test_bytes_with_a_lost_block_are_not_published(catalogue: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """This happens if PostgreSQL crashes during an upload and loses writes that were not yet synced."""
-    with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}):
+    with override_settings(POST3_STORAGES={"STANDARD": BLOCKS}):
         owner = get_user_model().objects.create_user("owner")
         Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")
         store, storage = Store(owner.pk, tmp_path), storages["STANDARD"]
@@ -60,7 +60,7 @@ def test_bytes_with_a_lost_block_are_not_published(catalogue: Any, tmp_path: Any
 
 
 def test_upload_of_10000_parts_is_completed(catalogue: Any, tmp_path: Any) -> None:
-    options = {"POST3_STORAGES": {"STANDARD": {"BACKEND": "post3.storage.database.DatabaseStorage"}}, "POST3_MIN_PART_SIZE": 1}
+    options = {"POST3_STORAGES": {"STANDARD": BLOCKS}, "POST3_MIN_PART_SIZE": 1}
     with override_settings(**options):
         owner = get_user_model().objects.create_user("owner")
         Bucket.objects.create(name="bucket", owner=owner, region="us-east-1")

@@ -12,7 +12,7 @@ from post3.errors import InvalidStorageClass, S3NotImplemented
 from post3.maintenance.garbage import collect_garbage
 from post3.models import Block, Bucket, Object
 
-from ..stores import Store
+from ..stores import BLOCKS, Store
 
 SMALL, LARGE = 1000, 2_500_000
 
@@ -22,7 +22,7 @@ def store(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
     """Yield a bucket with STANDARD objects in files and GLACIER_IR objects in blocks."""
     storages = {
         "STANDARD": {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}},
-        "GLACIER_IR": {"BACKEND": "post3.storage.database.DatabaseStorage"},
+        "GLACIER_IR": BLOCKS,
     }
     with override_settings(POST3_STORAGES=storages, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
         owner = get_user_model().objects.create_user("owner")

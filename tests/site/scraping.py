@@ -1,4 +1,4 @@
-"""Reads `/_/metrics` as Prometheus does."""
+"""Read `/_/metrics` as Prometheus does."""
 
 import time
 import urllib.error
@@ -9,14 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ..servers import Server
 
-#: Samples by name and labels: `samples["post3_requests_total", "GetObject", "200"]`, label values in the order of their
-#: names.
+#: Samples by name and label values, such as `samples["post3_requests_total", "GetObject", "200"]`. The values are in
+#: the order of the label names.
 Samples = dict[tuple[str, ...], float]
 PATIENCE = 20.0
 
 
 def get(server: Server, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
-    """Return status, headers and text of the metrics, on a new connection. Header names are in lower case."""
+    """Request the metrics on a new connection. Return the status, headers (with lower-case names) and text."""
     request = urllib.request.Request(f"{server.url}/_/metrics", headers=headers or {})
     try:
         answer = urllib.request.urlopen(request, timeout=30)
@@ -39,12 +39,12 @@ def scrape(server: Server, headers: dict[str, str] | None = None) -> Samples:
 
 
 def grown(before: Samples, after: Samples) -> Samples:
-    """Return what differs."""
+    """Return the differences of the samples that have changed."""
     return {place: value - before.get(place, 0) for place, value in after.items() if value != before.get(place, 0)}
 
 
 def wait_for(look: Callable[[], Samples], condition: Callable[[Samples], bool]) -> Samples:
-    """Look until the condition holds: a client has its answer before the server has counted it."""
+    """Call `look` until the condition holds. A client gets its response before the server counts it."""
     deadline = time.monotonic() + PATIENCE
     while not condition(samples := look()):
         assert time.monotonic() < deadline, f"waited in vain: {samples}"

@@ -1,4 +1,4 @@
-"""A host that the console does not accept: the answer and the log name the setting."""
+"""If the console does not accept a host, the response and the log name the setting."""
 
 import http.client
 from contextlib import closing

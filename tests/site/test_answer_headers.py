@@ -1,4 +1,4 @@
-"""The headers of every answer: Server, and Date from the same clock as Last-Modified."""  # B123, B125
+"""The headers of every response: Server, and Date from the same clock as Last-Modified."""  # B123, B125
 
 import email.utils
 import socket
@@ -44,7 +44,7 @@ def moment(text: str) -> datetime:
 
 
 def named(answer: RawResponse, name: bytes) -> int:
-    """Return how often a header is there."""
+    """Return how often a header occurs."""
     return sum(line.lower().startswith(name + b":") for line in answer.head.split(b"\r\n"))
 
 
@@ -54,7 +54,7 @@ def xml_moment(answer: RawResponse) -> datetime:
 
 
 def test_date_is_never_before_last_modified(wire: RawClient) -> None:
-    """Forty times across the turns of seconds, where a clock that ticks once a second is late."""
+    """Forty attempts cross second boundaries, where a clock that is updated once per second would be late."""
     for number in range(40):
         before = datetime.now(UTC).replace(microsecond=0)
         assert wire.send("PUT", f"/{BUCKET}/{number}", body=b"x").status == 200
@@ -85,7 +85,7 @@ def test_every_answer_has_one_date_and_one_server(served: Server, wire: RawClien
         wire.send("GET", "/_/static/admin/css/base.css", signed=False),
         wire.send("GET", "/_/nothing", signed=False),
     ]
-    if served.runner != "gunicorn-wsgi":  # whose server refuses by itself what it cannot read
+    if served.runner != "gunicorn-wsgi":  # gunicorn itself refuses requests that it cannot parse
         answers += [wire.send_bytes(b"nonsense\r\n\r\n"), wire.send_bytes(b"GET / HTTP/1.1\r\nx: " + b"a" * 20_000 + b"\r\n\r\n")]
     for answer in answers:
         assert (named(answer, b"date"), named(answer, b"server")) == (1, 1), answer.head

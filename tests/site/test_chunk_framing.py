@@ -35,7 +35,7 @@ def test_the_end_is_found_before_what_follows(name: str) -> None:
 
 @pytest.mark.parametrize("name", BODIES)
 def test_the_end_is_found_in_pieces(name: str) -> None:
-    """Where the end itself is in two pieces, what follows it is taken along, up to the end of its own head."""
+    """If the end is split between two pieces, the next request is included up to the end of its head."""
     body = BODIES[name]
     for seed in range(50):
         chance = random.Random(seed)
@@ -52,7 +52,7 @@ def test_what_is_no_framing_is_left_to_the_parser() -> None:
 
 
 class Wire(asyncio.Transport):
-    """A transport that drops what is written, and notes whether it is to be read from."""
+    """A transport that drops written data, and records whether reading is paused."""
 
     is_paused = False
 
@@ -76,7 +76,7 @@ class Wire(asyncio.Transport):
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_ends_cut_in_two_queue_two_requests_at_most(cut: int) -> None:
-    """Each read completes a request and brings the next one's head, while the first request is still being answered."""
+    """Each read completes a request and contains the next head, while the first request is still in progress."""
     request = b"PUT /b/k HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + framed([])
     queued: list[int] = []
 
@@ -101,7 +101,7 @@ def test_ends_cut_in_two_queue_two_requests_at_most(cut: int) -> None:
         reads = request * 100
         first, rest = reads[: len(request) - cut], reads[len(request) - cut :]
         for data in (first, *(rest[start : start + len(request)] for start in range(0, len(rest), len(request)))):
-            await asyncio.sleep(0.001)  # the application receives what there is
+            await asyncio.sleep(0.001)  # lets the application receive
             if wire.is_paused:
                 break
             protocol.data_received(data)

@@ -1,4 +1,4 @@
-"""A client that disconnected just before the server notices."""
+"""Sending to a client that has disconnected, before the server notices it."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from post3.server.bodies import send_while_open
 
 
 def test_what_is_sent_to_a_connection_that_uvloop_has_closed_is_dropped() -> None:
-    """Without it every client that breaks off a download leaves a traceback in the log, when it is quick enough."""
+    """Otherwise, clients that abort downloads would sometimes leave a traceback in the log."""
 
     async def closed(message: dict[str, Any]) -> None:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True reading=False 0x0>; the handler is closed")

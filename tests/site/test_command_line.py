@@ -1,4 +1,4 @@
-"""`post3 help` and the messages of commands, as a new user reads them."""
+"""`post3 help` and the messages of commands, as a new user sees them."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Counters shared by processes. Two `ProcessCounters` in a process act like two processes, because files are locked."""
+"""Counters shared by processes. Because files are locked, two `ProcessCounters` in a process act like two processes."""
 
 import contextlib
 import os
@@ -98,7 +98,7 @@ def test_a_directory_that_is_not_ours_is_not_trusted(tmp_path: Path, caplog: pyt
 
 
 def test_the_file_of_a_process_has_room_on_the_disk(tmp_path: Path) -> None:
-    """A process that counts in a page for which a full disk has no room is killed (SIGBUS)."""
+    """A process is killed (SIGBUS) if it counts in a page for which the disk has no space left."""
     counts = counts_in(tmp_path, OPERATIONS * 500)
     count(counts)
     (path,) = tmp_path.iterdir()
@@ -130,7 +130,7 @@ def test_room_is_made_where_the_system_cannot_allocate(tmp_path: Path, monkeypat
 
 
 def test_a_process_counts_for_itself_where_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """In a process of its own, which SIGBUS would kill."""
+    """The count runs in a child process, because SIGBUS would kill it."""
     with small_disk(tmp_path / "disk", 1) as disk:
         first = counts_in(disk / "counts", OPERATIONS * 500)
         count(first)
@@ -151,7 +151,7 @@ def test_a_process_counts_for_itself_where_the_disk_is_full(tmp_path: Path, capl
 
 
 def reserve(disk: Path) -> None:
-    """Take all the room there is."""
+    """Fill the disk."""
     with open(disk / "ballast", "wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(bytes(4096))

@@ -1,4 +1,4 @@
-"""Settings from the environment: valid values, and the sentence for each invalid one."""
+"""Settings from the environment: valid values, and the error for each invalid value."""
 
 import os
 import re
@@ -94,7 +94,7 @@ def test_secret_is_made_once_by_many_at_the_same_time(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["secret_key"]
 
 
-#: Variable, invalid value, and the id of the problem. A test below checks that every setting has one.
+#: Variable, invalid value, and the id of the problem. A test below checks that every setting has an entry.
 WRONG = [
     ("DATABASE_URL", "foo", "post3.E005"),
     ("DATABASE_URL", POSTGRESQL, "post3.E006"),
@@ -146,7 +146,7 @@ NUMBERS = [setting for setting in declared(Settings) if setting.kind in (int, fl
 
 def test_each_setting_has_a_value_that_is_refused() -> None:
     named = {name for name, _, _ in WRONG} | {setting.name for setting in NUMBERS}
-    free = {"POST3_REQUEST_LOG", "POST3_STORAGES"}  # a switch like the others; a dictionary with checks of its own
+    free = {"POST3_REQUEST_LOG", "POST3_STORAGES"}  # a switch like the others; a dictionary with separate checks
     assert {setting.name for owner in (SiteSettings, Settings) for setting in declared(owner)} - named - free == set()
 
 
@@ -175,7 +175,7 @@ STARTS = {
 
 
 def start(command: str, directory: Path, *, anew: bool = False, **values: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in an environment of its own."""
+    """Run a command with these settings and no others."""
     inherited = {key: text for key, text in os.environ.items() if key != "DATABASE_URL" and not key.startswith("POST3_")}
     environment = {**inherited, "POST3_DATA_DIR": str(directory), **values}
     return starting.run(*command.split(), environment=environment, anew=anew, timeout=60)
@@ -285,7 +285,7 @@ def test_a_projects_misspelt_setting_is_told(name: str) -> None:
     assert check_names() == []
 
 
-#: docs/operations.md, "Behind a proxy".
+#: The settings in docs/operations.md, "Behind a proxy".
 PRODUCTION = {
     "POST3_ALLOWED_HOSTS": "s3.example.com,console.example.com",
     "POST3_TRUSTED_PROXIES": "10.0.0.0/8",
@@ -296,7 +296,7 @@ PRODUCTION = {
 
 
 def check_deploy(directory: Path, **values: str) -> set[str]:
-    """The ids of what `check --deploy` reports."""
+    """Return the ids of the problems that `check --deploy` reports."""
     done = start("manage.py check --deploy", directory, **values)
     assert done.returncode == 0, done.stderr
     return set(re.findall(r"\((\w+\.\w+)\)", done.stderr))

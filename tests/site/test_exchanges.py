@@ -1,4 +1,4 @@
-"""Each S3 request ends in exactly one record, whichever way it is served and however it ends."""
+"""Each S3 request produces exactly one record, however it is served and however it ends."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ from .test_metrics import MIB, begin_an_upload, leave_a_download, raw_of
 from .test_mounts import DJANGO_ASGI, DJANGO_WSGI
 
 LARGE = 24 * MIB
-#: `slow` and `broken` are keys whose GET takes a while, or meets a fault of ours.
+#: A GET of the key `slow` takes a second, and a GET of `broken` raises an unexpected error.
 URLS = """
 import time
 from django.urls import include, path, re_path
@@ -101,7 +101,7 @@ def records(server: Server) -> list[dict[str, Any]]:
 
 
 class Watch:
-    """The records that are written from now on."""
+    """The records that are written after its creation."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -109,7 +109,7 @@ class Watch:
         self._before = len(records(server))
 
     def only(self) -> dict[str, Any]:
-        """Wait for a record, then for everything else that is under way; return the record if it is the only one."""
+        """Wait for a record, and until no request is in flight. Return the record, which must be the only one."""
         deadline = time.monotonic() + 20
         while len(records(self._server)) == self._before:
             assert time.monotonic() < deadline, "waited for a record in vain"
@@ -123,7 +123,7 @@ class Watch:
         assert records(self._server)[self._before :] == []
 
     def _settle(self) -> None:
-        """Wait until no request is in flight, and each that was counted is in the log."""
+        """Wait until no request is in flight, and every counted request is in the log."""
 
         def counted(seen: Any) -> int:
             return int(sum(value for place, value in seen.items() if place[0] == "post3_requests_total"))
@@ -166,7 +166,7 @@ def test_each_request_is_one_record(
 def test_request_refused_by_its_head_is_one_record(way: str, served: Server, watch: Watch, expects: bool) -> None:
     forger = RawClient(served.host, served.port, served.access_key, "wrong")
     headers = [("Content-Length", "5")] + ([("Expect", "100-continue")] if expects else [])
-    # Servers that read the body before they call Django invite it.
+    # A server that reads the body before it calls Django sends 100 Continue.
     with_body = not expects or way == "Django's ASGI"
     put = forger.sign("PUT", "/s3/bucket/refused", body=b"12345", unsigned_headers=headers)
     answer = forger.send_bytes(put.head() + (b"12345" if with_body else b""), "PUT")
@@ -186,7 +186,7 @@ def test_head_that_the_server_itself_refuses_is_no_request(wire: RawClient, watc
 def test_upload_that_its_client_cuts_off_is_one_record(way: str, wire: RawClient, watch: Watch) -> None:
     begin_an_upload(wire, "/s3/bucket/cut").close()
     if way == "Django's ASGI":
-        watch.nothing()  # it calls no view before it has the whole body
+        watch.nothing()  # it calls a view only after it has the whole body
         return
     record = watch.only()
     assert (record["operation"], record["status"], record["error"]) == ("PutObject", 400, "IncompleteBody")
@@ -197,7 +197,7 @@ def test_download_that_its_client_leaves_is_one_record(way: str, wire: RawClient
     leave_a_download(wire, "/s3/bucket/large")
     record = watch.only()
     assert (record["operation"], record["status"], record["error"]) == ("GetObject", 200, "")
-    if way != "Django's ASGI":  # it takes the whole response before it sends any of it
+    if way != "Django's ASGI":  # it reads the whole response before it sends any of it
         assert record["bytes_out"] < LARGE and not record["whole"]
 
 
@@ -210,9 +210,9 @@ def test_client_that_leaves_before_its_answer_is_one_record(way: str, wire: RawC
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     record = watch.only()
     assert (record["operation"], record["key"], record["status"], record["error"]) == ("GetObject", "slow", 200, "")
-    if "WSGI" in way:  # whether the system accepts the bytes before it has reported the end is a matter of luck
+    if "WSGI" in way:  # the system may accept the bytes before or after it reports the disconnection
         assert record["whole"] == (record["bytes_out"] == 5)
-    else:  # a client that closes may only have ended its sending direction (D61)
+    else:  # a client that closes may have closed only its sending direction (D61)
         assert (record["bytes_out"], record["whole"]) == ((0, False) if abruptly or way == "Django's ASGI" else (5, True))
 
 

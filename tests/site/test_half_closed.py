@@ -1,4 +1,4 @@
-"""A client that closes its sending side after its request still gets the whole answer (RFC 9112, 9.6)."""  # B122
+"""A client that closes its sending side after its request still gets the whole response (RFC 9112, 9.6)."""  # B122
 
 import contextlib
 import socket
@@ -123,7 +123,7 @@ def test_requests_sent_ahead_are_all_answered(wire: RawClient, s3: Any) -> None:
 
 
 class Answers:
-    """The answers of one connection, read one after the other."""
+    """The responses of one connection, read in order."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._file = connection.makefile("rb")
@@ -156,7 +156,7 @@ def test_connections_that_ask_nothing_end_at_once(wire: RawClient) -> None:
 
 @pytest.mark.parametrize("how", ["half-closed", "closed", "reset"])
 def test_clients_that_take_nothing_hold_nothing(wire: RawClient, s3: Any, how: str) -> None:
-    """Half-closed ones until POST3_SEND_TIMEOUT, those that have gone no longer than it takes to find out."""
+    """Half-closed connections are held until POST3_SEND_TIMEOUT, closed ones only until the server notices."""
     connections = []
     for _ in range(40):
         connection = socket.socket()
@@ -180,7 +180,7 @@ def test_clients_that_take_nothing_hold_nothing(wire: RawClient, s3: Any, how: s
 
 
 def established(port: int) -> int:
-    """Return how many sockets of this machine's servers at that port are open, or half-open."""
+    """Return how many server sockets at a port of this machine are open or half-closed."""
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in list(table)[1:]]
     return sum(row[1].endswith(f":{port:04X}") and row[3] in ("01", "08") for row in rows)

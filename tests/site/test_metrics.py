@@ -1,4 +1,4 @@
-"""`/_/metrics` over HTTP: what is counted, whichever process answers, and if clients disconnect or processes end."""
+"""`/_/metrics` over HTTP: the counts of all processes, also after clients have disconnected or processes have ended."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory, override_settings
 
-from post3.api import dispatch  # noqa: F401  (declares what is counted)
+from post3.api import dispatch  # noqa: F401  (declares the counters)
 from post3.telemetry.metrics import metrics
 
 from ..helpers import query, refusal_of
@@ -31,14 +31,14 @@ def raw_of(server: Server) -> RawClient:
 
 
 def leave_a_download(raw: RawClient, path: str) -> None:
-    """Ask for an object, take the first of it, and go away."""
+    """Request an object, read the start of the response, and disconnect."""
     with socket.create_connection((raw.host, raw.port), timeout=60) as connection:
         connection.sendall(raw.sign("GET", path).head())
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def begin_an_upload(raw: RawClient, path: str) -> socket.socket:
-    """Send a head and half of its body; the connection stays open."""
+    """Send a head and a third of the body. The connection stays open."""
     request = raw.sign("PUT", path, payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(3 * MIB))])
     connection = socket.create_connection((raw.host, raw.port), timeout=60)
     connection.sendall(request.head() + bytes(MIB))
@@ -66,7 +66,7 @@ def test_metrics_count_requests_bytes_and_seconds_by_operation(server: Server, s
     }
     assert seen["post3_request_seconds_count", "GetObject"] == seen["post3_request_seconds_bucket", "+Inf", "GetObject"] == 5
     assert 0 < seen["post3_request_seconds_sum", "GetObject"] < 60
-    assert seen["post3_received_bytes_total", "PutObject"] >= 5  # framed, or not
+    assert seen["post3_received_bytes_total", "PutObject"] >= 5  # with or without framing
     assert seen["post3_sent_bytes_total", "GetObject"] > 15 + len(missing.body)
     assert not [place for place in seen if place[0] == "post3_answers_broken_off_total"]
 
@@ -103,7 +103,7 @@ def test_metrics_tell_what_runs_now(server: Server, raw: RawClient, bucket: str)
             lambda seen: seen["post3_requests_in_flight",] == 1 and seen["post3_threads", "uploads", "parked"] == 1,
         )
         assert seen["post3_server_processes",] == 1
-        # The thread that waits for the upload is parked, and metrics have threads of their own.
+        # The thread that waits for the upload is parked, and metrics use other threads.
         assert seen["post3_threads", "requests", "running"] == 0
         assert seen["post3_database_connections",] >= 1
     wait_for(
@@ -139,7 +139,7 @@ def test_metrics_tell_what_is_stored_and_what_waits(server: Server, s3: Any, buc
     assert seen["post3_garbage_bytes",] == int(waiting[1])
     assert seen["post3_garbage_oldest_seconds",] > 0
     assert seen["post3_multipart_uploads",] == uploads
-    # Other tests damage objects of this server.
+    # Other tests may have damaged objects of this server.
     assert seen["post3_stored_damaged", "STANDARD"] == query(server, "SELECT count(*) FROM post3_blob WHERE state = 3")[0][0]
     assert seen["post3_catalogue_up",] == 1
     assert [place for place in seen if place[0] == "post3_build_info"]
@@ -162,7 +162,7 @@ def test_any_process_tells_the_sum_of_all(make_server: Callable[..., Server], ru
     broken = wait_for(lambda: scrape(server), lambda seen: seen.get(("post3_answers_broken_off_total", "GetObject"), 0) == 1)
     assert broken["post3_sent_bytes_total", "GetObject"] < LARGE
 
-    # A process that is killed takes what it was at with it, but nothing that it had counted.
+    # A killed process loses its requests in flight, but none of its counts.
     with begin_an_upload(raw, "/bucket/slow"):
         wait_for(lambda: scrape(server), lambda seen: seen["post3_requests_in_flight",] == 1)
         killed = workers_of(server)
@@ -180,7 +180,7 @@ def test_any_process_tells_the_sum_of_all(make_server: Callable[..., Server], ru
 
 
 def _scrape_of_the_living(server: Server, killed: list[str]) -> Any:
-    """Scrape once the killed processes are gone; nothing before that, or while nobody answers."""
+    """Scrape if the killed processes are gone and the server is ready; otherwise return nothing."""
     if set(workers_of(server)) & set(killed) or not server.is_ready():
         return {}
     return scrape(server)
@@ -202,7 +202,7 @@ def test_metrics_want_their_token(make_server: Callable[..., Server]) -> None:
 
 @pytest.fixture(scope="module", params=[*RUNNERS])
 def without_token(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Server:
-    """A server that trusts the proxies of this machine: whoever they name, their requests are not local."""
+    """A server that trusts proxies on this machine. Requests from them are not local, whatever address they forward."""
     return make_server("sqlite-files", runner=request.param, environment={"POST3_TRUSTED_PROXIES": "127.0.0.0/8,::1"})
 
 

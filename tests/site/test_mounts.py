@@ -1,6 +1,7 @@
-"""S3 under a prefix: the path is signed as sent, and the prefix is matched segment by segment, never by its length.
+"""S3 under a prefix: the path is signed as sent, and the prefix is matched by segments, never by its length.
 
-A URL signed for one bucket, a slash of it percent-encoded, read another bucket's object.
+Previously, a URL that was signed for one bucket could read another bucket's object if one of its slashes was
+percent-encoded.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ RUNNERS = {
     "Django's ASGI handler": "uvicorn --host {host} --port {port} --no-access-log django_asgi:application",
     "Django's WSGI handler": "gunicorn --bind {host}:{port} --threads 8 django_wsgi",
 }
-#: Mounts as a client encodes them, and other ways to write the same.
+#: Mounts as a client encodes them, and other encodings of the same paths.
 MOUNTS = {
     "/s3": ["/%733", "/s%33", "/%73%33"],
     "/gr%C3%B6%C3%9Fe": ["/gr%c3%b6%c3%9fe", "/%67r%C3%B6%C3%9Fe"],
@@ -47,7 +48,7 @@ MOUNTS = {
     "/named/acme": ["/named/%61cme"],
     "/of/acme": ["/%6ff/acme"],
 }
-#: Two buckets for each way to cut a path wrongly: "bkt", and what is left where a slash counts for three characters.
+#: "bkt", and the names that would remain if a prefix were cut off by its length although a slash is percent-encoded.
 BUCKETS = ["bkt", "2fbkt", "fbkt", "kt1", "733", "s3bkt", "3bkt"]
 
 
@@ -55,7 +56,7 @@ BUCKETS = ["bkt", "2fbkt", "fbkt", "kt1", "733", "s3bkt", "3bkt"]
 def mounted(
     request: pytest.FixtureRequest, make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Server:
-    """A server of a project that has S3 at each of MOUNTS, with an object in each of BUCKETS."""
+    """A server of a project that has S3 at each of MOUNTS."""
     return start(make_server, tmp_path_factory.mktemp("project"), RUNNERS[request.param])
 
 
@@ -72,14 +73,14 @@ def client_of(server: Server) -> RawClient:
 
 
 def fill(raw: RawClient, mount: str, signed: str) -> None:
-    """Store an object in each bucket: what it holds is the bucket's name."""
+    """Store an object in each bucket, with the bucket's name as its content."""
     for bucket in BUCKETS:
         for path, body in ((f"/{bucket}", b""), (f"/{bucket}/key", bucket.encode())):
             assert send(raw, "PUT", f"{mount}{path}", f"{signed}{path}", body).status in (200, 409)
 
 
 def send(raw: RawClient, method: str, path: str, signed: str, body: bytes = b"") -> RawResponse:
-    """Send a request with the signature of another way to write its path."""
+    """Send a request for `path` with the signature for the path `signed`."""
     request = raw.sign(method, signed, body=body, unsigned_headers=[("Content-Length", str(len(body)))])
     request.target = path
     answer = raw.send_bytes(request.head() + body, method)
@@ -113,7 +114,7 @@ def test_bent_path_never_reaches_another_object(mounted: Server, mount: str) -> 
     fill(raw, mount, mount)
     for bent in BENT:
         path = bent.format(m=mount, e=mount[1:].replace("/", "%2f") + "%2f")
-        # The signature covers the decoded path, so that of the ordinary way is good for many a bent one.
+        # The signature covers the decoded path, so the signature for the normal path is also valid for many bent paths.
         for signed in (f"{mount}/bkt/key", path):
             for method, body in (("GET", b""), ("PUT", b"overwritten")):
                 answer = send(raw, method, path, signed, body)
@@ -123,7 +124,7 @@ def test_bent_path_never_reaches_another_object(mounted: Server, mount: str) -> 
 
 
 def test_root_path_that_a_proxy_has_stripped(make_server: Callable[..., Server], tmp_path: Path) -> None:
-    """`uvicorn --root-path`: the proxy cuts /api off, the client has signed it."""
+    """With `uvicorn --root-path`, the client signs /api and the proxy removes it."""
     runner = (
         "uvicorn --host {host} --port {port} --http post3.server.fast_path:Protocol --root-path /api post3_site.asgi:application"
     )

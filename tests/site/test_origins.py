@@ -59,7 +59,7 @@ def test_console_host_that_is_none_of_these_is_refused(text: str) -> None:
         ("127.0.0.2:9001", ("127.0.0.2", 9001)),
         ("[::]:9001", ("::", 9001)),
         ("localhost:9001", ("localhost", 9001)),
-        # A name is in the clients' DNS, perhaps a proxy's: it says nothing about the addresses of this machine.
+        # A name may resolve to a proxy, so it says nothing about the addresses of this machine.
         ("console.example.com:9001", ("10.0.0.5", 9001)),
         ("console.example.com", None),
     ],
@@ -89,7 +89,7 @@ def test_console_listens_where_there_is_a_port(text: str, listening: tuple[str, 
 def test_a_request_is_the_consoles_by_its_port_or_its_host(text: str, port: int | None, host: str, expected: bool) -> None:
     console = parse_console_host(text)
     assert console.holds(port, host) is expected
-    assert console.holds("" if port is None else str(port), host) is expected  # as WSGI tells it
+    assert console.holds("" if port is None else str(port), host) is expected  # the port as WSGI gives it
     scope = {"server": None if port is None else ("10.0.0.5", port), "headers": [(b"host", host.encode())] if host else []}
     assert console.holds_scope(scope) is expected
 

@@ -1,4 +1,4 @@
-"""Limits of everything but S3: the size of the console's request bodies, and its threads."""
+"""Limits of requests outside S3: the size of their bodies, and their threads."""
 
 import contextlib
 import http.client
@@ -20,7 +20,7 @@ from ..servers import Server
 
 MIB = 1 << 20
 LOGIN = "/_/admin/login/"
-#: Paths that are not S3's: the login, a page that leads to it, probes, static files, and a name that does not exist.
+#: Paths outside S3: the login, a page that redirects to it, probes, static files, and a page that does not exist.
 PATHS = [LOGIN, "/_/admin/post3/bucket/", "/_/health/live", "/_/health/ready", "/_/metrics", "/_/static/x.css", "/_/nothing"]
 MULTIPART = "multipart/form-data; boundary=b"
 FILE = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\nContent-Type: application/octet-stream\r\n\r\n'
@@ -28,14 +28,14 @@ FILE = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\nConten
 
 @pytest.fixture(scope="session", params=["uvicorn", "gunicorn-asgi", "gunicorn-wsgi"])
 def stand(request: pytest.FixtureRequest, make_server: Callable[..., Server], tmp_path_factory: Any) -> Iterator[Server]:
-    """A server of each way of serving, with a directory for temporary files of its own."""
+    """A server for each way of serving, with a separate directory for temporary files."""
     temporary = tmp_path_factory.mktemp("temporary")
     kind = "postgresql-blocks" if request.param == "gunicorn-asgi" else "sqlite-files"
     yield make_server(kind, runner=request.param, environment={"TMPDIR": str(temporary)})
 
 
 def ask(server: Server, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> RawResponse:
-    """Send one request whose body may be refused before all of it is sent."""
+    """Send one request. The server may refuse its body before all of it is sent."""
     with socket.create_connection((server.host, server.console_port), timeout=30) as connection:
         lines = [
             f"{method} {path} HTTP/1.1",
@@ -43,7 +43,7 @@ def ask(server: Server, method: str, path: str, headers: dict[str, str], body: b
             *(f"{k}: {v}" for k, v in headers.items()),
         ]
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        with contextlib.suppress(OSError):  # refused while it was sent; the answer is read all the same
+        with contextlib.suppress(OSError):  # refused while being sent; the response is still read
             connection.sendall(body)
         return read_response(connection, method)
 
@@ -64,7 +64,7 @@ def temporary_files(server: Server) -> list[Path]:
 @pytest.mark.parametrize("kind", ["multipart", "urlencoded", "other"])
 def test_form_announced_larger_than_allowed_is_refused_before_it_is_read(stand: Server, path: str, kind: str) -> None:
     content_type = {"multipart": MULTIPART, "urlencoded": "application/x-www-form-urlencoded"}.get(kind, "text/plain")
-    # Under WSGI probes take no body at all.
+    # Under WSGI, probes accept no body.
     expected = 405 if stand.runner == "gunicorn-wsgi" and ("health" in path or "metrics" in path) else 413
     headers = {"Content-Type": content_type, "Content-Length": str(400 * MIB)}
     answer = ask(stand, "POST", path, headers, FILE)
@@ -75,7 +75,7 @@ def test_form_announced_larger_than_allowed_is_refused_before_it_is_read(stand: 
 @pytest.mark.parametrize("path", PATHS)
 def test_chunked_form_larger_than_allowed_fills_no_disk(stand: Server, path: str) -> None:
     answer = form(stand, path, MULTIPART, FILE + b"x" * (3 * MIB) + b"\r\n--b--\r\n", chunked=True)
-    # Django's WSGI request takes a chunked body for none.
+    # Django's WSGI request treats a chunked body as empty.
     assert answer.status == 413 if stand.runner != "gunicorn-wsgi" else answer.status in (403, 404, 405), answer
     assert not temporary_files(stand)
 
@@ -142,7 +142,7 @@ def test_signed_get_and_probes_answer_while_passwords_are_guessed(stand: Server)
     token = page.body.decode().split('csrfmiddlewaretoken" value="')[1].split('"')[0]
 
     def guess(number: int) -> int:
-        # Every guess is for another user, so that none is refused before its password is hashed.
+        # Every guess is for another user, so that no guess is refused before its password is hashed.
         fields = f"csrfmiddlewaretoken={token}&username=user{number}&password=wrong&next=/_/admin/"
         headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
         with contextlib.closing(http.client.HTTPConnection(stand.host, stand.console_port, timeout=120)) as connection:
@@ -178,7 +178,7 @@ def test_more_requests_than_may_wait_are_refused_at_once(make_server: Callable[.
 
 
 def test_form_of_a_projects_page_that_is_cut_off_is_a_client_gone_to_django() -> None:
-    """Only bodies of a project's own pages are still read by the view."""
+    """The view itself reads the body only for a project's own pages."""
     headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"9")]
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
     assert ASGIRequest(scope, StreamedFile(MemoryBody(b"a=1", True))).POST["a"] == "1"

@@ -14,7 +14,7 @@ from tests.site.waiting import PATIENCE, Gauge, Stop, alive, run, until, wait_un
 
 @contextmanager
 def parking_threads(size: int, most_parked: int, name: str) -> Iterator[ParkingThreads]:
-    """Threads that are shut down afterwards, or a failed test would keep the process alive."""
+    """Yield threads, and shut them down afterwards, or a failed test would keep the process alive."""
     made = ParkingThreads(size, most_parked, name)
     try:
         yield made
@@ -50,7 +50,7 @@ class TestParkingThreads:
         wait_until(lambda: not alive("through"))
 
     def test_no_more_threads_than_told(self) -> None:
-        """Size 2 and 3 parked: the sixth call waits until one of the five may go on."""
+        """With 2 threads and 3 parked threads, the sixth call waits until one of the five may continue."""
 
         async def main() -> None:
             with parking_threads(2, 3, "most") as made:
@@ -63,7 +63,7 @@ class TestParkingThreads:
 
                 waiting = [made.run(slow, number) for number in range(12)]
                 await until(lambda: inside.now == 5)
-                await asyncio.sleep(0.2)  # as long as a sixth would take by far
+                await asyncio.sleep(0.2)  # much longer than a sixth call takes to start
                 assert (inside.entered, len(alive("most"))) == (5, 5)
                 quick = made.run(abs, -1)
                 releases[0].set()
@@ -119,11 +119,11 @@ class TestParkingThreads:
                 await asyncio.gather(*(made.run(work) for _ in range(30)))
 
         run(main)
-        # Fewer: a place was lost. More: one was given back twice.
+        # Fewer: a slot was lost. More: a slot was released twice.
         assert gauge.most == 2
 
     def test_give_up_and_take_again_by_hand(self) -> None:
-        """One place: given up, another call has it, and the first goes on only when that one has ended."""
+        """After a call gives up the only slot, another call runs. The first continues only when that one has ended."""
         steps: list[str] = []
 
         async def main() -> None:
@@ -177,7 +177,7 @@ class TestParkingThreads:
 
 
 def test_a_thread_without_a_place_parks_for_nothing() -> None:
-    """Under WSGI the server's own threads read the bodies."""
+    """Under WSGI, the server's own threads read the bodies."""
     reached: Future[bool] = Future()
 
     def work() -> None:

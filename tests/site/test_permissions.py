@@ -1,4 +1,4 @@
-"""Only the site's user can read the files that it writes, whatever the umask: they hold password hashes and objects."""
+"""Only the site's user can read its files, which contain password hashes and objects, whatever the umask."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 @pytest.fixture(params=[0o000, 0o022], ids=["umask 000", "umask 022"])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The umask of this process and of those it starts."""
+    """The umask of this process and the processes that it starts."""
     before = os.umask(request.param)
     yield request.param
     os.umask(before)

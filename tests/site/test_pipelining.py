@@ -1,4 +1,4 @@
-"""Pipelined requests wait in the buffers of the client and the system. None is refused because there are many."""
+"""Pipelined requests wait in the buffers of the client and the system. Their number is not limited."""
 
 import socket
 import threading
@@ -30,7 +30,7 @@ def wire(served: Server) -> RawClient:
 
 
 class Answers:
-    """The answers of one connection, read one after the other."""
+    """The responses of one connection, read in order."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._file = connection.makefile("rb")
@@ -40,7 +40,7 @@ class Answers:
 
 
 def exchange(wire: RawClient, data: bytes, methods: list[str]) -> list[int]:
-    """Send everything, from a thread of its own, and return the statuses of as many answers as there are methods."""
+    """Send all data from another thread. Return the status of the response to each method."""
     with socket.create_connection((wire.host, wire.port), timeout=30) as connection:
         sending = threading.Thread(target=connection.sendall, args=(data,))
         sending.start()

@@ -1,4 +1,4 @@
-"""Servers that keep objects in storages of five verbs alone: operations, the worker, the check, and a crash."""
+"""Servers whose storages implement only the five verbs: operations, the worker, the check, and a crash."""
 
 import json
 import os
@@ -21,18 +21,18 @@ Make = Callable[..., Server]
 
 
 def storages_of(directory: Path, backend: str, **options: Any) -> dict[str, str]:
-    """Return the environment of a server whose objects are in that storage of `plain.py`."""
+    """Return the environment of a server whose objects are in a storage of `plain.py`."""
     storage = {"BACKEND": f"tests.storage.plain.{backend}", "OPTIONS": {"location": str(directory), **options}}
     return {"DJANGO_SETTINGS_MODULE": "tests.storage.settings", "TEST_STORAGES": json.dumps({"STANDARD": storage})}
 
 
-#: What makes the worker collect at once.
+#: Settings with which the worker collects garbage immediately.
 AT_ONCE = {"POST3_GARBAGE_GRACE_SECONDS": "0", "POST3_PENDING_UPLOAD_SECONDS": "0"}
 
 
 @pytest.fixture(params=["sqlite-files", "postgresql-blocks"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """The kind of server whose database has the catalogue."""
+    """The kind of server, which determines the catalogue's database."""
     return request.param
 
 

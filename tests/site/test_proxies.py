@@ -37,7 +37,7 @@ def start(make_server: Callable[..., Server], project: Any, runner: str, **envir
         "PYTHONPATH": f"{project}:{ROOT}",
         "POST3_ALLOWED_HOSTS": "localhost,127.0.0.1,s3.example",
         "POST3_REQUEST_LOG": "1",
-        # The servers' own settings, which must not count.
+        # A setting of uvicorn and gunicorn, which must have no effect.
         "FORWARDED_ALLOW_IPS": "*",
     }
     return make_server("sqlite-files", runner=runner, environment={**common, **environment})
@@ -52,7 +52,7 @@ def server_behind(
 
 
 def send(server: Server, data: bytes, source: str = TRUSTED, method: str = "GET") -> RawResponse:
-    """Send bytes from an address of this machine's."""
+    """Send bytes from one of this machine's addresses."""
     with socket.create_connection((server.host, server.port), timeout=30, source_address=(source, 0)) as connection:
         connection.sendall(data)
         return read_response(connection, method)
@@ -83,7 +83,7 @@ def test_trusted_proxy_names_address_scheme_and_host(server_behind: Server) -> N
 @pytest.mark.parametrize(
     ("version", "headers"),
     [
-        ("1.0", []),  # as nginx asks by default
+        ("1.0", []),  # the default of nginx
         ("1.1", ["Connection: close"]),
         ("1.1", ["Expect: 100-continue", "Content-Length: 3"]),
         ("1.1", ["Connection: close", "Transfer-Encoding: chunked"]),
@@ -108,7 +108,7 @@ def test_what_another_peer_says_is_ignored(server_behind: Server) -> None:
 
 
 def logged(server: Server, access_key: str, path: str) -> dict[str, Any]:
-    """The request log's line of a request for that key, which no other test asks for."""
+    """Return the request log's line about a key that no other test requests."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for line in server.log().splitlines():

@@ -1,4 +1,4 @@
-"""The request log: a line of JSON for each S3 request when its answer ends."""
+"""The request log: a line of JSON for each S3 request, written when its response ends."""
 
 import json
 import os
@@ -17,7 +17,7 @@ AGENT = [("User-Agent", 'a "quoted"; agent')]
 
 
 def lines_of(server: Server, count: int) -> list[dict[str, Any]]:
-    """Wait for that many lines, and return all there are."""
+    """Wait for at least `count` lines, and return all lines."""
     deadline = time.monotonic() + 20
     while True:
         lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
@@ -54,7 +54,7 @@ def test_each_request_is_one_line(make_server: Callable[..., Server], runner: st
     damage(server, "large")
     with pytest.raises(ConnectionError, match="broke off"):
         raw.send("GET", "/bucket/large")
-    server.is_ready()  # no S3 request
+    server.is_ready()  # not an S3 request
 
     lines = lines_of(server, len(answers) + 2)
     assert len(lines) == len(answers) + 2

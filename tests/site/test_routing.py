@@ -1,4 +1,4 @@
-"""Where S3 is in a project's URLs: `find_mount` must agree with Django's resolver."""
+"""The location of S3 in a project's URLs: `find_mount` must agree with Django's resolver."""
 
 import sys
 import uuid
@@ -18,13 +18,13 @@ from post3.web.mount import Mount, find_mount
 
 
 def other(request: HttpRequest, **arguments: object) -> HttpResponse:
-    """A view of the project's own."""
+    """A view of the project."""
     return HttpResponse()
 
 
 S3 = "post3.urls"
-#: Each with the mount that is to be found, without others that begin with another one. None: none, or only the resolver
-#: can tell.
+#: Each project with its expected mount, in which no other path starts with another one. None means that there is no
+#: mount, or that only the resolver can find it.
 PROJECTS: dict[str, tuple[list[Any], Mount | None]] = {
     "at the root": ([path("", include(S3))], Mount("/", ("/_/",))),
     "below files": (
@@ -72,7 +72,7 @@ PROJECTS: dict[str, tuple[list[Any], Mount | None]] = {
     "not at all": ([path("about", other), path("shop/", include([path("cart", other)]))], None),
     "nothing": ([], None),
 }
-#: Those in which no path is surely S3's: all are left to the resolver.
+#: Projects in which no path certainly belongs to S3, so all paths are left to the resolver.
 NEVER = {name for name in PROJECTS if name.startswith("after ")} - {"after a converter with a beginning"}
 
 PATHS = [
@@ -88,7 +88,7 @@ PATHS = [
 
 @contextmanager
 def urls(patterns: list[Any]) -> Iterator[None]:
-    """Have these be the project's URLs."""
+    """Use these patterns as the project's URLs."""
     module = ModuleType(f"urls_{uuid.uuid4().hex}")
     module.urlpatterns = patterns  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module
@@ -102,7 +102,7 @@ def urls(patterns: list[Any]) -> Iterator[None]:
 
 
 def shortest(beginnings: tuple[str, ...]) -> set[str]:
-    """Leave out those that begin with another one."""
+    """Return the beginnings that do not start with another one."""
     return {text for text in beginnings if not any(text != other and text.startswith(other) for other in beginnings)}
 
 
@@ -139,7 +139,7 @@ def test_what_the_mount_holds_the_resolver_gives_to_s3(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["at the root", "below files", "in an include of an include"])
 def test_what_the_resolver_gives_to_s3_the_mount_holds(name: str) -> None:
-    """Here nothing else is near, so none is left to the resolver: the fast way is taken at all."""
+    """These projects have no conflicting routes, so all paths take the fast path, and none is left to the resolver."""
     with urls(PROJECTS[name][0]):
         mount = find_mount()
         assert mount is not None

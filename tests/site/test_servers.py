@@ -1,4 +1,4 @@
-"""The whole server: health, the console's files, each way of running it."""
+"""The whole server: health, the console's files, and each way of running it."""
 
 import contextlib
 import os
@@ -57,13 +57,13 @@ def test_gunicorns_processes_share_connections_evenly(make_server: Callable[...,
         assert sum(counts) >= 16
         gaps.append(max(counts) - min(counts))
         wait_for(lambda: sum(established(server)) == 0)
-    # A process that gets no processor for two milliseconds, on a machine that does other things, misses its turns.
+    # On a busy machine, a process that gets no CPU for two milliseconds misses its turns.
     assert sorted(gaps)[1] <= 4, gaps
     server.stop()
 
 
 def established(server: Server) -> list[int]:
-    """Return how many connections to the server's port each of gunicorn's workers has."""
+    """Return the number of connections to the server's port of each gunicorn worker."""
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {row[9] for row in table if row[1].endswith(f":{server.port:04X}") and row[3] == "01"}
     return [sum(link[8:-1] in inodes for link in links_of(worker)) for worker in workers_of(server)]
@@ -76,7 +76,7 @@ def workers_of(server: Server) -> list[str]:
 def links_of(pid: str) -> list[str]:
     found = []
     for name in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
             found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
     return found
 

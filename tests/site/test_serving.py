@@ -1,4 +1,4 @@
-"""Each way of serving enforces the limits on requests, or refuses to start with a sentence that names one that does."""
+"""Each way of serving enforces the limits on requests, or refuses to start and names one that does."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ CLASS = "-k post3_site.worker.Worker"
 
 
 def environment_in(directory: Path) -> dict[str, str]:
-    """Make a store there; return the environment of a server of it."""
+    """Create a store in a directory. Return the environment of its server."""
     kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
     own = {"POST3_DATA_DIR": f"{directory}/var", "POST3_SECRET_KEY": "s" * 50, "PYTHONUNBUFFERED": "1"}
     environment = {**kept, **own, "POST3_HOST": f"127.0.0.1:{free_port()}"}
@@ -32,7 +32,7 @@ def environment_in(directory: Path) -> dict[str, str]:
 
 
 def run(directory: Path, command: str) -> tuple[int, str]:
-    """Run a server that must end by itself; return its status and what it said."""
+    """Run a server that must end by itself. Return its exit status and output."""
     environment = environment_in(directory)
     done = subprocess.run(
         [sys.executable, "-m", *command.split()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
@@ -82,7 +82,7 @@ def test_uvicorn_without_lifespan_serves_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module", params=["uvicorn-plain", "uvicorn-h11", "gunicorn-plain-config"])
 def served(request: pytest.FixtureRequest, make_server: Callable[..., Server]) -> Iterator[Server]:
-    """Ways of starting in which nobody names the protocol."""
+    """A server started without naming the protocol."""
     limits = {"POST3_HEAD_TIMEOUT": "1.5", "POST3_BODY_TIMEOUT": "2", "POST3_SEND_TIMEOUT": "2"}
     server = make_server("sqlite-files", runner=request.param, environment=limits)
     server.client().create_bucket(Bucket="limits")
@@ -156,7 +156,7 @@ def mounted(make_server: Callable[..., Server]) -> Iterator[Server]:
 
 @pytest.mark.parametrize("sending", ["nothing", "a byte now and then", "all it can"])
 def test_wsgi_drains_a_refused_body_for_a_bounded_time(mounted: Server, sending: str) -> None:
-    """A project's WSGI server: the thread that refuses a body is free again soon, whatever the client does."""
+    """In a project's WSGI server, a thread that refuses a body is soon free again, whatever the client does."""
     raw = RawClient(mounted.host, mounted.port, "AKIAUNKNOWN000000000", "secret")
     put = raw.sign("PUT", "/limits/refused", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(1 << 30))])
     began = time.monotonic()
@@ -164,7 +164,7 @@ def test_wsgi_drains_a_refused_body_for_a_bounded_time(mounted: Server, sending:
         connection.sendall(put.head())
         connection.setblocking(False)
         answer = b""
-        # The head and the body of an answer may arrive one after the other.
+        # The head and the body of a response may arrive separately.
         while b"</Error>" not in answer and time.monotonic() - began < 20:
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 if sending == "a byte now and then":

@@ -1,4 +1,4 @@
-"""Reads from a storage with a high latency: many at the same time, and no other request waits for them."""
+"""Reads from a storage with a high latency run concurrently, and no other request waits for them."""
 
 import asyncio
 import os
@@ -22,19 +22,19 @@ from .test_plain_storage import storages_of
 Make = Callable[..., Server]
 
 CLIENTS = 16
-#: The threads that handle requests would read 80 pieces a second: 4 threads, 50 ms for each piece.
+#: The threads that handle requests would read 80 pieces per second: 4 threads, 50 ms per piece.
 LATENCY, LEAST_PIECES_PER_SECOND = 0.05, 120
-#: Seconds that a read takes, and that another request may take while all threads that read are waiting.
+#: Seconds that a read takes, and that another request may take while all reading threads are waiting.
 LONG_LATENCY, PATIENCE = 0.5, 0.1
 
 
 class Downloads:
-    """Downloads that have all begun before any of them goes on."""
+    """Downloads that all start before any of them continues."""
 
     def __init__(self, server: Server, pieces: int) -> None:
         self.s3, self.pieces = server.client(max_pool_connections=CLIENTS + 2), pieces
-        # The first piece is read by the thread that handles the request; all others are small, as no client has proved
-        # itself.
+        # The thread that handles the request reads the first piece. All other pieces are small, because no client
+        # receives enough bytes to prove that it keeps up.
         self.body = os.urandom(PIECE + pieces * SMALL_PIECE)
         assert len(self.body) <= PROOF
         self.s3.create_bucket(Bucket="bucket")
@@ -43,7 +43,7 @@ class Downloads:
         self._begun = threading.Barrier(CLIENTS, self._start)
 
     def run(self) -> float:
-        """Download by all clients; return how many seconds that took after the first pieces."""
+        """Download with all clients. Return the seconds that this took after the first pieces."""
         in_threads(CLIENTS, self._download)
         return time.perf_counter() - self.started
 

@@ -15,7 +15,7 @@ from tests.site.waiting import PATIENCE, Gauge, Stop, alive, run, until, wait_un
 
 @contextmanager
 def threads(size: int, name: str) -> Iterator[Threads]:
-    """Threads that are shut down afterwards, or a failed test would keep the process alive."""
+    """Yield threads, and shut them down afterwards, or a failed test would keep the process alive."""
     made = Threads(size, name)
     try:
         yield made
@@ -29,7 +29,7 @@ def fail(error: BaseException) -> None:
 
 @pytest.fixture(params=[lambda: Threads(2, "both"), lambda: ParkingThreads(2, 2, "both")], ids=["plain", "parking"])
 def both(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Two threads of either kind."""
+    """Two threads of each kind."""
     made = request.param()
     yield made
     made.shutdown()
@@ -45,9 +45,9 @@ class TestBoth:
                 with pytest.raises(type(error)) as caught:
                     await both.run(fail, error)
                 assert caught.value is error
-            with pytest.raises(RuntimeError):  # no future takes a StopIteration
+            with pytest.raises(RuntimeError):  # a future cannot contain a StopIteration
                 await both.run(next, iter(()))
-            # A thread that died of them would leave this one without an answer.
+            # If the errors had ended a thread, these calls would return nothing.
             assert await asyncio.gather(*(both.run(abs, -number) for number in range(20))) == list(range(20))
 
         run(main)
@@ -135,7 +135,7 @@ class TestThreads:
         run(main)
 
     def test_calls_of_both_kinds_take_turns(self) -> None:
-        """Thirty of one kind that came first do not stand before the others; each kind keeps its order."""
+        """Thirty earlier calls of one kind do not delay those of the other. Each kind keeps its order."""
         order: list[tuple[str, int]] = []
 
         async def main() -> None:
@@ -171,7 +171,7 @@ class TestThreads:
                 for number in range(len(done)):
                     futures.append((made.run_low_priority if number % 3 else made.run)(work, number))
                     if number % 50 == 0:
-                        await asyncio.sleep(0)  # so that threads run dry now and then
+                        await asyncio.sleep(0)  # so that threads sometimes run out of work
                 assert await asyncio.gather(*futures) == list(range(len(done)))
                 assert len(alive("mixed")) <= size
 

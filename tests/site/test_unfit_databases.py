@@ -1,4 +1,4 @@
-"""If the database cannot hold the catalogue, nothing starts, with one error. Harmful defaults are overridden."""
+"""If the database cannot hold the catalogue, every start fails with one error. Harmful defaults are overridden."""
 
 import os
 import sqlite3
@@ -28,14 +28,14 @@ WAYS = {
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a fresh database of UTF-8, or what `indirect` parameters ask for."""
+    """The URL of a new database, in UTF-8 or as requested by an `indirect` parameter."""
     url = create_database(POSTGRESQL_URL, getattr(request, "param", ""))
     yield url
     drop_database(POSTGRESQL_URL, url)
 
 
 def start(way: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Start it. It must end by itself if it cannot start."""
+    """Start a program, which must end by itself if it cannot start."""
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("POST3_")}
     settings = {"POST3_DATA_DIR": str(directory / "var"), "POST3_HOST": f"127.0.0.1:{port}", "POST3_SECRET_KEY": "k" * 50}
@@ -101,7 +101,7 @@ HARMFUL = {
     "DateStyle": "German",
     "standard_conforming_strings": "off",
     "session_replication_role": "replica",
-    # Not so short that the question for the settings, which comes first, would meet it on a busy machine.
+    # Long enough that the first statement, which reads the settings, never reaches it on a busy machine.
     "statement_timeout": "200ms",
     "lock_timeout": "200ms",
     "idle_in_transaction_session_timeout": "200ms",
@@ -121,7 +121,7 @@ HARMFUL = {
             "row_security": "off",
             "enable_indexscan": "off",
             "plan_cache_mode": "force_custom_plan",
-            "jit": "off",  # without index scans all costs are so high that every statement would be compiled
+            "jit": "off",  # without index scans, costs are so high that PostgreSQL would compile every statement
         },
     ],
     ids=lambda settings: ",".join(list(settings)[:2]) + str(len(settings)),

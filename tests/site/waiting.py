@@ -6,16 +6,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-#: Seconds after which something that should have happened long ago is taken for hung.
+#: Seconds after which a test assumes that something hangs.
 PATIENCE = 30
 
 
 class Stop(BaseException):
-    """An exception that is no `Exception`."""
+    """An exception that is not an `Exception`."""
 
 
 class Gauge:
-    """Counts how many threads are in it at once, and the most there ever were."""
+    """Counts the threads inside it, and records their maximum."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Gauge:
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a coroutine function on a loop of its own; fail where it hangs."""
+    """Run a coroutine function on a new loop. Raises TimeoutError if it hangs."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(PATIENCE):
@@ -54,5 +54,5 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Wait for a condition while the loop goes on."""
+    """Wait for a condition without blocking the loop."""
     await asyncio.to_thread(wait_until, holds)

@@ -14,7 +14,7 @@ RELEASES = {"16": "16.14.0-beta.17", "17": "17.10.0-beta.17", "18": "18.4.0-beta
 
 
 def binaries(version: str) -> Path:
-    """Return the directory of that version's `initdb`, installed first where it is missing. Raises RuntimeError."""
+    """Return the directory of that version's `initdb`, which is installed if missing. Raises RuntimeError."""
     initdb = Path("/usr/lib/postgresql", version, "bin", "initdb")
     if initdb.exists():
         return initdb.parent
@@ -31,7 +31,7 @@ def _install(npm: str, version: str, directory: Path) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"PostgreSQL {version} could not be installed: {' '.join(command)}\n{done.stdout}{done.stderr}")
-    # As the package's own script does, because a package cannot contain links.
+    # A package cannot contain links. Its own script would create them in the same way.
     package = directory / "node_modules" / PACKAGE
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
         source, target = package / link["source"], package / link["target"]

@@ -1,4 +1,4 @@
-"""One call of every S3 operation with boto3, and the expected answers."""
+"""One call of every S3 operation with boto3, and the expected results."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from ..helpers import etag_of, keys_of, read
 from ..servers import Server
 
 SMALL = b"a small body"
-#: A part of the smallest size that is allowed.
+#: A part of the minimum size.
 PART = bytes(range(256)) * 4 * 1024 * 5
 
 

@@ -15,7 +15,7 @@ from .smoke import check_the_store, every_operation, use_every_operation
 
 
 def version_of(url: str) -> str:
-    """Return the version of the PostgreSQL that answers there, as `17`."""
+    """Return the major version of the PostgreSQL at a URL, such as `17`."""
     with psycopg.connect(url) as connection:
         return str(connection.info.server_version // 10000)
 

@@ -33,6 +33,7 @@ WALK_BATCH = 500
 DELETE_STEP = 8
 #: A block is read and written as a whole, in memory and on the wire.
 MAX_BLOCK_SIZE = 64 * MIB
+MAX_ROW_SIZE = 64 * KIB
 
 # {relaxed} is a condition that is always true; see `_run`.
 INSERT = 'INSERT INTO post3_block (blob_id, "index", data) SELECT %s, %s, %s WHERE {relaxed}'
@@ -58,8 +59,11 @@ RELAXED = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 class DatabaseStorage(CatalogueResident):
     """Blocks of `block_size` bytes as rows of `post3_block`, on PostgreSQL and SQLite."""
 
-    def __init__(self, storage_class: str, block_size: int = MIB) -> None:
+    def __init__(self, storage_class: str, block_size: int = MIB, row_size: int = 8 * KIB) -> None:
         super().__init__(storage_class)
+        if not 0 <= row_size <= MAX_ROW_SIZE:
+            raise ImproperlyConfigured(f"row_size of storage class {storage_class} must be 0 to {MAX_ROW_SIZE} bytes")
+        self.row_size = row_size
         if not 1 <= block_size <= MAX_BLOCK_SIZE:
             raise ImproperlyConfigured(f"block_size of storage class {storage_class} must be 1 to {MAX_BLOCK_SIZE} bytes")
         self.block_size = block_size
