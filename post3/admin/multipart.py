@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
 from ..catalogue.attributes import HEADERS
 from ..models import MultipartUpload, UploadPart
@@ -96,7 +97,7 @@ class MultipartUploadAdmin(CatalogueAdmin):
     @admin.display(description="Metadata (x-amz-meta-…)")
     def shown_metadata(self, upload: MultipartUpload) -> str:
         lines = (visible(f"{name}: {value}") for name, value in upload.metadata.items())
-        return format_html_join(format_html("<br>"), "{}", ((line,) for line in lines))
+        return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
     @admin.display(description="Parts")
     def all_parts(self, upload: MultipartUpload) -> str:
