@@ -28,8 +28,11 @@ IMPOSSIBLE = {
     "an object of one PUT with another MD5 than its blob": (
         "SELECT o.key FROM post3_object o JOIN post3_blob b ON b.id = o.blob_id WHERE o.parts_count = 0 AND o.etag <> b.md5"
     ),
-    "an object with bytes and without a blob": (
-        "SELECT o.key FROM post3_object o WHERE o.blob_id IS NULL AND o.size <> "
+    "an object with bytes in its row and a blob": (
+        "SELECT o.key FROM post3_object o WHERE o.blob_id IS NOT NULL AND o.data IS NOT NULL"
+    ),
+    "an object with bytes that are nowhere": (
+        "SELECT o.key FROM post3_object o WHERE o.blob_id IS NULL AND o.data IS NULL AND o.size <> "
         "(SELECT COALESCE(SUM(p.size), 0) FROM post3_objectpart p WHERE p.object_id = o.id)"
     ),
     "a part of another size than its blob": (
@@ -54,6 +57,8 @@ class Findings:
 
     faults: list[str] = field(default_factory=list)
     blobs: int = 0
+    #: Objects with their bytes in the row.
+    rows: int = 0
     #: Unreferenced blobs, which the worker will remove, and files that no row names.
     collectable: int = 0
     files: int = 0
@@ -64,6 +69,10 @@ def check(server: Server) -> Findings:
     findings = Findings()
     for title, statement in IMPOSSIBLE.items():
         findings.faults += [f"{title}: {row[0]}" for row in query(server, statement)]
+    for key, size, etag, data in query(server, "SELECT key, size, etag, data FROM post3_object WHERE data IS NOT NULL"):
+        findings.rows += 1
+        if len(data) != size or _md5(data).hexdigest() != etag:
+            findings.faults.append(f"object {key!r}: {len(data)} bytes of {size} in its row, or not those of its ETag {etag}")
     referenced = {row[0] for row in query(server, REFERENCES)}
     rows = query(server, BLOBS)
     files = files_of(server)

@@ -113,11 +113,14 @@ class Project(Copy):
         return self.http.request("POST", self.url, fields=fields, headers={"Cookie": cookie}, redirect=False)
 
     def kept(self) -> dict[str, Any]:
-        """Return the stored keys according to S3, and the stored files, or the numbers of blobs and blocks."""
+        """Return the stored keys according to S3, and the stored files, or the numbers of blobs, blocks and bytes in rows."""
         keys = [entry["Key"] for entry in self.client().list_objects_v2(Bucket="documents").get("Contents", [])]
         if self.database_url:
             with psycopg.connect(self.database_url) as connection:
-                query = "SELECT (SELECT count(*) FROM post3_blob), (SELECT count(*) FROM post3_block)"
+                query = (
+                    "SELECT (SELECT count(*) FROM post3_blob), (SELECT count(*) FROM post3_block), "
+                    "(SELECT sum(length(data)) FROM post3_object)"
+                )
                 return {"keys": keys, "rows": connection.execute(query).fetchone()}
         files = [path for path in (self.directory / "data" / "objects").rglob("*") if path.is_file()]
         return {"keys": keys, "files": sorted(map(str, files))}
