@@ -113,7 +113,7 @@ class Project(Copy):
         return self.http.request("POST", self.url, fields=fields, headers={"Cookie": cookie}, redirect=False)
 
     def kept(self) -> dict[str, Any]:
-        """Return the stored keys according to S3, and the stored files, or the numbers of blobs, blocks and bytes in rows."""
+        """Return the stored keys according to S3, and the stored files, or how much is in each table."""
         keys = [entry["Key"] for entry in self.client().list_objects_v2(Bucket="documents").get("Contents", [])]
         if self.database_url:
             with psycopg.connect(self.database_url) as connection:
