@@ -39,8 +39,8 @@ class Object(ObjectHeaders):
     version_id = models.CharField(max_length=32, default="null")
     #: The order in which versions of this key were committed; the latest version has the highest.
     sequence = models.BigIntegerField(default=1)
-    #: Grows with every write of this key, also of the same version. No index contains it: PostgreSQL then overwrites an
-    #: object without writing to any index.
+    #: Grows with every write of this key, also of the same version. No index contains it: PostgreSQL can then overwrite
+    #: an object without writing to any index, if its page has space.
     revision = models.BigIntegerField(default=1, db_default=1)
     is_latest = models.BooleanField(default=True)
     is_delete_marker = models.BooleanField(default=False)
