@@ -10,6 +10,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 from django.utils.module_loading import import_string
 
@@ -17,7 +18,8 @@ from .conf import Settings, conf, find_disorder
 from .console_host import is_console_host, parse_console_host
 from .db.databases import find_faults
 from .declaring import Problem, declared, misspelt
-from .storage.base import VERBS, Storage
+from .storage.base import Storage
+from .storage.capabilities import CatalogueResident
 from .web.origins import s3_address
 
 #: The catalogue's statements need RETURNING (3.35) and the JSON functions, which are always built in as of 3.38.
@@ -69,8 +71,8 @@ def _check_storage(name: str, entry: Any) -> list[CheckMessage]:
     if not (isinstance(backend, type) and issubclass(backend, Storage)):
         hint = "Write the dotted path of a subclass of post3.storage.base.Storage."
         return [Error(f"The BACKEND of {where} is not a storage: {entry['BACKEND']}.", hint=hint, id="post3.E022")]
-    if missing := [verb for verb in VERBS if getattr(backend, verb) is getattr(Storage, verb)]:
-        hint = f"Write methods for {', '.join(VERBS)}; post3/storage/base.py describes them."
+    if missing := [method for method in dir(backend) if getattr(getattr(backend, method), "__isabstractmethod__", False)]:
+        hint = "Write these methods; post3/storage/base.py and capabilities.py describe them."
         return [Error(f"The BACKEND of {where} does not implement {', '.join(missing)}.", hint=hint, id="post3.E022")]
     options = entry.get("OPTIONS") or {}
     try:
@@ -78,6 +80,11 @@ def _check_storage(name: str, entry: Any) -> list[CheckMessage]:
     except TypeError as error:
         hint = f"Write OPTIONS that {entry['BACKEND']} accepts."
         return [Error(f"The OPTIONS of {where} are not valid: {error}.", hint=hint, id="post3.E023")]
+    if issubclass(backend, CatalogueResident):  # it needs no resource but the database, and may be created
+        try:
+            backend(name, **options)
+        except ImproperlyConfigured as error:
+            return [Error(f"The OPTIONS of {where} are not valid: {error}.", hint="Correct the value.", id="post3.E023")]
     if "location" in inspect.signature(backend).parameters or "location" in options:
         return _check_location(where, options.get("location"))
     return []

@@ -27,6 +27,7 @@ class Published:
     ref: ObjectRef
     #: As S3 names it in notifications, such as `s3:ObjectCreated:Put`.
     event: str
+    is_delete_marker: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

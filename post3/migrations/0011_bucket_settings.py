@@ -40,31 +40,8 @@ BEGIN
 END $$
 """
 
-#: Called before a version is added. Deletes the version with the same id (only "null" can occur twice), and clears
-#: `is_latest` of the latest version. The loop handles versions that others have added in the meantime, because each
-#: statement in a function has a new snapshot.
-MAKE_WAY = """
-CREATE OR REPLACE FUNCTION post3_make_way(of_bucket bigint, of_key text, of_version text, OUT sequence bigint, OUT old_sidecar text)
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    retired bigint;
-BEGIN
-    DELETE FROM post3_object o WHERE o.bucket_id = of_bucket AND o.key = of_key AND o.version_id = of_version
-    RETURNING o.sequence, o.sidecar INTO sequence, old_sidecar;
-    LOOP
-        UPDATE post3_object o SET is_latest = false WHERE o.bucket_id = of_bucket AND o.key = of_key AND o.is_latest
-        RETURNING o.sequence INTO retired;
-        EXIT WHEN FOUND;
-        PERFORM FROM post3_object o WHERE o.bucket_id = of_bucket AND o.key = of_key AND o.is_latest;
-        EXIT WHEN NOT FOUND;
-    END LOOP;
-    sequence := greatest(sequence, retired, 0);
-END $$
-"""
-
 ON_POSTGRESQL = (
     ENTER,
-    MAKE_WAY,
     CHANGE,
     "CREATE OR REPLACE TRIGGER post3_bucket_change BEFORE UPDATE ON post3_bucket "
     "FOR EACH ROW EXECUTE FUNCTION post3_change_bucket()",

@@ -46,7 +46,7 @@ def _delete(grant: Grant, key: str) -> Published:
         key=key, owner_id=grant.caller.known_user_id, size=0, etag="", storage_class="STANDARD", last_modified=datetime.now(UTC)
     )
     forget_sidecars([insert_delete_marker(ref, marker).old_sidecar])
-    return Published(ref, "s3:ObjectRemoved:DeleteMarkerCreated")
+    return Published(ref, "s3:ObjectRemoved:DeleteMarkerCreated", is_delete_marker=True)
 
 
 def _delete_several(grant: Grant, keys: Sequence[str]) -> None:

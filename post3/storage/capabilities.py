@@ -1,6 +1,7 @@
 """Optional capabilities of storages. Callers check `isinstance(storage, Describing)`. A storage may have both."""
 
 import io
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,14 +26,17 @@ class Describing(Storage):
         """
         self.save(ref, io.BytesIO(data))
 
+    @abstractmethod
     def write_sidecar(self, name: str, document: bytes) -> None:
         """Store a description, in place of an earlier one. Durable on return. Raises StorageError."""
         raise NotImplementedError
 
+    @abstractmethod
     def read_sidecar(self, name: str) -> bytes:
         """Return a description. Raises BlobMissing, StorageError."""
         raise NotImplementedError
 
+    @abstractmethod
     def delete_sidecar(self, name: str, durable: bool = True) -> None:
         """Delete a description if it exists. Raises StorageError.
 
@@ -40,18 +44,22 @@ class Describing(Storage):
         """
         raise NotImplementedError
 
+    @abstractmethod
     def write_bucket_sidecar(self, bucket: str, document: bytes) -> None:
         """Store the description of a bucket, in place of an earlier one. Durable on return. Raises StorageError."""
         raise NotImplementedError
 
+    @abstractmethod
     def read_bucket_sidecar(self, bucket: str) -> bytes:
         """Return the description of a bucket. Raises BlobMissing, StorageError."""
         raise NotImplementedError
 
+    @abstractmethod
     def delete_bucket_sidecar(self, bucket: str) -> None:
         """Delete the description of a bucket if it exists. Raises StorageError."""
         raise NotImplementedError
 
+    @abstractmethod
     def described_buckets(self) -> Iterator[str]:
         """Yield the names of the buckets that have a description. Raises StorageError."""
         raise NotImplementedError
@@ -78,10 +86,12 @@ class CatalogueResident(Storage):
     #: counted when a pending blob is published (D33). 0 if the bytes are in another table.
     block_size = 0
 
+    @abstractmethod
     def inline_insert(self, data: bytes) -> tuple[str, list[Any]]:
         """Return `INSERT … SELECT … FROM blob` and its parameters, for a CTE whose row `blob` has the new `id`."""
         raise NotImplementedError
 
+    @abstractmethod
     def inline_select(self, blob_id: str) -> str:
         """Return a scalar subquery for the bytes (at most `inline_size`) of the blob whose id is that SQL expression.
 

@@ -6,13 +6,12 @@ from django.core.files.base import ContentFile
 from django.db import connection
 
 from post3.access.permissions import AccessRequest
-from post3.api import operations
 from post3.catalogue.buckets import known_bucket
 from post3.contrib.storage import Post3Storage
 
 from ..raw import RawClient
 from ..stores import Store
-from .test_permissions import ROWS, ask, client, deny, md5_of
+from .test_permissions import ROWS, ask, ask_for, client, deny
 
 __all__ = ["client"]
 
@@ -32,15 +31,8 @@ def is_open(request: AccessRequest) -> bool:
 
 def send(client: RawClient, level: str, shape: str) -> int:
     """Send a request of that shape. Return its status, or 403 if a batch denied its only key."""
-    row = operations.TABLES[level][shape]
-    method, _, rest = shape.partition(" ")
-    names = rest.partition(" ")[0].removeprefix("?") if rest.startswith("?") else ""
-    valued = ("partNumber", "uploadId", "list-type")
-    query = "&".join(f"{name}={'1' if name in valued else ''}" for name in names.split("&") if name)
-    headers = [("x-amz-copy-source", "/bucket/k")] if "+x-amz-copy-source" in shape else []
-    body = b"<Delete><Object><Key>k</Key></Object></Delete>" if row.on_each_key else b""
-    path = "/bucket" if level == "BUCKET" else "/bucket/copy" if headers else "/bucket/k"
-    status, answer = ask(client, method, path, query, headers + md5_of(body), body)
+    path = "/bucket" if level == "BUCKET" else "/bucket/copy" if "+x-amz-copy-source" in shape else "/bucket/k"
+    status, answer = ask_for(client, level, shape, path)
     return 403 if b"<Code>AccessDenied</Code>" in answer else status
 
 

@@ -69,6 +69,17 @@ def md5_of(body: bytes) -> list[tuple[str, str]]:
     return [("Content-MD5", base64.b64encode(digest).decode())] if body else []
 
 
+def ask_for(client: RawClient, level: str, shape: str, path: str) -> tuple[int, bytes]:
+    """Send a request of a shape in the table of operations."""
+    method, _, rest = shape.partition(" ")
+    names = rest.partition(" ")[0].removeprefix("?") if rest.startswith("?") else ""
+    valued = ("partNumber", "uploadId", "list-type")
+    query = "&".join(f"{name}={'1' if name in valued else ''}" for name in names.split("&") if name)
+    headers = [("x-amz-copy-source", "/bucket/k")] if "+x-amz-copy-source" in shape else []
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>" if operations.TABLES[level][shape].on_each_key else b""
+    return ask(client, method, path, query, headers + md5_of(body), body)
+
+
 ROWS = [(level, shape) for level, table in operations.TABLES.items() for shape, row in table.items() if row.view is not None]
 
 
@@ -78,14 +89,8 @@ def test_a_rule_that_denies_everything_stops_every_operation(
 ) -> None:
     row = operations.TABLES[level][shape]
     asked = deny(monkeypatch)
-    method, _, rest = shape.partition(" ")
-    names = rest.partition(" ")[0].removeprefix("?") if rest.startswith("?") else ""
-    valued = ("partNumber", "uploadId", "list-type")
-    query = "&".join(f"{name}={'1' if name in valued else ''}" for name in names.split("&") if name)
-    path = {"SERVICE": "/", "BUCKET": "/bucket", "OBJECT": "/bucket/k"}[level]
-    headers = [("x-amz-copy-source", "/bucket/k")] if "+x-amz-copy-source" in shape else []
-    body = b"<Delete><Object><Key>k</Key></Object></Delete>" if row.on_each_key else b""
-    status, answer = ask(client, method, path, query, headers + md5_of(body), body)
+    method, path = shape.partition(" ")[0], {"SERVICE": "/", "BUCKET": "/bucket", "OBJECT": "/bucket/k"}[level]
+    status, answer = ask_for(client, level, shape, path)
     if row.on_each_key:
         assert status == 200 and b"<Error><Key>k</Key><Code>AccessDenied</Code>" in answer
     else:

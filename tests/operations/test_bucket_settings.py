@@ -1,6 +1,6 @@
 """A bucket setting changed by another process takes effect on the next request, whatever the server has in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,17 +8,9 @@ import pytest
 
 from ..helpers import query
 from ..servers import Server
-from .versions import WRITES, Call, header, made_bucket, switch, versions, writes_of
+from .versions import WRITES, Call, bucket, header, switch, versions, writes
 
-
-@pytest.fixture
-def bucket(server: Server) -> Iterator[str]:
-    yield from made_bucket(server)
-
-
-@pytest.fixture
-def writes(s3: Any, bucket: str) -> dict[str, Call]:
-    return writes_of(s3, bucket)
+__all__ = ["bucket", "writes"]
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -10,17 +10,9 @@ import pytest
 
 from ..helpers import query
 from ..servers import Server
-from .versions import WRITES, Call, header, made_bucket, switch, versions, writes_of
+from .versions import WRITES, Call, bucket, header, switch, versions, writes
 
-
-@pytest.fixture
-def bucket(server: Server) -> Iterator[str]:
-    yield from made_bucket(server)
-
-
-@pytest.fixture
-def writes(s3: Any, bucket: str) -> dict[str, Call]:
-    return writes_of(s3, bucket)
+__all__ = ["bucket", "writes"]
 
 
 pytestmark = pytest.mark.parametrize("server", ["postgresql-blocks"], indirect=True, scope="session")

@@ -1,7 +1,7 @@
 """The searchable rows of `ObjectMetadata` match the metadata of the objects after every kind of write."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,12 +12,9 @@ from ..helpers import query
 from ..servers import Server
 from .multipart import begin, send
 from .test_bucket_settings_races import wait_for_lock
-from .versions import made_bucket, switch
+from .versions import bucket, switch
 
-
-@pytest.fixture
-def bucket(server: Server) -> Iterator[str]:
-    yield from made_bucket(server)
+__all__ = ["bucket"]
 
 
 def metadata_of(server: Server, bucket: str) -> dict[str, tuple[dict[str, str], dict[str, str]]]:

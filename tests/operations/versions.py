@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from ..helpers import query
 from ..servers import Server
 from .multipart import begin, send
@@ -20,8 +22,9 @@ WRITES = (
 )
 
 
-def made_bucket(server: Server) -> Iterator[str]:
-    """Create a bucket for a fixture. It may contain versions, which no request can delete yet."""
+@pytest.fixture
+def bucket(server: Server) -> Iterator[str]:
+    """A bucket that may contain versions, which no request can delete yet."""
     s3, name = server.client(), f"versions-{uuid4().hex[:16]}"
     s3.create_bucket(Bucket=name)
     yield name
@@ -48,7 +51,8 @@ def header(answer: dict[str, Any], name: str = VERSION) -> str | None:
     return answer["ResponseMetadata"]["HTTPHeaders"].get(name)
 
 
-def writes_of(s3: Any, bucket: str) -> dict[str, Call]:
+@pytest.fixture
+def writes(s3: Any, bucket: str) -> dict[str, Call]:
     """Create the key `k`. Return all ways to overwrite it, by name. All write two bytes, except the one of 2 MiB."""
     at = {"Bucket": bucket, "Key": "k"}
     s3.put_object(**at, Body=b"1")

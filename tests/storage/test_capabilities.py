@@ -10,10 +10,11 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from post3.access.callers import project_caller
+from post3.checks import check_storages
 from post3.descriptions.described import read_bucket
 from post3.models import Blob, Block, Object
 from post3.services import buckets
-from post3.storage import BlobMissing, Describing, StoredName
+from post3.storage import BlobMissing, CatalogueResident, Describing, Storage, StoredName
 from post3.storage.database import DatabaseStorage
 from post3.storage.handler import storages
 
@@ -96,3 +97,30 @@ def test_objects_in_a_storage_with_both_capabilities(catalogue: Any, tmp_path: P
         for size in (0, 1000, 3_000_000):
             store.delete(f"{size}")
         assert storage.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("capability", "method"),
+    [
+        (Describing, "read_sidecar"),
+        (Describing, "described_buckets"),
+        (CatalogueResident, "inline_insert"),
+        (CatalogueResident, "inline_select"),
+    ],
+)
+def test_check_of_a_storage_with_a_part_of_a_capability(
+    capability: type[Storage], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = DescribedBlocks if capability is Describing else DatabaseStorage
+    monkeypatch.delattr(own, method)
+    with override_settings(POST3_STORAGES={"STANDARD": {"BACKEND": f"{__name__}.DescribedBlocks"}}):
+        (error,) = check_storages()
+    assert (error.id, error.msg) == ("post3.E022", f"The BACKEND of POST3_STORAGES['STANDARD'] does not implement {method}.")
+
+
+@pytest.mark.parametrize("options", [{"row_size": -1}, {"row_size": 1 << 20}, {"block_size": 0}])
+def test_check_of_options_out_of_range(options: dict[str, int]) -> None:
+    backend = {"BACKEND": "post3.storage.database.DatabaseStorage", "OPTIONS": options}
+    with override_settings(POST3_STORAGES={"STANDARD": backend}):
+        (error,) = check_storages()
+    assert error.id == "post3.E023" and next(iter(options)) in error.msg

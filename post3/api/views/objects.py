@@ -63,7 +63,7 @@ def delete_object(request: S3Request) -> S3Response:
     parameters.check_version_id(request)
     headers.refuse_bypass(request)
     published = deletions.delete_object(request.grant, request.key, headers.conditions_of(request))
-    marker = {"x-amz-delete-marker": "true"} if published.event == "s3:ObjectRemoved:DeleteMarkerCreated" else {}
+    marker = {"x-amz-delete-marker": "true"} if published.is_delete_marker else {}
     return responses.empty(204, {**version_headers(published), **marker})
 
 
