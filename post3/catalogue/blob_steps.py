@@ -5,7 +5,7 @@ written.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -31,14 +31,17 @@ class BlobStep:
     crc64nvme: str | None = None
 
 
+_NO_BLOB = "SELECT CAST(NULL AS bigint) AS id FROM bucket"
+
+
 def no_blob() -> BlobStep:
     """For an object of no bytes, and for one whose bytes are those of its parts."""
-    return BlobStep("SELECT CAST(NULL AS bigint) AS id FROM bucket", required=False)
+    return BlobStep(_NO_BLOB, required=False)
 
 
 def in_row(data: bytes, crc64nvme: str) -> BlobStep:
     """For bytes that the object's row holds itself."""
-    return replace(no_blob(), data=data, crc64nvme=crc64nvme)
+    return BlobStep(_NO_BLOB, required=False, data=data, crc64nvme=crc64nvme)
 
 
 def new_blob(

@@ -124,7 +124,7 @@ def bench(configuration: str, directory: Path, url: str, options: Options) -> It
     if configuration.startswith("postgresql"):
         environment["DATABASE_URL"] = create_database(url)
         roots.append(postmaster_pid(url))
-    server = Server(place, environment, runner="gunicorn-asgi")
+    server = Server(place, environment, runner="gunicorn-asgi", anew=True)  # as in production
     try:
         server.start()
         one = Bench(server, [server.pid, *roots], options.seconds)

@@ -32,7 +32,7 @@ def serving(environment: Mapping[str, str]) -> Iterator[Server]:
     """Serve post3 under gunicorn, with blocks in PostgreSQL. Always stop the server and the cluster."""
     with private_cluster(CLUSTER) as url, tempfile.TemporaryDirectory(prefix="post3-benchmark-") as directory:
         given = {"DATABASE_URL": create_database(url), **environment}
-        server = Server(Path(directory), given, runner="gunicorn-asgi")
+        server = Server(Path(directory), given, runner="gunicorn-asgi", anew=True)  # as in production
         try:
             server.start()
             yield server
