@@ -18,11 +18,11 @@ from post3.models.deleting import protect
 _HEADERS = ("content_type", "content_encoding", "content_disposition", "content_language", "cache_control", "expires")
 
 
-def _row_id() -> models.BigAutoField:
+def _row_id() -> "models.BigAutoField[Any, Any]":
     return models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")
 
 
-def _headers() -> list[tuple[str, models.TextField]]:
+def _headers() -> "list[tuple[str, models.TextField[Any, Any]]]":
     return [(name, models.TextField(blank=True)) for name in _HEADERS]
 
 
@@ -31,17 +31,17 @@ def _metadata() -> models.JSONField:
     return models.JSONField(blank=True, db_default={}, default=dict)
 
 
-def _user(related_name: str, on_delete: Any = protect, **options: bool) -> models.ForeignKey:
+def _user(related_name: str, on_delete: Any = protect, db_index: bool = True) -> "models.ForeignKey[Any, Any]":
     """Return a reference to a user. `protect` reads one row of the user's, where Django's PROTECT would read all."""
-    return models.ForeignKey(on_delete=on_delete, related_name=related_name, to=settings.AUTH_USER_MODEL, **options)
+    return models.ForeignKey(db_index=db_index, on_delete=on_delete, related_name=related_name, to=settings.AUTH_USER_MODEL)
 
 
-def _part_of(model: str, related_name: str | None = None) -> models.ForeignKey:
+def _part_of(model: str, related_name: str | None = None) -> "models.ForeignKey[Any, Any]":
     """Return a reference to the row that a row belongs to. Each table has an index that begins with it."""
     return models.ForeignKey(db_index=False, on_delete=models.CASCADE, related_name=related_name, to=f"post3.{model}")
 
 
-def _blob(related_name: str) -> models.ForeignKey:
+def _blob(related_name: str) -> "models.ForeignKey[Any, Any]":
     """Return a reference to bytes, which prevents their deletion. Empty bodies have no blob."""
     return models.ForeignKey(null=True, on_delete=models.PROTECT, related_name=related_name, to="post3.blob")
 
