@@ -47,7 +47,7 @@ def migrate(connection: Any, *arguments: str, **options: Any) -> None:
 
 
 def migrate_one_by_one(connection: Any, target: str) -> None:
-    """Apply the replaced migrations, as the releases did that had no others."""
+    """Apply the replaced migrations up to `target`, as releases without the squashed one did."""
     executor = MigrationExecutor(connection)
     executor.loader = MigrationLoader(connection, replace_migrations=False)
     executor.loader.replacements.clear()
@@ -94,7 +94,7 @@ def test_store_at_any_replaced_migration_continues_to_the_same_schema(database: 
     migrate_one_by_one(database, name)
     assert applied_to(database) == set(REPLACED[: REPLACED.index(name) + 1])
     accounts = list(Account.objects.using(database.alias).values_list("account_id")) if name >= "0008" else None
-    migrate(database, SQUASHED)  # Django goes to the last replaced migration instead
+    migrate(database, SQUASHED)  # or to the last replaced one, if some are applied
     assert read_schema(database) == expected
     assert accounts in (None, list(Account.objects.using(database.alias).values_list("account_id")))
     migrate(database)
