@@ -17,6 +17,7 @@ VARIABLE = "POST3_TEST_CLAIMS"
 #: The slowest modules. They are claimed first, so that none of them is still running when all others have ended.
 LONGEST = (
     "tests/site/test_unfit_databases.py",
+    "tests/upgrades/test_squashed.py",
     "tests/upgrades/test_upgrade.py",
     "tests/faults/test_crash.py",
     "tests/faults/test_powercut.py",

@@ -5,8 +5,8 @@ keys under a common prefix (a loose index scan): ten prefixes over a million key
 at the smallest string that does not start with the common prefix: the prefix with the last character of the delimiter
 incremented. Keys do not contain U+0000, so no key lies between `key` and `key || chr(1)`.
 
-On PostgreSQL, functions do this (migrations 0003 and 0007), because they use the index whatever the planner estimates.
-SQLite executes the statements below.
+On PostgreSQL, functions do this (`migrations/_functions.py`), because they use the index whatever the planner
+estimates. SQLite executes the statements below.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Statements that delete rows. The database also deletes everything that belongs to them (migration 0002).
+"""Statements that delete rows. The database also deletes everything that belongs to them (`migrations/_rules.py`).
 
 They bypass the ORM, which would read all of those rows first.
 """

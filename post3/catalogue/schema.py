@@ -48,10 +48,13 @@ def require_tables() -> None:
     if not applied:
         raise CatalogueFault("The database has no post3 tables. Run `migrate`, or configure the right database.")
     if missing := _known() - applied:
-        raise CatalogueFault(f"The database belongs to an older release (migration {min(missing)} is missing). Run `migrate`.")
-    if newer := {name for name in applied if name > max(_known())}:
+        first = min(missing, key=_position)
+        raise CatalogueFault(f"The database belongs to an older release (migration {first} is missing). Run `migrate`.")
+    last = max(map(_position, _known()))
+    if newer := {name for name in applied if _position(name) > last}:
+        name = max(newer, key=_position)
         raise CatalogueIsNewer(
-            f"The database belongs to a newer release of post3 (migration {max(newer)} was applied). Install that release."
+            f"The database belongs to a newer release of post3 (migration {name} was applied). Install that release."
         )
 
 
@@ -65,7 +68,17 @@ def sqlite_path(database: dict[str, Any]) -> Path | None:
 
 @cache
 def _known() -> set[str]:
+    """Return the names of this release's migrations.
+
+    They include a squashed migration (`0001_squashed_0013_…`) as well as those that it replaces. `migrate` records all
+    of them, so that a later release can contain the squashed one alone.
+    """
     return {module.name for module in iter_modules(migrations.__path__) if not module.name.startswith("_")}
+
+
+def _position(migration: str) -> str:
+    """Return a text that sorts as migrations are applied. A squashed migration has that of the last one it replaces."""
+    return migration.rpartition("_squashed_")[2]
 
 
 def _connection() -> Any:

@@ -5,15 +5,15 @@ there the same pieces run one after another in a transaction, which costs no rou
 
 A key is written in one of three ways, by the bucket's versioning:
  - `overwrite`, if the bucket never kept versions: `INSERT … ON CONFLICT (bucket_id, key) WHERE is_latest DO UPDATE`.
-   The last commit wins, and no reader sees two rows or none. A trigger on `blob_id` (migration 0002) releases the
-   previous bytes.
+   The last commit wins, and no reader sees two rows or none. A trigger on `blob_id` releases the previous
+   bytes.
  - `append_version`: a new row becomes the latest one. The version "null" of a suspended bucket replaces the one before
    it.
  - `insert_delete_marker`: the same for a row without content.
 
-Each enters the bucket first (migration 0011), so that no write acts by settings that have changed. Triggers keep the
-rows of
-`ObjectMetadata` equal to the column `metadata`, and remove the parts of an object that is overwritten (migration 0012).
+Each enters the bucket first (`migrations/_functions.py`), so that no write acts by settings that have changed. Triggers
+(`migrations/_triggers.py`) keep the rows of `ObjectMetadata` equal to the column `metadata`, and remove the parts of an
+object that is overwritten.
 """
 
 import json
@@ -209,7 +209,7 @@ def _sidecar_of_latest(ref: ObjectRef) -> str | None:
 
 
 def _make_way_on_sqlite(ref: ObjectRef) -> tuple[int, int, str | None]:
-    """Do what `post3_make_way` does on PostgreSQL (migration 0012)."""
+    """Do what `post3_make_way` does on PostgreSQL (`migrations/_functions.py`)."""
     which = "bucket_id = %s AND key = %s"
     place = (ref.bucket.id, ref.key)
     latest = fetch(f"SELECT sequence, revision FROM post3_object WHERE {which} AND is_latest", place)

@@ -1,7 +1,7 @@
 """Blobs: immutable byte strings in a storage, and the blocks of those kept in the database.
 
-Objects, parts of objects and parts of uploads refer to blobs. When a reference is deleted, a trigger (migration 0002)
-sets `released_at`. The worker collects released blobs that nothing refers to any more.
+Objects, parts of objects and parts of uploads refer to blobs. When a reference is deleted, a trigger
+(`migrations/_triggers.py`) sets `released_at`. The worker collects released blobs that nothing refers to any more.
 """
 
 from django.db import models

@@ -30,8 +30,8 @@ class Bucket(models.Model):
     region = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
     versioning = models.CharField(max_length=9, choices=Versioning, default=Versioning.NEVER, db_default="", blank=True)
-    #: A trigger increments it with every change of the row (migration 0011). The statements of requests compare it, so
-    #: that no process uses outdated settings.
+    #: A trigger increments it with every change of the row (`migrations/_triggers.py`). The statements of requests
+    #: compare it, so that no process uses outdated settings.
     config_version = models.BigIntegerField(default=new_config_version, db_default=1, editable=False)
 
     class Meta:

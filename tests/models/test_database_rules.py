@@ -1,21 +1,17 @@
-"""The rules of migration 0002, and those that every table must follow, read from the database's own catalogue."""
+"""The rules and triggers of the catalogue, and what every table must follow, read from the database's own catalogue."""
 
-import importlib
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
+from post3.migrations import _rules, _triggers
 from post3.models import Bucket, Object
 
-rules = importlib.import_module("post3.migrations.0002_database_rules")
-CASCADES = {
-    (child, column, parent)
-    for parent, children in rules.CASCADES.items()
-    for child, column in children
-    if child != "post3_multipartuploadmetadata"  # until migration 0012
-}
+from ..upgrades.schema import read_schema
+
+CASCADES = {(child, column, parent) for parent, children in _rules.CASCADES.items() for child, column in children}
 KEYS = ("b", "a", "a/", "Z", "a\x01", "~", "é", "\ud7ff", "\ue000", "\uff5e", "😀", "\U0010ffff", "a b", "aa", "A", "_", "%")
 
 
@@ -30,20 +26,30 @@ METADATA_AND_PARTS = ("post3_object_metadata_on_insert", "post3_object_metadata_
 
 def test_triggers_are_there_after_all_migrations(catalogue: Any) -> None:
     wanted = {"post3_bucket_change", *METADATA_AND_PARTS} | {
-        f"{table}_release_on_{when}" for table in rules.REFERRERS for when in ("update", "delete")
+        f"{table}_release_on_{when}" for table in _triggers.REFERRERS for when in ("update", "delete")
     }
     if catalogue.vendor == "postgresql":
         found = rows(catalogue, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'")
     else:
         found = rows(catalogue, "SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        wanted |= {f"{parent}_cascade" for parent in rules.CASCADES}
+        wanted |= {f"{parent}_cascade" for parent in _rules.CASCADES}
     assert {name for (name,) in found if name.startswith("post3_")} == wanted
 
 
-def test_rules_can_be_installed_again(catalogue: Any) -> None:
+def test_triggers_can_be_dropped_and_installed_again(catalogue: Any) -> None:
+    before = read_schema(catalogue)
     with catalogue.schema_editor() as editor:
-        rules.install_rules(None, editor)
-    test_triggers_are_there_after_all_migrations(catalogue)
+        _triggers.drop_triggers(None, editor)
+        assert not [name for name in read_schema(catalogue) if name.startswith("trigger ")]
+        _triggers.install_triggers(None, editor)
+    assert read_schema(catalogue) == before
+
+
+def test_triggers_can_be_installed_twice(catalogue: Any) -> None:
+    before = read_schema(catalogue)
+    with catalogue.schema_editor() as editor:
+        _triggers.install_triggers(None, editor)
+    assert read_schema(catalogue) == before
 
 
 def test_every_reference_to_a_blob_has_a_trigger(catalogue: Any) -> None:
@@ -55,7 +61,7 @@ def test_every_reference_to_a_blob_has_a_trigger(catalogue: Any) -> None:
             for column, (_, target) in catalogue.introspection.get_relations(cursor, table).items()
             if target == "post3_blob" and table != "post3_block"
         }
-    assert referring == set(rules.REFERRERS)
+    assert referring == set(_triggers.REFERRERS)
 
 
 def test_foreign_keys_cascade_in_postgresql(postgresql: Any) -> None:
@@ -69,7 +75,7 @@ def test_foreign_keys_cascade_in_postgresql(postgresql: Any) -> None:
     assert cascading == CASCADES | {("post3_apikey", "user_id", "auth_user")}
     # A reference to a blob must prevent its deletion.
     kept = {table for table, _, target, action in found if target == "post3_blob" and action == "a"}
-    assert kept == set(rules.REFERRERS)
+    assert kept == set(_triggers.REFERRERS)
 
 
 def test_delete_by_sql_of_a_referenced_blob_is_refused(catalogue: Any) -> None:

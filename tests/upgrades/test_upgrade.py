@@ -109,6 +109,8 @@ def test_migrate_is_requested_if_needed_and_works(store: Upgraded) -> None:
     else:
         assert (store.before.status, store.before.stderr) == (0, "")
     assert "No migrations to apply." in store.commands("migrate", "--no-input").stdout
+    for nothing_left in (("migrate", "--check"), ("makemigrations", "--check", "--dry-run")):
+        assert store.commands(*nothing_left).status == 0
 
 
 def test_no_column_loses_values(store: Upgraded) -> None:
