@@ -70,7 +70,7 @@ def sqlite_path(database: dict[str, Any]) -> Path | None:
 def _known() -> set[str]:
     """Return the names of this release's migrations.
 
-    They include a squashed migration (`0001_squashed_0013_…`) as well as those that it replaces. `migrate` records all
+    They include a squashed migration (`0001_squashed_0014_…`) as well as those that it replaces. `migrate` records all
     of them, so that a later release can contain the squashed one alone.
     """
     return {module.name for module in iter_modules(migrations.__path__) if not module.name.startswith("_")}

@@ -57,6 +57,15 @@ SETTINGS = {
         "autovacuum_vacuum_threshold": "1000",
         "autovacuum_analyze_scale_factor": "0.05",
     },
+    "post3_object": {  # its TOAST table has the small bodies
+        "autovacuum_vacuum_scale_factor": "0.02",
+        "autovacuum_vacuum_threshold": "1000",
+        "autovacuum_vacuum_cost_limit": "1000",
+        "autovacuum_analyze_scale_factor": "0.05",
+        "toast.autovacuum_vacuum_scale_factor": "0.02",
+        "toast.autovacuum_vacuum_threshold": "5000",
+        "toast.autovacuum_vacuum_cost_limit": "1000",
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""The tables of migration `0001_squashed_0013_bytes_in_rows`.
+"""The tables of migration `0001_squashed_0014_autovacuum_of_objects`.
 
 They never change, unlike the models in `post3/models`. The order of columns is that of a store which was upgraded step
 by step.

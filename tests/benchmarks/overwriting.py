@@ -55,9 +55,10 @@ def main(arguments: list[str]) -> int:
             assert not outcome.errors, outcome.first_error
             overwritten += outcome.operations
             vacuums, dead = ask(server, VACUUMED)[0]
+            written, size = overwritten * options.size / MIB, ask(server, SIZE)[0][0] / MIB
             say(
-                f"{elapsed + 10:.0f} s, {outcome.rate:,.0f} overwrites per second, {overwritten * options.size / MIB:,.0f} MiB in "
-                f"all: {ask(server, SIZE)[0][0] / MIB:,.0f} MiB, {vacuums} vacuums, {dead} dead rows"
+                f"{elapsed + 10:.0f} s, {outcome.rate:,.0f} overwrites per second, {written:,.0f} MiB in all: "
+                f"{size:,.0f} MiB, {vacuums} vacuums, {dead} dead rows"
             )
     return 0
 

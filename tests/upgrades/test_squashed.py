@@ -21,7 +21,7 @@ from post3_site.environment import SQLITE_ENGINE, sqlite_options
 from .schema import Schema, read_schema
 from .test_upgrade import fresh_database
 
-SQUASHED = "0001_squashed_0013_bytes_in_rows"
+SQUASHED = "0001_squashed_0014_autovacuum_of_objects"
 REPLACED: tuple[str, ...] = importlib.import_module(f"post3.migrations.{SQUASHED}").REPLACED
 
 

@@ -1,6 +1,6 @@
 """The whole catalogue: its tables, then what Django's models cannot express.
 
-It replaces the first thirteen migrations. A store that has only some of them gets the others, and not this one. Both
+It replaces the first fourteen migrations. A store that has only some of them gets the others, and not this one. Both
 ways result in the same schema (`tests/upgrades/test_squashed.py`, D97).
 
 The modules beside it whose names begin with an underscore belong to it, and change as little as a migration does. A
@@ -33,6 +33,7 @@ REPLACED = (
     "0011_bucket_settings",
     "0012_metadata_and_revisions",
     "0013_bytes_in_rows",
+    "0014_autovacuum_of_objects",
 )
 
 
