@@ -37,6 +37,8 @@ class StoredPart(PartBlob):
     """A part in the catalogue, with the columns needed to open its blob."""
 
     storage_class: str
+    #: Bytes of the blob as stored; 0 if there is no blob. `size` is the part's own.
+    blob_size: int
     block_size: int
     #: A `Blob.State`; 0 if there is no blob.
     state: int
@@ -45,7 +47,8 @@ class StoredPart(PartBlob):
 # The object must still have the revision that was read, so that parts of two writes never mix.
 _PARTS = (
     "SELECT p.part_number, p.\"offset\", p.size, p.checksum, p.blob_id, coalesce(b.name, ''), coalesce(b.md5, ''), "
-    "coalesce(b.crc64nvme, ''), coalesce(b.storage_class, ''), coalesce(b.block_size, 0), coalesce(b.state, 0) "
+    "coalesce(b.crc64nvme, ''), coalesce(b.storage_class, ''), coalesce(b.size, 0), "
+    "coalesce(b.block_size, 0), coalesce(b.state, 0) "
     "FROM post3_object o JOIN post3_objectpart p ON p.object_id = o.id LEFT JOIN post3_blob b ON b.id = p.blob_id "
     "WHERE o.id = %s AND o.revision = %s"
 )

@@ -26,6 +26,7 @@ _SELECTED = ", ".join(
         "o.revision",
         "o.blob_id",
         "coalesce(bl.name, '')",
+        "coalesce(bl.size, 0)",
         "coalesce(bl.block_size, 0)",
         "coalesce(o.crc64nvme, bl.crc64nvme, '')",
         "coalesce(bl.state, 0)",
@@ -41,7 +42,7 @@ NOT_READ, IN_ROW = "NULL", "o.data"
 
 def small_bytes(select: str, most: int) -> str:
     """Return SQL for bytes in the row, and for those of blobs of at most `most` bytes, by the subquery `select`."""
-    return f"coalesce({IN_ROW}, CASE WHEN o.blob_id IS NOT NULL AND o.size <= {most} THEN {select} END)"
+    return f"coalesce({IN_ROW}, CASE WHEN bl.size <= {most} THEN {select} END)"
 
 
 @lru_cache(maxsize=16)
@@ -62,7 +63,7 @@ def find_object(bucket: BucketState, key: str, data: str = NOT_READ) -> ObjectRo
     """
     rows = fetch(_statement(data), (key, bucket.id))
     check_current(bucket, rows[0][0] if rows else None)
-    _, row_id, version_id, revision, blob_id, blob_name, block_size, crc64nvme, state, *attributes, found = rows[0]
+    _, row_id, version_id, revision, blob_id, blob_name, blob_size, block_size, crc64nvme, state, *attributes, found = rows[0]
     if row_id is None:
         return None
     attributes[_LAST_MODIFIED] = as_datetime(attributes[_LAST_MODIFIED])
@@ -79,6 +80,7 @@ def find_object(bucket: BucketState, key: str, data: str = NOT_READ) -> ObjectRo
         revision=revision,
         blob_id=blob_id,
         blob_name=blob_name,
+        blob_size=blob_size,
         block_size=block_size,
         crc64nvme=crc64nvme,
         blob_state=state,

@@ -42,6 +42,8 @@ class ObjectRow(Attributes):
     revision: int
     blob_id: int | None
     blob_name: str
+    #: Bytes of the blob as stored; 0 if there is no blob. `size` is the object's own.
+    blob_size: int
     block_size: int
     #: Of the blob, base64; empty if not known.
     crc64nvme: str

@@ -215,10 +215,10 @@ def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes
         return b""
     if row.blob_id is None:
         return parts.open_parts(row, start, length) if row.parts_count else bytes_in_row(row)[start : start + length]
-    ref = BlobRef(row.blob_id, row.blob_name, row.size, row.block_size)
-    if row.data is not None and len(row.data) == row.size and row.blob_state == Blob.State.STORED:
+    ref = BlobRef(row.blob_id, row.blob_name, row.blob_size, row.block_size)
+    if row.data is not None and len(row.data) == ref.size and row.blob_state == Blob.State.STORED:
         verify(row.data, row.storage_class, ref, row.crc64nvme)
-        return row.data if length == row.size else row.data[start : start + length]
+        return row.data if length == ref.size else row.data[start : start + length]
     pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
     pieces.ensure_readable()
     return pieces

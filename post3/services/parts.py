@@ -43,7 +43,7 @@ class PartsPieces(Pieces):
         part = next(self._parts, None)
         if part is None:
             return None
-        ref = BlobRef(part.blob_id or 0, part.blob_name, part.size, part.block_size)
+        ref = BlobRef(part.blob_id or 0, part.blob_name, part.blob_size, part.block_size)
         first = max(self._start, part.offset)
         last = min(self._end, part.offset + part.size)
         return open_blob(part.storage_class, ref, part.state, part.crc64nvme, first - part.offset, last - first)

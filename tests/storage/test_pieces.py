@@ -195,7 +195,8 @@ def parts(storage: Storage, saved: Saved, monkeypatch: pytest.MonkeyPatch) -> Pa
             values = {"part_number": number, "offset": offset, "size": len(data), "blob_id": ref.id, "blob_name": ref.name}
             fields = {field.name for field in dataclasses.fields(StoredPart)}
             rest = dict.fromkeys(fields - values.keys(), "")
-            made.append(StoredPart(**{**rest, **values, "storage_class": "STANDARD", "block_size": ref.block_size}))
+            of_blob = {"storage_class": "STANDARD", "blob_size": ref.size, "block_size": ref.block_size}
+            made.append(StoredPart(**{**rest, **values, **of_blob}))
             offset += len(data)
         return made
 
@@ -229,7 +230,7 @@ def test_pieces_of_parts_by_several_threads_after_a_close(parts: Parts) -> None:
 
 def test_a_missing_first_part_is_detected_when_peeked_at(storage: Storage, parts: Parts) -> None:
     stored = parts([b"a" * 1000, b"b" * 1000])
-    storage.delete(BlobRef(stored[0].blob_id or 0, stored[0].blob_name, stored[0].size, stored[0].block_size))
+    storage.delete(BlobRef(stored[0].blob_id or 0, stored[0].blob_name, stored[0].blob_size, stored[0].block_size))
     with pytest.raises(BlobMissing):
         PartsPieces(stored, 0, 2000).ensure_readable()
     assert b"".join(PartsPieces(stored[1:], 1000, 1000)) == b"b" * 1000
