@@ -6,6 +6,7 @@ may reach the catalogue, because half an object is worse than a missing one. For
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from .. import checksums
 from ..access.accounts import is_account_id
 from ..catalogue.attributes import HEADERS
 from ..catalogue.rows import NewObject
+from ..models import Bucket
 from ..s3.names import MAX_KEY_SIZE, is_valid_name
 from ..web.header_fields import clean_given
 from .sidecars import FORMAT
@@ -39,6 +41,8 @@ class DescribedBucket:
     created_at: datetime
     #: The id of the owner's account; empty in descriptions by older releases.
     account: str = ""
+    #: A `Bucket.Versioning`; never enabled in descriptions by older releases.
+    versioning: str = Bucket.Versioning.NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ def read_bucket(document: bytes) -> DescribedBucket:
         region=fields.text("region", 64),
         created_at=fields.moment("created_at"),
         account=fields.account("account"),
+        versioning=fields.choice("versioning", Bucket.Versioning.values, Bucket.Versioning.NEVER),
     )
 
 
@@ -200,6 +205,13 @@ class _Fields:
         """Return the id of an account; empty if it is missing or invalid."""
         value = self.text(name, 12, "")
         return value if is_account_id(value) else ""
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """Return one of several texts."""
+        value = self.text(name, default=default)
+        if value not in choices:
+            raise Unreadable(f"its {name} is {value!r}, which this release does not support")
+        return value
 
     def texts(self, name: str) -> dict[str, str]:
         values = self._values.get(name)

@@ -5,14 +5,14 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from typing import Any
 
 from ..access.accounts import account_id
 from ..access.owners import user_name
 from ..catalogue.attributes import DESCRIBED, HEADERS
 from ..catalogue.parts import PartBlob
 from ..catalogue.rows import NewObject
-from ..models import Blob, Object
+from ..models import Blob, Bucket, Object
 from ..storage.capabilities import Describing
 from ..storage.handler import storages
 
@@ -26,18 +26,30 @@ def describing_storages() -> list[Describing]:
     return [storage for storage in configured if isinstance(storage, Describing)]
 
 
-def describe_bucket(name: str, owner_id: int, region: str, created_at: datetime) -> bytes:
+def describe_bucket(bucket: Bucket) -> bytes:
     """Return a JSON document with everything that the catalogue knows about a bucket."""
-    document = {
-        "format": FORMAT,
-        "bucket": name,
-        "owner_id": owner_id,
-        "owner": user_name(owner_id),
+    return json.dumps({"format": FORMAT, **_values_of(bucket)}, ensure_ascii=False).encode()
+
+
+def describes_bucket(document: bytes, bucket: Bucket) -> bool:
+    """Whether a description has all values of a bucket. One by a newer release may have more, and another format."""
+    try:
+        values = json.loads(document)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and values.items() >= _values_of(bucket).items()
+
+
+def _values_of(bucket: Bucket) -> dict[str, Any]:
+    return {
+        "bucket": bucket.name,
+        "owner_id": bucket.owner_id,
+        "owner": user_name(bucket.owner_id),
         "account": account_id(),
-        "region": region,
-        "created_at": created_at.isoformat(),
+        "region": bucket.region,
+        "created_at": bucket.created_at.isoformat(),
+        "versioning": bucket.versioning,
     }
-    return json.dumps(document, ensure_ascii=False).encode()
 
 
 def describe(bucket: str, version_id: str, new: NewObject, blob_name: str, crc64nvme: str, parts: Sequence[PartBlob]) -> bytes:

@@ -13,7 +13,7 @@ from ..catalogue.listing import successor
 from ..catalogue.removing import remove_bucket
 from ..conf import conf
 from ..db.rollback import on_rollback
-from ..descriptions.sidecars import describe_bucket, describing_storages
+from ..descriptions.sidecars import describe_bucket, describes_bucket, describing_storages
 from ..errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -26,6 +26,7 @@ from ..errors import (
 from ..models import Bucket, Object
 from ..s3.names import is_valid_name
 from ..storage.base import BlobMissing
+from ..storage.capabilities import Describing
 from .disk_reserve import may_use_reserve
 from .publishing import retried
 from .renewing import renewing
@@ -66,7 +67,7 @@ def _create(name: str, owner_id: int, region: str | None) -> Bucket:
         bucket = Bucket.objects.create(name=name, owner_id=owner_id, region=region or conf.REGION)
         # Within the transaction, as is their removal, so that creation and deletion of the same name exclude each
         # other.
-        document = _describe(bucket)
+        document = describe_bucket(bucket)
         for storage in describing_storages():
             storage.write_bucket_sidecar(name, document)
         on_rollback(lambda: _undescribe(name, document))
@@ -139,24 +140,25 @@ def delete_bucket(grant: Grant) -> None:
 
 
 def describe_buckets() -> int:
-    """Describe the buckets that older releases described only in part or not at all. Return how many.
+    """Write the descriptions of buckets that are missing or out of date, such as those by older releases.
 
-    Raises StorageError.
+    Return how many were written. Raises StorageError.
     """
     count = 0
     for storage in describing_storages():
-        described = {name for name in storage.described_buckets() if b'"account"' in storage.read_bucket_sidecar(name)}
-        names = Bucket.objects.order_by("pk").values_list("name", flat=True)
-        for name in [name for name in names if name not in described]:
+        for name in [bucket.name for bucket in Bucket.objects.order_by("pk") if not _is_described(storage, bucket)]:
             with transaction.atomic():
                 if bucket := _lock(name):  # unless it was deleted meanwhile
-                    storage.write_bucket_sidecar(name, _describe(bucket))
+                    storage.write_bucket_sidecar(name, describe_bucket(bucket))
                     count += 1
     return count
 
 
-def _describe(bucket: Bucket) -> bytes:
-    return describe_bucket(bucket.name, bucket.owner_id, bucket.region, bucket.created_at)
+def _is_described(storage: Describing, bucket: Bucket) -> bool:
+    try:
+        return describes_bucket(storage.read_bucket_sidecar(bucket.name), bucket)
+    except BlobMissing:
+        return False
 
 
 def _lock(name: str) -> Bucket | None:

@@ -235,14 +235,52 @@ def test_bucket_that_cannot_be_described_is_not_created(tree: Store, monkeypatch
     assert list(Bucket.objects.values_list("name", flat=True)) == ["bucket"]
 
 
-def test_buckets_of_older_releases_are_described(tree: Store) -> None:
+def test_missing_and_outdated_descriptions_of_buckets_are_written(tree: Store) -> None:
     path = Path(tree.directory, "bucket", "bucket.json")
     document = path.read_bytes()
     path.unlink()
     assert buckets.describe_buckets() == 1 and path.read_bytes() == document
     assert buckets.describe_buckets() == 0
+    for outdated in ({"account": None}, {"versioning": None}, {"owner": "other"}):
+        rewrite(path, **outdated)
+        assert buckets.describe_buckets() == 1 and path.read_bytes() == document
+    for damaged in (b"", b"[]", document[:-1]):
+        path.write_bytes(damaged)
+        assert buckets.describe_buckets() == 1 and path.read_bytes() == document
+    rewrite(path, format=3, added="by a newer release")
+    assert buckets.describe_buckets() == 0
     buckets.delete_bucket(tree.grant)
     assert not path.exists()
+
+
+#: A value other than the default for each setting of a bucket. The description of the bucket must contain it.
+SETTINGS = {"region": "eu-west-1", "versioning": "Suspended"}
+
+
+def test_settings_of_a_bucket_come_back(tree: Store, lose: Callable[[], None]) -> None:
+    others = {"id", "name", "owner_id", "created_at", "config_version"}
+    assert {field.attname for field in Bucket._meta.concrete_fields} - others == SETTINGS.keys()
+    Bucket.objects.update(**SETTINGS)
+    assert buckets.describe_buckets() == 1
+    before = rows_of(Bucket)
+    lose()
+    assert Report() == []
+    assert rows_of(Bucket) == before
+
+
+def test_versioning_of_a_bucket_described_by_an_older_release(tree: Store, lose: Callable[[], None]) -> None:
+    rewrite(Path(tree.directory, "bucket", "bucket.json"), versioning=None)
+    lose()
+    assert Report() == []
+    assert Bucket.objects.get().versioning == Bucket.Versioning.NEVER
+
+
+def test_versioning_that_does_not_exist_is_reported(tree: Store, lose: Callable[[], None]) -> None:
+    rewrite(Path(tree.directory, "bucket", "bucket.json"), versioning="Paused")
+    lose()
+    (reason,) = Report().reasons
+    assert reason.endswith("its versioning is 'Paused', which this release does not support")
+    assert not Bucket.objects.exists()
 
 
 def test_account_keeps_its_id(tree: Store, lose: Callable[[], None]) -> None:

@@ -200,7 +200,9 @@ class _Run:
     def _make_bucket(self, bucket: DescribedBucket) -> None:
         with transaction.atomic():
             self._owners.need(bucket.owner_id, bucket.owner_name, bucket.created_at)
-            made = Bucket.objects.create(name=bucket.name, owner_id=bucket.owner_id, region=bucket.region)
+            made = Bucket.objects.create(
+                name=bucket.name, owner_id=bucket.owner_id, region=bucket.region, versioning=bucket.versioning
+            )
             Bucket.objects.filter(pk=made.pk).update(created_at=bucket.created_at)  # `auto_now_add` has set the current time
         self._buckets[bucket.name] = made.pk
         self._counts.buckets += 1
