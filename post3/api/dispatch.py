@@ -37,6 +37,8 @@ logger = logging.getLogger("post3")
 #: Actions of the operations that need free space on the disk.
 CREATE = "s3:CreateBucket"
 GROWS = frozenset(("s3:PutObject", CREATE))
+#: Stands for a request that matches no operation.
+UNKNOWN = Operation("", "")
 
 counts.declare(
     (row.name for table in (operations.SERVICE, operations.BUCKET, operations.OBJECT) for row in table.values() if row.view),
@@ -119,14 +121,16 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     outages.reach()
     if sigv4.is_signed(request):
         request.caller = _authenticate(request, observation)
+        operation = operations.implemented(request, shape, found)
+        _authorise(request, operation)
     else:
         # Before any error about the operation: an anonymous client must not find out what exists (D71).
         request.caller = ANONYMOUS
-        _authorise_stranger(request, found)
-    operation = operations.implemented(request, shape, found)
+        _authorise(request, found or UNKNOWN)
+        operation = operations.implemented(request, shape, found)
     view = operation.view
     assert view is not None  # `implemented` raises otherwise
-    _authorise(request, operation)
+    _check_owners_and_source(request, operation)
     if operation.action in GROWS:
         disk_reserve.refuse_growth()
     if request.method in ("GET", "HEAD"):
@@ -134,29 +138,25 @@ def _answer(request: S3Request, observation: Observation) -> S3Response:
     return view(request)
 
 
-def _authorise_stranger(request: S3Request, operation: Operation | None) -> None:
-    """Authorise a request without credentials. Raises AccessDenied, or NoSuchBucket for a missing bucket (B134)."""
-    action = operation.action if operation else ""
-    if request.bucket and action != CREATE:
-        permissions.grant_one(ANONYMOUS, action, request.bucket, request.key)
-    else:
-        permissions.authorise(AccessRequest(ANONYMOUS, action, request.bucket))
-
-
 def _authorise(request: S3Request, operation: Operation) -> None:
-    """Authorise everything that the operation does to the bucket and to the source of a copy.
-
-    Raises AccessDenied, NoSuchBucket, and InvalidArgument for a malformed source.
-    """
-    caller, headers = request.caller, request.headers
+    """Authorise everything that the operation does to the bucket. Raises AccessDenied, NoSuchBucket (B134)."""
     if not request.bucket or operation.action == CREATE:
-        permissions.authorise(AccessRequest(caller, operation.action, request.bucket))
-        return
-    request.grant = permissions.grant(caller, request.bucket, partial(operation.questions, request), fresh=operation.fresh)
+        permissions.authorise(AccessRequest(request.caller, operation.action, request.bucket))
+    else:
+        questions = partial(operation.questions, request)
+        request.grant = permissions.grant(request.caller, request.bucket, questions, fresh=operation.fresh)
+
+
+def _check_owners_and_source(request: S3Request, operation: Operation) -> None:
+    """Check the owners that the client expects, and authorise reading the source of a copy.
+
+    Raises AccessDenied, NoSuchBucket, InvalidBucketOwnerAWSAccountID, and InvalidArgument for a malformed source.
+    """
+    headers = request.headers
     if "x-amz-expected-bucket-owner" in headers and "x-amz-expected-bucket-owner" in operation.headers:
         permissions.check_expected_owner(headers["x-amz-expected-bucket-owner"])
     if operation.source_action:
-        request.source = permissions.grant_one(caller, operation.source_action, *copy_source_of(request))
+        request.source = permissions.grant_one(request.caller, operation.source_action, *copy_source_of(request))
         if "x-amz-source-expected-bucket-owner" in headers:
             permissions.check_expected_owner(headers["x-amz-source-expected-bucket-owner"])
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..access.callers import ANONYMOUS
 from ..access.permissions import AccessRequest
 from ..catalogue.buckets import BucketState
 from ..errors import InvalidArgument, InvalidURI, MethodNotAllowed, S3NotImplemented
@@ -42,7 +43,7 @@ class Operation:
     version_action: str = ""
     #: The action also required on the source of a copy.
     source_action: str = ""
-    #: Whether `action` is required on each key in the body instead of on the bucket.
+    #: Whether `action` is required on each key in the body instead of on the bucket. Anonymous callers need both.
     on_each_key: bool = False
     #: Whether the bucket's state must be loaded from the catalogue. Otherwise a state in memory is enough, because the
     #: service compares `config_version`.
@@ -50,12 +51,12 @@ class Operation:
 
     def questions(self, request: S3Request, state: BucketState) -> Iterator[AccessRequest]:
         """Yield everything that must be allowed on the bucket before the view is called."""
-        if not self.on_each_key:
-            version_id = request.query.get("versionId") if self.version_action and request.query else None
-            asked = AccessRequest(request.caller, self.action, request.bucket, request.key, state=state)
-            if version_id:
-                asked = asked._replace(action=self.version_action, context={"s3:VersionId": version_id})
-            yield asked
+        if self.on_each_key and request.caller is not ANONYMOUS:  # an anonymous request is refused before its body is read
+            return
+        asked = AccessRequest(request.caller, self.action, request.bucket, request.key, state=state)
+        if self.version_action and request.query and (version_id := request.query.get("versionId")):
+            asked = asked._replace(action=self.version_action, context={"s3:VersionId": version_id})
+        yield asked
 
 
 def _implemented(view: View, action: str, reads: str = "", lacks: Iterable[str] = (), **others: Any) -> Operation:
@@ -102,9 +103,6 @@ _READ = (
     "?partNumber ?versionId ?response-cache-control ?response-content-disposition ?response-content-encoding "
     "?response-content-language ?response-content-type ?response-expires x-amz-checksum-mode"
 )
-
-#: Reading a named version requires another action.
-_OF_VERSION = {"version_action": "s3:GetObjectVersion"}
 
 SERVICE = {
     "GET": _implemented(service.list_buckets, "s3:ListAllMyBuckets", "?bucket-region ?continuation-token ?max-buckets ?prefix"),

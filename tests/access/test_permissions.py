@@ -5,6 +5,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,13 +142,53 @@ def test_a_named_version_requires_another_action(
 
 def test_a_rule_also_decides_about_anonymous_callers(client: RawClient, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     asked = deny(monkeypatch)
-    monkeypatch.setattr(RawClient, "sign", lambda self, *args: _Unsigned())
+    sign_nothing(monkeypatch)
     assert ask(client, "GET", "/bucket/k")[0] == 403
     assert asked[0].caller.kind.value == "anonymous" and asked[0].action == "s3:GetObject"
 
 
-class _Unsigned:
-    headers = [("Host", "localhost:9000")]
+@pytest.mark.parametrize(
+    ("method", "path", "query", "body", "expected"),
+    [
+        ("GET", "/bucket/k", "", b"", [("s3:GetObject", "k")]),
+        ("HEAD", "/bucket/k", "", b"", [("s3:GetObject", "k")]),
+        ("GET", "/bucket/k", "versionId=null", b"", [("s3:GetObjectVersion", "k")]),
+        ("GET", "/bucket", "list-type=2", b"", [("s3:ListBucket", "")]),
+        ("HEAD", "/bucket", "", b"", [("s3:ListBucket", "")]),
+        ("DELETE", "/bucket", "", b"", [("s3:DeleteBucket", "")]),
+        ("PUT", "/new-bucket", "", b"", [("s3:CreateBucket", "")]),
+        ("GET", "/", "", b"", [("s3:ListAllMyBuckets", "")]),
+        ("GET", "/bucket/k", "acl=", b"", [("s3:GetObjectAcl", "k")]),
+        ("PATCH", "/bucket/k", "", b"", [("", "k")]),
+        (
+            *("POST", "/bucket", "delete=", b"<Delete><Object><Key>k</Key></Object></Delete>"),
+            [("s3:DeleteObject", ""), ("s3:DeleteObject", "k")],
+        ),
+    ],
+)
+def test_each_action_of_an_anonymous_caller_is_authorised_once(
+    client: RawClient,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    query: str,
+    body: bytes,
+    expected: list[tuple[str, str]],
+) -> None:
+    asked = deny(monkeypatch, lambda request: True)
+    sign_nothing(monkeypatch)
+    ask(client, method, path, query, md5_of(body), body)
+    assert [(request.action, request.key) for request in asked] == expected
+    assert {request.caller for request in asked} == {ANONYMOUS}
+
+
+def sign_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients send requests without a signature."""
+
+    def unsigned(self: RawClient, method: str, path: str, query: str, headers: Any, body: bytes) -> Any:
+        return SimpleNamespace(headers=[("Host", "localhost:9000"), *headers])
+
+    monkeypatch.setattr(RawClient, "sign", unsigned)
 
 
 def test_a_rule_that_denies_everything_stops_every_page_and_action_of_the_console(
