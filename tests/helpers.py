@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -71,6 +72,11 @@ def status_of(answer: dict[str, Any]) -> int:
 def path_of(bucket: str, key: str) -> str:
     """Return the path of an object, encoded as S3 signs it, without any normalization."""
     return f"/{bucket}/{quote(key, safe='/')}"
+
+
+def random_bytes(size: int) -> bytes:
+    """Return the same bytes for a size each time. No piece repeats, so tests notice pieces that are swapped."""
+    return random.Random(size).randbytes(size)
 
 
 def etag_of(body: bytes) -> str:

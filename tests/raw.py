@@ -173,6 +173,34 @@ class RawClient:
         return _hmac(key, to_sign).hex(), names, scope, key
 
 
+def connect(server: Any, *, timeout: float = 20, receive_buffer: int = 0) -> socket.socket:
+    """Return a connection to a server, which may be given by a client of it.
+
+    A small `receive_buffer` makes the server wait for a client that reads slowly.
+    """
+    connection = socket.socket()
+    try:
+        if receive_buffer:  # before connecting, otherwise the window is large already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(timeout)
+        connection.connect((server.host, server.port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Responses:
+    """The responses of one connection, to be read in order by `read_response`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._file = connection.makefile("rb")
+
+    def makefile(self, mode: str) -> Any:
+        """Return the same file each time, because it may already contain the beginning of the next response."""
+        return self._file
+
+
 def read_response(connection: Any, method: str = "GET") -> RawResponse:
     """Read one response: to its Content-Length, its last chunk, or the end of the connection. An early end raises."""
     file = connection.makefile("rb")

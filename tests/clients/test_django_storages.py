@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
+from tests.helpers import random_bytes
 from tests.servers import ROOT, Server
 
 PAGE = (ROOT / "docs" / "django-storages.md").read_text()
@@ -30,7 +31,8 @@ def storage(server: Server, bucket: str) -> Any:
 def test_files_over_http(storage: Any, server: Server) -> None:
     name = storage.save("reports/Jahr ü.txt", ContentFile(b"abc"))
     assert name == "reports/Jahr ü.txt" and storage.exists(name) and storage.size(name) == 3
-    assert storage.open(name).read() == b"abc"
+    with storage.open(name) as file:
+        assert file.read() == b"abc"
     assert storage.save(name, ContentFile(b"other")) != name
     assert storage.listdir("") == (["reports"], [])
     assert len(storage.listdir("reports")[1]) == 2
@@ -45,7 +47,7 @@ def test_files_over_http(storage: Any, server: Server) -> None:
 
 
 def test_a_large_file_is_transferred_in_parts_both_ways(storage: Any) -> None:
-    data = bytes(range(256)) * 4 * 20_000  # 20 MB: above the 8 MiB from which boto3 uploads in parts
+    data = random_bytes(20_480_000)  # above the 8 MiB from which boto3 uploads in parts
     with storage.open("written", "wb") as file:
         file.write(data)
     for name in (storage.save("big", ContentFile(data)), "written"):

@@ -9,15 +9,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.raw import RawClient, read_response
+from tests.raw import RawClient, connect, read_response
 from tests.servers import Server
 
 KIB, MIB = 1 << 10, 1 << 20
 BUCKET = "slow"
 #: The number of slow uploads, and of a process's threads for large bodies: far fewer.
 UPLOADS, UPLOAD_THREADS = 10, 2
-#: Seconds that a fast client may have to wait. Slow clients are given up only after 60.
-PATIENCE = 20
 
 
 @pytest.fixture(scope="module", params=[("uvicorn", "sqlite-files"), ("gunicorn-asgi", "postgresql-blocks")], ids="-".join)
@@ -36,15 +34,6 @@ def wire(served: Server) -> RawClient:
 
 def body_of(name: str, size: int) -> bytes:
     return hashlib.shake_128(name.encode()).digest(size)
-
-
-def connect(wire: RawClient, *, timeout: float = PATIENCE, receive_buffer: int | None = None) -> socket.socket:
-    connection = socket.socket()
-    if receive_buffer is not None:  # before connecting, otherwise the window is large already
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.settimeout(timeout)
-    connection.connect((wire.host, wire.port))
-    return connection
 
 
 def begin_put(wire: RawClient, key: str, length: int) -> socket.socket:

@@ -24,7 +24,9 @@ from post3.errors import KeyTooLongError
 from post3.models import ApiKey, Bucket, Object
 from post3.s3.presigning import presign_get
 
-BIG = bytes(range(256)) * 4 * 5000  # 5 MB
+from ..helpers import random_bytes
+
+BIG = random_bytes(5_120_000)
 
 
 def test_save_open_size_exists_delete(storage: Post3Storage) -> None:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,17 +74,15 @@ class Worker:
         kinds = {self._put: 6, self._get: 8, self._get_range: 4, self._head: 3, self._list: 2, self._delete: 3}
         kinds |= {self._copy: 2, self._multipart: 1}
         chosen = [kind for kind, weight in kinds.items() for _ in range(weight)]
-        while not self._ended.is_set():
-            kind = self._random.choice(chosen)
-            name = kind.__name__.strip("_")
-            try:
-                kind(f"{self._prefix}{self._random.randrange(KEYS):02}")
-                self.counts[name] += 1
-            except (Wrong, NotSent, Unanswered, ValueError, KeyError) as error:
-                self.errors.append(f"{name}: {type(error).__name__}: {error}"[:500])
-                if len(self.errors) > SHOWN:
-                    return
-        self._client.close()
+        with closing(self._client):
+            while not self._ended.is_set() and len(self.errors) <= SHOWN:
+                kind = self._random.choice(chosen)
+                name = kind.__name__.strip("_")
+                try:
+                    kind(f"{self._prefix}{self._random.randrange(KEYS):02}")
+                    self.counts[name] += 1
+                except (Wrong, NotSent, Unanswered, ValueError, KeyError) as error:
+                    self.errors.append(f"{name}: {type(error).__name__}: {error}"[:500])
 
     def _ask(self, method: str, key: str, expected: int, *arguments: object) -> RawResponse:
         answer = self._client.call(method, key, *arguments)  # type: ignore[arg-type]
@@ -198,8 +197,9 @@ def _size(path: Path) -> int:
 def run(one: Stand, seconds: float, seed: str, say: Callable[[str], None], pause: float = 60.0) -> Result:
     """Put load on a running stand for `seconds`, measure every `pause` seconds, and return the result."""
     result, ended, began = Result(), threading.Event(), time.monotonic()
-    if Client(one.server, BUCKET).call("PUT").status != 200:
-        raise Wrong("the bucket could not be created")
+    with closing(Client(one.server, BUCKET)) as client:
+        if client.call("PUT").status != 200:
+            raise Wrong("the bucket could not be created")
     workers = [Worker(number, Client(one.server, BUCKET), seed, ended) for number in range(CONNECTIONS)]
     for worker in workers:
         worker.start()

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from tests.cluster import Cluster, create_database, own_cluster
 from tests.helpers import read, refusal
-from tests.raw import RawClient, read_response
+from tests.raw import RawClient, connect, read_response
 from tests.servers import ROOT, Server, free_port
 
 MIB = 1 << 20
@@ -57,9 +57,12 @@ def status_of(url: str) -> int:
 
 
 def all_kinds(s3: Any) -> list[Callable[[], Any]]:
+    def get(key: str, **arguments: str) -> bytes:
+        return s3.get_object(Bucket=BUCKET, Key=key, **arguments)["Body"].read()
+
     return [
-        partial(s3.get_object, Bucket=BUCKET, Key="small"),
-        partial(s3.get_object, Bucket=BUCKET, Key="large", Range="bytes=5000000-5000009"),
+        partial(get, "small"),
+        partial(get, "large", Range="bytes=5000000-5000009"),
         partial(s3.head_object, Bucket=BUCKET, Key="small"),
         partial(s3.put_object, Bucket=BUCKET, Key="new", Body=b"new"),
         partial(s3.put_object, Bucket=BUCKET, Key="new", Body=b"new" * MIB),
@@ -132,8 +135,10 @@ class Gate:
     def _accept(self, listening: socket.socket) -> None:
         with suppress(OSError):  # closed
             while True:
-                pair = (listening.accept()[0], socket.create_connection(self._target))
-                self._open.extend(pair)
+                accepted, _ = listening.accept()
+                self._open.append(accepted)
+                pair = accepted, socket.create_connection(self._target)
+                self._open.append(pair[1])
                 for source, sink in (pair, pair[::-1]):
                     threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
 
@@ -188,7 +193,8 @@ def test_transfers_in_progress_continue_or_are_interrupted(cluster: Cluster, ser
         "PUT", f"/{BUCKET}/cut", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=[("Content-Length", str(len(body)))]
     )
     get = raw.sign("GET", f"/{BUCKET}/large")
-    with connect(served) as upload, connect(served) as patient, connect(served) as unlucky:
+    slow = partial(connect, served, timeout=30, receive_buffer=64 * 1024)  # the server waits for a slow reader
+    with slow() as upload, slow() as patient, slow() as unlucky:
         upload.sendall(put.head() + body[: 3 * MIB])
         for download in (patient, unlucky):
             download.sendall(get.head())
@@ -207,15 +213,6 @@ def test_transfers_in_progress_continue_or_are_interrupted(cluster: Cluster, ser
         assert read(served.client(), BUCKET, "cut") == body
     else:
         assert refusal(served.client().get_object, Bucket=BUCKET, Key="cut").code == "NoSuchKey"
-
-
-def connect(served: Server) -> socket.socket:
-    """Return a connection with a small receive buffer, so that the server waits for its reader."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    connection.settimeout(30)
-    connection.connect((served.host, served.port))
-    return connection
 
 
 def test_crash_under_load_loses_nothing_acknowledged(cluster: Cluster, served: Server) -> None:

@@ -14,20 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import read
-from tests.raw import RawClient, read_response
+from tests.helpers import random_bytes, read
+from tests.raw import RawClient, connect, read_response
 from tests.servers import ROOT, Server
 
 KIB, MIB = 1 << 10, 1 << 20
 BUCKET = "stop"
 LIVE = b"GET /_/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-LARGE = bytes(range(256)) * (16 * MIB // 256)
+LARGE = random_bytes(16 * MIB)
 
 
 def begin_put(server: Server, key: str, length: int) -> socket.socket:
     raw = RawClient(server.host, server.port, server.access_key, server.secret_key)
     sizes = [("Content-Length", str(length))]
-    connection = connect(server)
+    connection = connect(server, timeout=30)
     connection.sendall(raw.sign("PUT", f"/{BUCKET}/{key}", payload_hash="UNSIGNED-PAYLOAD", unsigned_headers=sizes).head())
     return connection
 
@@ -35,17 +35,9 @@ def begin_put(server: Server, key: str, length: int) -> socket.socket:
 def begin_get(server: Server, key: str) -> socket.socket:
     """Request an object and wait for its first byte. The server has to wait for the rest to be read."""
     raw = RawClient(server.host, server.port, server.access_key, server.secret_key)
-    connection = connect(server)
+    connection = connect(server, timeout=30, receive_buffer=64 * KIB)
     connection.sendall(raw.sign("GET", f"/{BUCKET}/{key}").head())
     connection.recv(1, socket.MSG_PEEK)
-    return connection
-
-
-def connect(server: Server) -> socket.socket:
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
-    connection.settimeout(30)
-    connection.connect((server.host, server.port))
     return connection
 
 

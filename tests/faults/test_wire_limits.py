@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.test_memory import peak_of
 from tests.helpers import refusal_of
-from tests.raw import RawClient, RawResponse, read_response
+from tests.raw import RawClient, RawResponse, connect, read_response
 from tests.servers import Server
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -32,15 +32,6 @@ def served(make_server: Callable[..., Server]) -> Iterator[Server]:
 @pytest.fixture
 def wire(served: Server) -> RawClient:
     return RawClient(served.host, served.port, served.access_key, served.secret_key)
-
-
-def connect(wire: RawClient, receive_buffer: int | None = None) -> socket.socket:
-    connection = socket.socket()
-    if receive_buffer is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.settimeout(DEADLINE)
-    connection.connect((wire.host, wire.port))
-    return connection
 
 
 def send_all(connection: socket.socket, data: bytes) -> None:
@@ -172,7 +163,7 @@ def test_slow_but_steady_body_is_accepted(wire: RawClient) -> None:
 
 def test_client_that_stops_reading_is_disconnected_and_a_slow_one_is_not(wire: RawClient) -> None:
     get = wire.sign("GET", f"/{BUCKET}/large").head()
-    with connect(wire, 64 * KIB) as stopped, connect(wire, 64 * KIB) as slow:
+    with connect(wire, receive_buffer=64 * KIB) as stopped, connect(wire, receive_buffer=64 * KIB) as slow:
         stopped.sendall(get)
         slow.sendall(get)
         taken = 0
@@ -207,7 +198,7 @@ def test_pipelined_requests_are_answered_in_order_until_garbage_follows(wire: Ra
         connection.sendall(LIVE + b"\r\n" + b"garbage \x00\r\n\r\n")
         assert read_response(connection).status == 200
         assert is_ended(connection)
-    with connect(wire, 64 * KIB) as connection:  # reads no response, so the server stops reading and closes
+    with connect(wire, receive_buffer=64 * KIB) as connection:  # reads no response, so the server stops reading and closes
         send_all(connection, (LIVE + b"\r\n") * 200_000)
         assert is_ended(connection)
     assert answer_to(wire, LIVE + b"\r\n").status == 200

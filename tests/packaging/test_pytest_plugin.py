@@ -23,7 +23,8 @@ def test_objects(post3_client, post3_bucket):
     assert post3_client.get_object(Bucket=post3_bucket, Key="a")["Body"].read() == b"bytes"
     post3_client.put_object(Bucket=post3_bucket, Key="b", Body=b"x" * 9_000_000)
     url = post3_client.generate_presigned_url("get_object", Params={"Bucket": post3_bucket, "Key": "a"})
-    assert urllib.request.urlopen(url).read() == b"bytes"
+    with urllib.request.urlopen(url) as response:
+        assert response.read() == b"bytes"
 
 
 def test_state_is_fresh(post3_client):
@@ -51,6 +52,8 @@ def test_the_projects_own_django_is_left_alone(post3_server):
     assert os.environ["DJANGO_SETTINGS_MODULE"] == "my_project.settings"
     assert os.environ["POST3_HOST"] == "nonsense"
 """
+#: Options that make unclosed sockets and files errors.
+UNCLOSED = ("-W", "error::ResourceWarning", "-W", "error::pytest.PytestUnraisableExceptionWarning")
 #: Variables that another project may have set.
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "my_project.settings", "POST3_HOST": "nonsense", "DATABASE_URL": "nonsense://"}
 
@@ -66,7 +69,8 @@ def gone(endpoint: str) -> bool:
 def test_fixtures_in_another_project(run: Run, tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(TESTS)
     place = tmp_path / "place"
-    done = run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=0", "-vv", PLACE=str(place), **ENVIRONMENT)
+    options = ("-q", "-p", "no:cacheprovider", "--durations=0", "-vv", *UNCLOSED)
+    done = run("python", "-m", "pytest", *options, PLACE=str(place), **ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
     print(re.findall(r".*setup .*test_objects", done.stdout))
@@ -94,9 +98,9 @@ def test_a_server_that_cannot_start_is_told_with_its_log(run: Run, tmp_path: Pat
 
 def test_the_server_ends_with_a_killed_pytest(environment: Path, clean: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
-        "import os, time\n"
+        "import os, pathlib, time\n"
         "def test_a(post3_server):\n"
-        "    open('place.new', 'w').write(post3_server.endpoint)\n"
+        "    pathlib.Path('place.new').write_text(post3_server.endpoint)\n"
         "    os.rename('place.new', 'place')\n"
         "    time.sleep(300)\n"
     )

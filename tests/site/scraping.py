@@ -33,7 +33,7 @@ def scrape(server: Server, headers: dict[str, str] | None = None) -> Samples:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             place = (sample.name, *(value for _, value in sorted(sample.labels.items())))
-            assert place not in samples, f"{place} is told twice"
+            assert place not in samples, f"two samples of {place}"
             samples[place] = sample.value
     return samples
 
@@ -47,6 +47,6 @@ def wait_for(look: Callable[[], Samples], condition: Callable[[Samples], bool]) 
     """Call `look` until the condition holds. A client gets its response before the server counts it."""
     deadline = time.monotonic() + PATIENCE
     while not condition(samples := look()):
-        assert time.monotonic() < deadline, f"waited in vain: {samples}"
+        assert time.monotonic() < deadline, f"the condition did not become true: {samples}"
         time.sleep(0.05)
     return samples

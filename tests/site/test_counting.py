@@ -65,7 +65,7 @@ def test_the_file_of_a_killed_process_counts_on_without_what_it_was_at(tmp_path:
     assert (sums.processes, sums.gauges["in_flight"], sums.rows["Get"].statuses[200]) == (1, 1, 1)
     second = counts_in(tmp_path)
     count(second)
-    assert len(list(tmp_path.iterdir())) == 2, "the dead one's file is not used again"
+    assert len(list(tmp_path.iterdir())) == 2, "the file of the dead process was not reused"
     sums = first.read()
     assert (sums.processes, sums.gauges["in_flight"], sums.rows["Get"].statuses[200]) == (2, 1, 2)
 
@@ -75,13 +75,13 @@ def test_files_of_another_version_are_removed_once_nobody_holds_them(tmp_path: P
     count(old)
     new = counts_in(tmp_path, ("Get", "Put", "Post"))
     count(new)
-    assert new.read().rows["Get"].statuses[200] == 1, "another version's numbers are read"
+    assert new.read().rows["Get"].statuses[200] == 1, "the counters of another version were read"
     assert len(list(tmp_path.iterdir())) == 2
     shared_memory.remove(str(tmp_path))
-    assert len(list(tmp_path.iterdir())) == 2, "files in use are removed"
+    assert len(list(tmp_path.iterdir())) == 2, "a file in use was removed"
     new._forget()
     shared_memory.remove(str(tmp_path))
-    assert len(list(tmp_path.iterdir())) == 2, "a file that counts on is removed while another is in use"
+    assert len(list(tmp_path.iterdir())) == 2, "a file with counts was removed while another was in use"
     old._forget()
     count(counts_in(tmp_path, ("Post",)))
     assert len(list(tmp_path.iterdir())) == 1

@@ -152,7 +152,7 @@ def test_each_setting_has_a_value_that_is_refused() -> None:
 
 @pytest.mark.parametrize("setting", NUMBERS, ids=lambda setting: setting.name)
 def test_numbers_out_of_range_and_other_types_are_refused(setting: Setting) -> None:
-    assert setting.maximum is not None, "nothing is unbounded"
+    assert setting.maximum is not None, "a setting has no upper bound"
     beyond = (setting.minimum or 0) - 1, setting.maximum + 1
     for value in (*beyond, float("nan"), float("inf"), True, None, "8", [8], 1.5 if setting.kind is int else 1j):
         assert (problem := setting.problem(value)) and problem.hint.startswith("Write "), value

@@ -112,7 +112,7 @@ class Watch:
         """Wait for a record, and until no request is in flight. Return the record, which must be the only one."""
         deadline = time.monotonic() + 20
         while len(records(self._server)) == self._before:
-            assert time.monotonic() < deadline, "waited for a record in vain"
+            assert time.monotonic() < deadline, "no request was recorded"
             time.sleep(0.05)
         self._settle()
         (record,) = records(self._server)[self._before :]

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from ..raw import RawClient, read_response
+from ..helpers import random_bytes
+from ..raw import RawClient, Responses, connect, read_response
 from ..servers import Server
 
 MIB = 1 << 20
-LARGE = bytes(range(256)) * (8 * MIB // 256)
+LARGE = random_bytes(8 * MIB)
 BUCKET = "half-closed"
 SERVED = [
     ("uvicorn", "sqlite-files"),
@@ -115,21 +116,11 @@ def test_requests_sent_ahead_are_all_answered(wire: RawClient, s3: Any) -> None:
     requests = [request(wire, "PUT", "ahead", "", b"a" * 20_000), request(wire, "GET", "large"), request(wire, "HEAD", "ahead")]
     requests += [request(wire, "GET", "ahead"), request(wire, "DELETE", "ahead")]
     with half_closed(wire, b"".join(requests) + b"GET /never") as connection:
-        answers = Answers(connection)
-        seen = [read_response(answers, method) for method in ("PUT", "GET", "HEAD", "GET", "DELETE")]
+        responses = Responses(connection)
+        seen = [read_response(responses, method) for method in ("PUT", "GET", "HEAD", "GET", "DELETE")]
         assert [answer.status for answer in seen] == [200, 200, 200, 200, 204]
         assert seen[1].body == LARGE and seen[3].body == b"a" * 20_000
         assert is_ended(connection)
-
-
-class Answers:
-    """The responses of one connection, read in order."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._file = connection.makefile("rb")
-
-    def makefile(self, mode: str) -> Any:
-        return self._file
 
 
 @pytest.mark.parametrize("size", [1000, 300_000, 3 * MIB])
@@ -159,9 +150,7 @@ def test_clients_that_take_nothing_hold_nothing(wire: RawClient, s3: Any, how: s
     """Half-closed connections are held until POST3_SEND_TIMEOUT, closed ones only until the server notices."""
     connections = []
     for _ in range(40):
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        connection.connect((wire.host, wire.port))
+        connection = connect(wire, receive_buffer=65536)
         connection.sendall(request(wire, "GET", "large"))
         if how == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

@@ -77,7 +77,7 @@ def test_metrics_name_no_bucket_and_no_key(server: Server, s3: Any, bucket: str)
     text = get(server)[2]
     assert key not in text and bucket not in text and server.access_key not in text
     status, headers, text = get(server, {"Accept": "application/openmetrics-text; version=1.0.0", "Host": "10.11.12.13"})
-    assert status == 200, "asked by an address that is no name of the console"
+    assert status == 200, "the console is not served under this name"
     assert headers["content-type"].startswith("application/openmetrics-text") and text.endswith("# EOF\n")
 
 
@@ -223,7 +223,7 @@ def test_metrics_without_a_token_are_not_told_through_a_proxy(without_token: Ser
     status, headers, text = get(without_token, {name: value})
     assert status == 403 and "POST3_METRICS_TOKEN" in text and "post3_requests_total" not in text
     assert headers["content-type"] == "text/plain"
-    assert get(without_token)[0] == 200, "of this machine, and no proxy"
+    assert get(without_token)[0] == 200, "a request from this machine, not through a proxy"
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_existing_catalogue_is_taken_from_all_others_but_not_from_a_group(
     assert ("was accessible to all users" in caplog.text) == (before != after)
     caplog.clear()
     keep_private(files[0])
-    assert not caplog.records, "told once"
+    assert not caplog.records, "the warning was repeated"
 
 
 def test_operator_may_let_a_group_read_files(tmp_path: Path) -> None:

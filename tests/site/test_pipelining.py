@@ -3,11 +3,10 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from ..raw import RawClient, read_response
+from ..raw import RawClient, Responses, read_response
 from ..servers import Server
 
 BUCKET = "pipelining"
@@ -29,23 +28,13 @@ def wire(served: Server) -> RawClient:
     return RawClient(served.host, served.port, served.access_key, served.secret_key)
 
 
-class Answers:
-    """The responses of one connection, read in order."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._file = connection.makefile("rb")
-
-    def makefile(self, mode: str) -> Any:
-        return self._file
-
-
 def exchange(wire: RawClient, data: bytes, methods: list[str]) -> list[int]:
     """Send all data from another thread. Return the status of the response to each method."""
     with socket.create_connection((wire.host, wire.port), timeout=30) as connection:
         sending = threading.Thread(target=connection.sendall, args=(data,))
         sending.start()
-        answers = Answers(connection)
-        statuses = [read_response(answers, method).status for method in methods]
+        responses = Responses(connection)
+        statuses = [read_response(responses, method).status for method in methods]
         sending.join()
         return statuses
 
@@ -104,8 +93,8 @@ def test_byte_by_byte_and_in_odd_pieces(wire: RawClient) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for start in range(0, len(data), size):
                 connection.sendall(data[start : start + size])
-            answers = Answers(connection)
-            assert [read_response(answers, "GET").status for _ in range(6)] == [200] * 6
+            responses = Responses(connection)
+            assert [read_response(responses, "GET").status for _ in range(6)] == [200] * 6
 
 
 def test_what_is_wrong_after_good_requests_is_refused_after_their_answers(wire: RawClient) -> None:
@@ -117,6 +106,6 @@ def test_nothing_after_connection_close_is_answered(wire: RawClient) -> None:
     last = b"GET /_/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with socket.create_connection((wire.host, wire.port), timeout=30) as connection:
         connection.sendall(LIVE * 3 + last + LIVE * 3)
-        answers = Answers(connection)
-        assert [read_response(answers).status for _ in range(4)] == [200] * 4
-        assert answers.makefile("rb").read() == b""
+        responses = Responses(connection)
+        assert [read_response(responses).status for _ in range(4)] == [200] * 4
+        assert responses.makefile("rb").read() == b""

@@ -23,7 +23,7 @@ def lines_of(server: Server, count: int) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
         if len(lines) >= count:
             return lines
-        assert time.monotonic() < deadline, f"waited for {count} lines in vain: {lines}"
+        assert time.monotonic() < deadline, f"{len(lines)} lines instead of {count}: {lines}"
         time.sleep(0.05)
 
 

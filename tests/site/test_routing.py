@@ -158,7 +158,7 @@ def test_paths_another_route_may_match_are_left_to_the_resolver() -> None:
     with urls(PROJECTS["between other paths"][0]):
         mount = find_mount()
         assert mount is not None
-        assert mount.holds("/late/"), "what stands behind the catch-all is never asked"
+        assert mount.holds("/late/"), "routes after the catch-all are never reached"
         assert resolved("/about")[0] is other and not mount.holds("/about")
         assert resolved("/shop/cart")[0] is other and not mount.holds("/shop/cart")
 

@@ -13,7 +13,7 @@ import pytest
 
 from .. import starting
 from ..helpers import refusal_of
-from ..raw import RawClient, read_response
+from ..raw import RawClient, connect, read_response
 from ..servers import ROOT, Server, free_port
 
 MIB = 1 << 20
@@ -96,15 +96,6 @@ def wire(served: Server) -> RawClient:
     return RawClient(served.host, served.port, served.access_key, served.secret_key)
 
 
-def connect(wire: RawClient, receive_buffer: int = 0) -> socket.socket:
-    connection = socket.socket()
-    if receive_buffer:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.settimeout(20)
-    connection.connect((wire.host, wire.port))
-    return connection
-
-
 def test_silent_and_slow_heads_are_given_up(wire: RawClient) -> None:
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connect(wire)) for _ in range(60)]
@@ -136,7 +127,7 @@ def test_slow_bodies_are_given_up(wire: RawClient, length: int) -> None:
 
 
 def test_clients_that_take_nothing_are_cut_off(wire: RawClient) -> None:
-    with connect(wire, 65536) as connection:
+    with connect(wire, receive_buffer=65536) as connection:
         connection.sendall(wire.sign("GET", "/limits/large").head())
         time.sleep(6)
         received = 0

@@ -49,7 +49,7 @@ def alive(name: str) -> list[threading.Thread]:
 def wait_until(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.005)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from post3.api import operations
 
-from ..helpers import etag_of, keys_of, read
+from ..helpers import etag_of, keys_of, random_bytes, read
 from ..servers import Server
 
 SMALL = b"a small body"
 #: A part of the minimum size.
-PART = bytes(range(256)) * 4 * 1024 * 5
+PART = random_bytes(5 << 20)
 
 
 def every_operation() -> set[str]:
