@@ -40,6 +40,7 @@ _SELECTED = ", ".join(
 NOT_READ, IN_ROW = "NULL", "o.data"
 
 
+@lru_cache(maxsize=16)
 def small_bytes(select: str, most: int) -> str:
     """Return SQL for bytes in the row, and for those of blobs of at most `most` bytes, by the subquery `select`."""
     return f"coalesce({IN_ROW}, CASE WHEN bl.size <= {most} THEN {select} END)"
