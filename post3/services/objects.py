@@ -221,4 +221,8 @@ def open_span(row: ObjectRow, start: int, length: int) -> bytes | Iterator[bytes
         return row.data if length == ref.size else row.data[start : start + length]
     pieces = open_blob(row.storage_class, ref, row.blob_state, row.crc64nvme, start, length)
     pieces.ensure_readable()
-    return pieces
+    data = pieces.all_read()
+    if data is None:
+        return pieces
+    pieces.close()
+    return data

@@ -91,7 +91,7 @@ class VerifiedPieces(Pieces):
         #: (CRC, bytes) of each piece, in order; None while it is being read.
         self._sums: list[tuple[str, int] | None] = []
         self._left = ref.size
-        #: All bytes, if `ensure_readable` read them.
+        #: The first piece, if `ensure_readable` read it.
         self._read: bytes | None = None
         self._lock = threading.Lock()
 
@@ -116,6 +116,9 @@ class VerifiedPieces(Pieces):
         number = len(self._sums)
         self._sums.append(None)
         return lambda: self._summed(number, read)
+
+    def all_read(self) -> bytes | None:
+        return self._read if self._left == 0 else None
 
     def close(self) -> None:
         self._read = None

@@ -113,6 +113,10 @@ class Pieces(Iterator[bytes]):
         """
         raise NotImplementedError
 
+    def all_read(self) -> bytes | None:
+        """Return all bytes, if `ensure_readable` has read them. They need no thread to read them and no pieces."""
+        return None
+
     def close(self) -> None:
         """Release open resources. Pieces reserved earlier can still be read."""
         raise NotImplementedError
@@ -153,6 +157,9 @@ class RangePieces(Pieces):
         size = self._piece_size(position, min(most, self._end - position))
         self._position += size
         return partial(self._read_whole, position, size)
+
+    def all_read(self) -> bytes | None:
+        return self._first if self._position >= self._end else None
 
     def close(self) -> None:
         """Stop returning pieces. There is nothing to release."""
