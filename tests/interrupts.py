@@ -17,6 +17,8 @@ class Terminated(KeyboardInterrupt):
 def run_program(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run `main` with the command line's arguments and exit with its status. SIGTERM and Ctrl-C unwind it."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # A script's shell starts programs in the background with SIGINT ignored, which their children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         try:
             sys.exit(main(sys.argv[1:]))

@@ -45,6 +45,10 @@ class Exchange:
         """Note that a response was sent completely, with that many bytes of a body."""
         self.record.sent, self.record.whole = size, True
 
+    def not_sent(self) -> None:
+        """Note that no byte of a response was sent, because the client had disconnected."""
+        self.record.sent, self.record.whole = 0, False
+
     def finish(self) -> None:
         """Record the outcome. Further calls do nothing."""
         if self._is_finished:

@@ -51,6 +51,11 @@ async def gone(receive: Receive) -> None:
         pass
 
 
+def is_disconnected(receive: Receive) -> bool:
+    """Whether uvicorn has noticed that the client has disconnected. It then drops what is sent, without an error."""
+    return bool(getattr(getattr(receive, "__self__", None), "disconnected", False))
+
+
 class MemoryBody:
     """A small body that has already been read."""
 

@@ -11,7 +11,7 @@ from ..api.exchange import Exchange
 from ..storage.base import PIECE, Pieces
 from ..threads.pools import Threads
 from .answers import Answer
-from .bodies import gone, send_while_open
+from .bodies import gone, is_disconnected, send_while_open
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -40,7 +40,9 @@ class Sender:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             if isinstance(answer.body, bytes):
                 await send({"type": "http.response.body", "body": answer.body})
-                if exchange is not None:
+                if exchange is not None and is_disconnected(self.receive):
+                    exchange.not_sent()  # as a Django response, it has been noted as sent already
+                elif exchange is not None:
                     exchange.sent_whole(len(answer.body))
             elif isinstance(answer.body, Pieces) and exchange is not None:
                 await self._send_pieces(answer.body, exchange, send)
