@@ -46,7 +46,7 @@ class Exchange:
         self.record.sent, self.record.whole = size, True
 
     def not_sent(self) -> None:
-        """Note that no byte of a response was sent, because the client had disconnected."""
+        """Note that nothing of a response was sent."""
         self.record.sent, self.record.whole = 0, False
 
     def finish(self) -> None:

@@ -181,7 +181,11 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             if expects_continue and not body.begun:
                 # The client will not send the body; its next request would be read as the body (RFC 9110, 10.1.1).
                 answer.headers.append((b"Connection", b"close"))
-            await self._send(answer, receive, send, threads)
+            try:
+                await self._send(answer, receive, send, threads)
+            finally:
+                if exchange is None and answer.exchange is not None:
+                    answer.exchange.finish()
         finally:
             body.stop()
 
@@ -208,9 +212,12 @@ class Post3ASGIHandler(AroundMiddleware, BaseHandler):
             return Answer.of_django(HttpResponseBadRequest("The query is not ASCII.", content_type="text/plain"))
         request.post3_body = body  # type: ignore[attr-defined]  # for `body_of`
         response = self.get_response(request)
+        answer = Answer.of_django(response)
         if not response.streaming:
+            if answer.exchange is not None:  # `_serve` finishes it when the response is sent
+                response._resource_closers.remove(answer.exchange.finish)  # type: ignore[attr-defined]  # not in django-stubs
             response.close()  # the content remains readable
-        return Answer.of_django(response)
+        return answer
 
     async def _send(self, answer: Answer, receive: Receive, send: Send, threads: Threads) -> None:
         """Send a response. Its body is iterated and closed on `threads`."""

@@ -39,10 +39,10 @@ class Sender:
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             if isinstance(answer.body, bytes):
+                if exchange is not None:
+                    exchange.not_sent()  # `as_django` has noted the opposite
                 await send({"type": "http.response.body", "body": answer.body})
-                if exchange is not None and is_disconnected(self.receive):
-                    exchange.not_sent()  # as a Django response, it has been noted as sent already
-                elif exchange is not None:
+                if exchange is not None and not is_disconnected(self.receive):
                     exchange.sent_whole(len(answer.body))
             elif isinstance(answer.body, Pieces) and exchange is not None:
                 await self._send_pieces(answer.body, exchange, send)
