@@ -73,7 +73,7 @@ settings: $(VENV)/.base ## generate the tables of settings in README.md and docs
 test: $(VENV)/.dev ## run all tests, on SQLite and on a private PostgreSQL (ARGS="..." is passed to pytest)
 	@$(PYTHON) -m tests $(ARGS)
 
-test-quick: $(VENV)/.dev ## run the tests for everyday work: SQLite only, under 90 seconds (ARGS="..." is passed to pytest)
+test-quick: $(VENV)/.dev ## run the tests for everyday work: SQLite only, under two minutes (ARGS="..." is passed to pytest)
 	@$(PYTHON) -m tests --quick $(ARGS)
 
 integration: $(VENV)/.dev ## run only the tests over HTTP, with real clients and real servers

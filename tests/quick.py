@@ -1,4 +1,4 @@
-"""`python -m tests --quick`: the tests for everyday work, in less than 90 seconds and without PostgreSQL.
+"""`python -m tests --quick`: the tests for everyday work, in less than two minutes and without PostgreSQL.
 
 PATHS lists their paths. As a pytest plugin (`-p tests.quick`) this module deselects the tests that need PostgreSQL and
 those that are slow, and reports the number of each.
