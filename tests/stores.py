@@ -3,6 +3,7 @@
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -88,14 +89,25 @@ class Store:
         )
 
 
+def files_in(directory: Path) -> dict[str, Any]:
+    """Return the configuration of a storage of files."""
+    return {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(directory)}}
+
+
+@contextmanager
+def store_on(directory: Path, **storages: dict[str, Any]) -> Iterator[Store]:
+    """Yield a store on these storages by class, with an empty bucket, no grace period and no minimum part size."""
+    with override_settings(POST3_STORAGES=storages, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
+        owner = get_user_model().objects.create_user("owner")
+        buckets.create_bucket("bucket", project_caller(owner.pk), None)
+        yield Store(owner.pk, directory)
+
+
 @pytest.fixture
 def tree(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
     """Yield a store on files with an empty bucket, which has a description."""
-    storage = {"BACKEND": "post3.storage.filesystem.FilesystemStorage", "OPTIONS": {"location": str(tmp_path)}}
-    with override_settings(POST3_STORAGES={"STANDARD": storage}, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
-        owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", project_caller(owner.pk), None)
-        yield Store(owner.pk, tmp_path)
+    with store_on(tmp_path, STANDARD=files_in(tmp_path)) as store:
+        yield store
 
 
 @pytest.fixture

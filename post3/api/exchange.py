@@ -6,7 +6,8 @@ its record and returns the response. Then the way of serving notes what it sent,
 - `server/fast_path.py` creates one for a request that is in memory, and finishes it after writing the response.
 - `server/handlers.py` (ASGI) uses it as a context manager around the whole request.
 - `dispatch.dispatch` finishes it when Django closes the response. It serves Django's handlers for ASGI and WSGI, and
-  requests that only the URL resolver can identify as S3.
+  requests that only the URL resolver can identify as S3. Of the latter, `server/handlers.py` finishes an exchange whose
+  response is whole, because it closes such a response before sending it.
 """
 
 import asyncio
@@ -78,7 +79,7 @@ class Exchange:
         Django's ASGI handler drops the response if the client disconnects before it, and middleware may replace it.
         """
         if not self._is_finished:
-            self.record.sent, self.record.whole = 0, False
+            self.not_sent()
             self.finish()
 
 

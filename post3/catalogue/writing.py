@@ -5,8 +5,7 @@ there the same pieces run one after another in a transaction, which costs no rou
 
 A key is written in one of three ways, by the bucket's versioning:
  - `overwrite`, if the bucket never kept versions: `INSERT … ON CONFLICT (bucket_id, key) WHERE is_latest DO UPDATE`.
-   The last commit wins, and no reader sees two rows or none. A trigger on `blob_id` releases the previous
-   bytes.
+   The last commit wins, and no reader sees two rows or none. A trigger on `blob_id` releases the previous bytes.
  - `append_version`: a new row becomes the latest one. The version "null" of a suspended bucket replaces the one before
    it.
  - `insert_delete_marker`: the same for a row without content.

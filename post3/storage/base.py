@@ -101,10 +101,12 @@ class Pieces(Iterator[bytes]):
         """Whether reading a piece takes the reading thread's database connection. Only few threads may have one."""
         return False
 
+    @abstractmethod
     def ensure_readable(self) -> None:
         """Verify that the bytes exist. Raises BlobMissing, StorageError."""
         raise NotImplementedError
 
+    @abstractmethod
     def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         """Return a function that reads the next piece of at most `most` bytes; None after the last. Does no I/O itself.
 
@@ -117,6 +119,7 @@ class Pieces(Iterator[bytes]):
         """Return all bytes, if `ensure_readable` has read them. They need no thread to read them and no pieces."""
         return None
 
+    @abstractmethod
     def close(self) -> None:
         """Release open resources. Pieces reserved earlier can still be read."""
         raise NotImplementedError

@@ -23,6 +23,12 @@ class Breaking(Pieces):
     def __init__(self) -> None:
         self.claimed = self.refused = 0
 
+    def ensure_readable(self) -> None:
+        raise AssertionError("the response has started")
+
+    def close(self) -> None:
+        pass
+
     def reserve(self, most: int = PIECE) -> Callable[[], bytes] | None:
         self.claimed += 1
         return (lambda: bytes(most)) if self.claimed <= WHOLE else self._refuse

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import override_settings
 
-from post3.access.callers import project_caller
 from post3.maintenance.checking import Check
 from post3.maintenance.garbage import collect_garbage
 from post3.maintenance.scrubbing import LEASE, ROWS, Scrubber
 from post3.models import Blob, Object, WorkerState
-from post3.services import buckets, copies, objects, part_copies
+from post3.services import copies, objects, part_copies
 from post3.storage.base import BlobDamaged
 from post3.values import ByteRange, CompletedPart, Conditions
 
-from ..stores import ALWAYS, BLOCKS, Store
+from ..stores import ALWAYS, BLOCKS, Store, store_on
 
 ROW_SIZE = 4096
 SMALL, LARGE = ROW_SIZE, ROW_SIZE + 1
@@ -27,11 +25,8 @@ SMALL, LARGE = ROW_SIZE, ROW_SIZE + 1
 @pytest.fixture
 def store(catalogue: Any, tmp_path: Path) -> Iterator[Store]:
     rows = {**BLOCKS, "OPTIONS": {"row_size": ROW_SIZE}}
-    storages = {"STANDARD": rows, "GLACIER_IR": BLOCKS}
-    with override_settings(POST3_STORAGES=storages, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
-        owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", project_caller(owner.pk), None)
-        yield Store(owner.pk, tmp_path)
+    with store_on(tmp_path, STANDARD=rows, GLACIER_IR=BLOCKS) as store:
+        yield store
 
 
 def row(key: str) -> Object:

@@ -6,28 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.test import override_settings
 
-from post3.access.callers import project_caller
 from post3.models import Blob
-from post3.services import buckets, objects
+from post3.services import objects
 from post3.storage.base import FIRST_PIECE, KIB, Pieces
 from post3.values import ByteRange
 
-from ..stores import ALWAYS, Store
+from ..helpers import random_bytes
+from ..stores import ALWAYS, Store, files_in, store_on
 
-FILES = {"BACKEND": "post3.storage.filesystem.FilesystemStorage"}
 SMALL_BLOCKS = {"BACKEND": "post3.storage.database.DatabaseStorage", "OPTIONS": {"block_size": 64 * KIB, "row_size": 0}}
 
 
-@pytest.fixture(params=[FILES, SMALL_BLOCKS], ids=["files", "small blocks"])
+@pytest.fixture(params=["files", "small blocks"])
 def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Iterator[Store]:
-    options = {"OPTIONS": {"location": str(tmp_path)}} if request.param is FILES else {}
-    with override_settings(POST3_STORAGES={"STANDARD": {**request.param, **options}}):
-        owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", project_caller(owner.pk), None)
-        yield Store(owner.pk, tmp_path)
+    with store_on(tmp_path, STANDARD=files_in(tmp_path) if request.param == "files" else SMALL_BLOCKS) as store:
+        yield store
+
+
+def put(store: Store, size: int) -> bytes:
+    return store.put("k", 1, random_bytes(size))
 
 
 def opened(store: Store, byte_range: ByteRange | None = None) -> bytes | Iterator[bytes]:
@@ -36,20 +34,20 @@ def opened(store: Store, byte_range: ByteRange | None = None) -> bytes | Iterato
 
 @pytest.mark.parametrize("size", [1, 4 * KIB, 64 * KIB])
 def test_small_object_is_returned_whole(store: Store, size: int) -> None:
-    data = store.put("k", size)
+    data = put(store, size)
     assert opened(store) == data
 
 
 @pytest.mark.parametrize("size", [64 * KIB + 1, FIRST_PIECE, FIRST_PIECE + 1, 5 * FIRST_PIECE])
 def test_object_of_any_size_has_all_its_bytes(store: Store, size: int) -> None:
-    data = store.put("k", size)
+    data = put(store, size)
     body = opened(store)
     assert (body if isinstance(body, bytes) else b"".join(body)) == data
 
 
 def test_bytes_that_were_not_read_are_opened_in_pieces(tree: Store) -> None:
     """Neither a range of a file nor a file without a known checksum is read before the response starts."""
-    data = tree.put("k", 64 * KIB)
+    data = put(tree, 64 * KIB)
     part = opened(tree, ByteRange(3, 9, ""))
     Blob.objects.update(crc64nvme="")
     whole = opened(tree)
@@ -58,7 +56,7 @@ def test_bytes_that_were_not_read_are_opened_in_pieces(tree: Store) -> None:
 
 
 def test_small_file_is_closed(tree: Store) -> None:
-    tree.put("k", 4 * KIB)
+    put(tree, 4 * KIB)
     before = sorted(os.listdir("/proc/self/fd"))
     opened(tree)
     assert sorted(os.listdir("/proc/self/fd")) == before

@@ -6,23 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.test import override_settings
 
-from post3.access.callers import project_caller
 from post3.maintenance.checking import Check
 from post3.maintenance.garbage import collect_garbage
 from post3.maintenance.scrubbing import LEASE, Scrubber
 from post3.models import Blob, Object, ObjectPart, WorkerState
-from post3.services import buckets, objects
+from post3.services import objects
 from post3.storage.base import KIB, BlobRef
 from post3.storage.capabilities import CatalogueResident
 from post3.storage.handler import storages
 from post3.values import ByteRange
 
-from ..stores import ALWAYS, BLOCKS, Store
+from ..stores import ALWAYS, BLOCKS, Store, files_in, store_on
 
-FILES = {"BACKEND": "post3.storage.filesystem.FilesystemStorage"}
 #: Bytes that a storage adds to each blob, in these tests.
 EXTRA = 16
 #: The statement that finds an object also selects its bytes from blocks if these are at most `inline_size`: those of
@@ -30,15 +26,11 @@ EXTRA = 16
 SMALL, EDGE, LARGE = 1000, 256 * KIB - 1, 600_000
 
 
-@pytest.fixture(params=[FILES, BLOCKS], ids=["files", "blocks"])
+@pytest.fixture(params=["files", "blocks"])
 def store(request: pytest.FixtureRequest, catalogue: Any, tmp_path: Path) -> Iterator[Store]:
-    standard = request.param if request.param is BLOCKS else {**FILES, "OPTIONS": {"location": str(tmp_path)}}
-    cold = {**FILES, "OPTIONS": {"location": str(tmp_path / "cold")}}
-    storages_of = {"STANDARD": standard, "GLACIER_IR": cold}
-    with override_settings(POST3_STORAGES=storages_of, POST3_GARBAGE_GRACE_SECONDS=0, POST3_MIN_PART_SIZE=1):
-        owner = get_user_model().objects.create_user("owner")
-        buckets.create_bucket("bucket", project_caller(owner.pk), None)
-        yield Store(owner.pk, tmp_path)
+    standard = files_in(tmp_path) if request.param == "files" else BLOCKS
+    with store_on(tmp_path, STANDARD=standard, GLACIER_IR=files_in(tmp_path / "cold")) as store:
+        yield store
 
 
 @pytest.fixture

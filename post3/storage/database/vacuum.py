@@ -3,8 +3,7 @@
 PostgreSQL reuses the space of deleted rows only after a vacuum. Autovacuum runs once a minute at most, and until then
 overwriting objects makes the table grow at disk speed, permanently and by several gigabytes. A worker knows how much it
 deleted, and vacuums after deleting so much that a vacuum costs little in comparison. The vacuum has a separate thread
-and connection, because deleting must continue meanwhile. Autovacuum (`migrations/_rules.py`) does the
-rest.
+and connection, because deleting must continue meanwhile. Autovacuum (`migrations/_rules.py`) does the rest.
 """
 
 import logging
